@@ -74,6 +74,9 @@ impl AccountResolver {
             }
             LoginOutcome::Rejected { backend } => {
                 record.backend = backend.unwrap_or_default();
+                if matches!(proof, Proof::FederatedToken(_)) {
+                    return Err(ErrorResponse::SubjectToken.into());
+                }
                 let was_sent = !(proof.account().is_empty() && proof.secret().is_empty());
                 Err(if was_sent {
                     ErrorResponse::Credentials

@@ -133,7 +133,7 @@ impl<'a> DecisionRecord<'a> {
             "" => &response,
             reason => reason,
         };
-        if is_login && status == 401 {
+        if is_login && error.refuses_login() {
             observe(EventKind::LoginRefused { reason });
         }
         observe(EventKind::TokenRefused {

@@ -14,7 +14,7 @@ use event::Observers;
 use http::{Request, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
-use identity::{Identity, LoginSource, SourceAddress};
+use identity::{Identity, LoginSource, Proof, SourceAddress};
 use policy::AclQuery;
 use token::{Access, Scope};
 
@@ -24,7 +24,7 @@ use crate::authorize::AuthorizerChain;
 use crate::error::TokenRequestError;
 use crate::issue::AccessTokenIssuer;
 use crate::parameters::Parameters;
-use crate::request::{Grant, RequestError, TokenRequest};
+use crate::request::{ACCESS_TOKEN_TYPE, Grant, RequestError, TokenRequest};
 use crate::response::{self, ErrorResponse, TokenResponse, TokenServerResponse};
 
 /// The handlers of the token endpoint and of the revocation endpoint.
@@ -116,12 +116,17 @@ impl TokenEndpoint {
             .map_err(ErrorResponse::from)?;
         record.service.clone_from(&service);
         record.client_id.clone_from(&client_id);
+        let is_exchange = matches!(grant, Grant::TokenExchange(_));
         let address = SourceAddress::from(context);
         let Grantee {
             identity,
             proved_by,
         } = match grant {
             Grant::Login(proof) => self.accounts.log_in(&proof, address, record).await?,
+            Grant::TokenExchange(token) => {
+                let proof = Proof::FederatedToken(token);
+                self.accounts.log_in(&proof, address, record).await?
+            }
             Grant::RefreshToken { token, account } => {
                 self.accounts
                     .redeem(token, &account, &service, record)
@@ -150,6 +155,8 @@ impl TokenEndpoint {
             .issue(&identity.subject, service, access, lifetime)?;
         Ok(TokenResponse {
             refresh_token,
+            issued_token_type: is_exchange.then_some(ACCESS_TOKEN_TYPE),
+            token_type: is_exchange.then_some("Bearer"),
             ..response
         })
     }

@@ -71,6 +71,8 @@ impl AccessTokenIssuer {
             expires_in,
             issued_at: rfc3339(issued_at),
             scope,
+            issued_token_type: None,
+            token_type: None,
             refresh_token: None,
         })
     }

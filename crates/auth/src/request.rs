@@ -15,6 +15,18 @@ pub const MAX_SCOPES: usize = 100;
 /// The user name that stands for "the password is a token" (docker/cli, containers/image).
 const TOKEN_USER: &str = "<token>";
 
+/// The grant of RFC 8693 §2.1.
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// What a subject token may be called (RFC 8693 §3): a token of another issuer is one or both.
+const SUBJECT_TOKEN_TYPES: [&str; 2] = [
+    "urn:ietf:params:oauth:token-type:jwt",
+    "urn:ietf:params:oauth:token-type:id_token",
+];
+
+/// What an access token of this server is called (RFC 8693 §3).
+pub(crate) const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+
 /// A request for a token, in whichever form: GET with Basic, a form, or an OAuth 2.0 grant.
 #[derive(Debug)]
 pub(crate) struct TokenRequest {
@@ -35,6 +47,8 @@ pub(crate) struct TokenRequest {
 pub(crate) enum Grant {
     /// A proof of its account, which a backend verifies; or nothing, for an anonymous token.
     Login(Proof),
+    /// A token of another issuer, in exchange for one of this server (RFC 8693).
+    TokenExchange(Secret),
     /// A refresh token of this server.
     RefreshToken {
         token: Secret,
@@ -57,10 +71,22 @@ pub(crate) enum RequestError {
     Encoding,
     #[error("user and account are not the same ({user:?} and {account:?})")]
     AccountMismatch { user: String, account: String },
-    #[error("the grant type {0:?} is not supported: send password or refresh_token")]
+    #[error(
+        "the grant type {0:?} is not supported: send password, refresh_token or {TOKEN_EXCHANGE}"
+    )]
     GrantType(String),
     #[error("grant_type=refresh_token comes without a refresh_token")]
     NoRefreshToken,
+    #[error("a token exchange needs a subject_token")]
+    NoSubjectToken,
+    #[error("the subject_token_type {:?} is not supported: send {}", .0, SUBJECT_TOKEN_TYPES.join(" or "))]
+    SubjectTokenType(String),
+    #[error("the requested_token_type {0:?} is not supported: send {ACCESS_TOKEN_TYPE} or none")]
+    RequestedTokenType(String),
+    #[error("an actor_token is not supported: no account acts for another")]
+    ActorToken,
+    #[error("a token is for one service: send one audience")]
+    SeveralAudiences,
     #[error("the parameter token is missing")]
     NoToken,
     #[error("the account name holds a control character")]
@@ -108,13 +134,18 @@ impl TokenRequest {
         let is_post = method == Method::POST;
         let grant = match parameters.text("grant_type").as_ref() {
             "refresh_token" if is_post => refresh_token(&parameters)?,
+            TOKEN_EXCHANGE if is_post => token_exchange(&parameters)?,
             "" | "password" => name_and_secret(headers, &parameters, is_post)?,
             _ if !is_post => name_and_secret(headers, &parameters, is_post)?,
             other => return Err(RequestError::GrantType(other.to_owned())),
         };
+        let service = match &grant {
+            Grant::TokenExchange(_) => target_service(&parameters)?,
+            Grant::Login(_) | Grant::RefreshToken { .. } => parameters.text("service").into_owned(),
+        };
         Ok(Self {
             grant,
-            service: parameters.text("service").into_owned(),
+            service,
             scopes,
             offline: parameters.bytes("offline_token") == b"true"
                 || parameters.bytes("access_type") == b"offline",
@@ -131,6 +162,41 @@ fn refresh_token(parameters: &Parameters<'_>) -> Result<Grant, RequestError> {
     Ok(Grant::RefreshToken {
         token,
         account: String::new(),
+    })
+}
+
+/// A token exchange (RFC 8693 §2.1). Who sends it needs no login of its own: the subject token is the
+/// proof.
+fn token_exchange(parameters: &Parameters<'_>) -> Result<Grant, RequestError> {
+    let token = parameters.secret("subject_token")?;
+    if token.is_empty() {
+        return Err(RequestError::NoSubjectToken);
+    }
+    let kind = parameters.text("subject_token_type");
+    if !SUBJECT_TOKEN_TYPES.contains(&kind.as_ref()) {
+        return Err(RequestError::SubjectTokenType(kind.into_owned()));
+    }
+    let requested = parameters.text("requested_token_type");
+    if !matches!(requested.as_ref(), "" | ACCESS_TOKEN_TYPE) {
+        return Err(RequestError::RequestedTokenType(requested.into_owned()));
+    }
+    if !parameters.bytes("actor_token").is_empty() {
+        return Err(RequestError::ActorToken);
+    }
+    Ok(Grant::TokenExchange(token))
+}
+
+/// The service of a token exchange: `service`, as for every other grant, or RFC 8693's `audience`.
+fn target_service(parameters: &Parameters<'_>) -> Result<String, RequestError> {
+    let service = parameters.text("service");
+    let mut audiences = parameters.values("audience");
+    let audience = audiences.next().unwrap_or_default();
+    if service.is_empty() && audiences.any(|other| other != audience) {
+        return Err(RequestError::SeveralAudiences);
+    }
+    Ok(match service.is_empty() {
+        true => String::from_utf8_lossy(audience).into_owned(),
+        false => service.into_owned(),
     })
 }
 
@@ -375,7 +441,7 @@ mod tests {
         };
         let session = |request: Result<TokenRequest, RequestError>| match request.unwrap().grant {
             Grant::RefreshToken { token, account } => (token.expose().to_owned(), account),
-            Grant::Login(proof) => panic!("{proof:?}"),
+            other => panic!("{other:?}"),
         };
         let of = |account: &str| (TOKEN.to_owned(), account.to_owned());
         for (query, user, account) in [
@@ -432,6 +498,81 @@ mod tests {
         );
         assert_eq!(
             credentials(get("grant_type=code", None)),
+            pair("", ""),
+            "GET knows no grants"
+        );
+    }
+
+    #[test]
+    fn a_token_exchange_names_its_token_and_one_service() {
+        const EXCHANGE: &str =
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange";
+        const JWT: &str = "subject_token_type=urn:ietf:params:oauth:token-type:jwt";
+        let exchange = |rest: &str| {
+            let request = post("", &format!("{EXCHANGE}&{rest}"))?;
+            match request.grant {
+                Grant::TokenExchange(token) => {
+                    Ok((token.expose().to_owned(), request.service, request.offline))
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let found = |service: &str, offline| ("t".to_owned(), service.to_owned(), offline);
+        for (rest, expected) in [
+            (
+                format!("subject_token=t&{JWT}&service=s"),
+                found("s", false),
+            ),
+            (
+                format!("subject_token=t&{JWT}&audience=a"),
+                found("a", false),
+            ),
+            (
+                format!("subject_token=t&{JWT}&audience=a&audience=a"),
+                found("a", false),
+            ),
+            (
+                format!("subject_token=t&{JWT}&audience=a&service=s&access_type=offline"),
+                found("s", true),
+            ),
+            (
+                "subject_token=t&subject_token_type=urn:ietf:params:oauth:token-type:id_token\
+                 &requested_token_type=urn:ietf:params:oauth:token-type:access_token"
+                    .to_owned(),
+                found("", false),
+            ),
+        ] {
+            assert_eq!(exchange(&rest), Ok(expected), "{rest}");
+        }
+        let other = "urn:ietf:params:oauth:token-type:saml2".to_owned();
+        for (rest, error) in [
+            (JWT.to_owned(), RequestError::NoSubjectToken),
+            (
+                "subject_token=t".to_owned(),
+                RequestError::SubjectTokenType(String::new()),
+            ),
+            (
+                format!("subject_token=t&subject_token_type={other}"),
+                RequestError::SubjectTokenType(other.clone()),
+            ),
+            (
+                format!("subject_token=t&{JWT}&requested_token_type={other}"),
+                RequestError::RequestedTokenType(other),
+            ),
+            (
+                format!("subject_token=t&{JWT}&actor_token=u"),
+                RequestError::ActorToken,
+            ),
+            (
+                format!("subject_token=t&{JWT}&audience=a&audience=b"),
+                RequestError::SeveralAudiences,
+            ),
+            (format!("subject_token=%e4&{JWT}"), RequestError::Encoding),
+        ] {
+            assert_eq!(exchange(&rest), Err(error), "{rest}");
+        }
+        assert_eq!(
+            credentials(get(&format!("{EXCHANGE}&subject_token=t&{JWT}"), None)),
             pair("", ""),
             "GET knows no grants"
         );

@@ -35,6 +35,12 @@ pub struct TokenResponse {
     pub issued_at: String,
     /// What was granted: scopes, joined by spaces.
     pub scope: String,
+    /// What kind of token it is, in the response to a token exchange (RFC 8693 §2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
+    /// How it is used, in the same response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<&'static str>,
     /// A refresh token, if the client asked for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
@@ -55,6 +61,8 @@ pub(crate) enum ErrorResponse {
     NoUserName,
     #[error("the refresh token is not valid: log in again")]
     RefreshToken,
+    #[error("the subject token is not accepted: the server's log has the reason")]
+    SubjectToken,
     #[error("too many failed logins: try again in {} seconds", seconds_rounded_up(*.0))]
     TooMany(Duration),
     #[error("too many requests are waiting: try again in {} seconds", seconds_rounded_up(*.0))]
@@ -101,10 +109,16 @@ impl ErrorResponse {
                 | RequestError::AccountMismatch { .. }
                 | RequestError::GrantType(_)
                 | RequestError::NoRefreshToken
+                | RequestError::NoSubjectToken
+                | RequestError::SubjectTokenType(_)
+                | RequestError::RequestedTokenType(_)
+                | RequestError::ActorToken
+                | RequestError::SeveralAudiences
                 | RequestError::NoToken
                 | RequestError::TooManyScopes(_)
                 | RequestError::Scope(_),
             )
+            | Self::SubjectToken
             | Self::Address(_)
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::TooMany(_) | Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -115,7 +129,12 @@ impl ErrorResponse {
         }
     }
 
-    /// The `error` code of RFC 6749 §5.2 (and §4.1.2.1 for the last two).
+    /// Whether it says that a login is refused.
+    pub(crate) fn refuses_login(&self) -> bool {
+        self.status() == StatusCode::UNAUTHORIZED || matches!(self, Self::SubjectToken)
+    }
+
+    /// The `error` code of RFC 6749 §5.2 (RFC 8693 §2.2.2, and RFC 6749 §4.1.2.1 for the last two).
     fn code(&self) -> &'static str {
         match self {
             Self::Request(RequestError::GrantType(_)) => "unsupported_grant_type",
@@ -127,13 +146,20 @@ impl ErrorResponse {
                 "invalid_scope"
             }
             Self::Request(RequestError::Authorization) | Self::NoCredentials => "invalid_client",
+            Self::Request(RequestError::SeveralAudiences) => "invalid_target",
             Self::Request(
                 RequestError::Escape
                 | RequestError::ContentType(_)
                 | RequestError::AccountMismatch { .. }
                 | RequestError::NoRefreshToken
+                | RequestError::NoSubjectToken
+                | RequestError::SubjectTokenType(_)
+                | RequestError::RequestedTokenType(_)
+                | RequestError::ActorToken
                 | RequestError::NoToken,
             )
+            // RFC 8693 §2.2.2: an invalid subject token makes the request invalid.
+            | Self::SubjectToken
             | Self::Address(_)
             | Self::BodyTooLarge(_)
             | Self::BodyTooSlow

@@ -9,6 +9,7 @@
 mod casbin;
 mod endpoint;
 mod events;
+mod exchange;
 mod external_policies;
 mod limits;
 mod refresh;

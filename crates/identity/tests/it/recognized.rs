@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use common::BoxFuture;
 use identity::{
@@ -90,7 +91,8 @@ fn bench(retention: LoginRetention) -> (Bench, Arc<AtomicUsize>) {
         asked: Arc::clone(&asked),
     };
     let users = StaticUsers::new(accounts, Arc::clone(&verifier));
-    let bench = Bench::of(vec![Box::new(users), Box::new(tokens)], verifier);
+    let backends: Vec<Box<dyn Authenticator>> = vec![Box::new(users), Box::new(tokens)];
+    let bench = Bench::remembering(backends, verifier, Duration::from_secs(60));
     (bench, asked)
 }
 

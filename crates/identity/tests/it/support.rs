@@ -129,8 +129,17 @@ impl Bench {
         backends: Vec<Box<dyn Authenticator>>,
         verifier: Arc<PasswordVerifier>,
     ) -> Self {
+        Self::remembering(backends, verifier, Duration::ZERO)
+    }
+
+    /// The same, with accepted logins remembered for `period`.
+    pub(crate) fn remembering(
+        backends: Vec<Box<dyn Authenticator>>,
+        verifier: Arc<PasswordVerifier>,
+        period: Duration,
+    ) -> Self {
         let empty = Self::new(&[]);
-        let cache = LoginCache::new(Duration::ZERO, empty.clock.clone(), &SystemEntropy).unwrap();
+        let cache = LoginCache::new(period, empty.clock.clone(), &SystemEntropy).unwrap();
         let chain = AuthenticatorChain::new(backends);
         let login = Login::new(chain, cache, empty.limiter.clone(), verifier.clone());
         Self {

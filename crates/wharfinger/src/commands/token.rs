@@ -177,6 +177,8 @@ fn answer(token: String, claims: Claims) -> String {
         expires_in: claims.expires_at.saturating_sub(claims.issued_at),
         issued_at: common::rfc3339(claims.issued_at),
         scope: scopes.collect::<Vec<_>>().join(" "),
+        issued_token_type: None,
+        token_type: None,
         refresh_token: None,
     };
     String::from_utf8_lossy(&answer.to_json()).into_owned()
