@@ -59,6 +59,7 @@ mod regex;
 mod rule;
 mod subject;
 mod syntax;
+mod text_pattern;
 mod variables;
 mod warning;
 
@@ -73,4 +74,5 @@ pub use mismatch::{MAX_COMBINATIONS, Mismatch};
 pub use query::{AclDecision, AclQuery};
 pub use regex::RegexError;
 pub use subject::{Labels, Subject};
+pub use text_pattern::TextPattern;
 pub use warning::{Warning, WarningKind};

@@ -6,7 +6,7 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 21] = [
+const FLOORS: [(&str, &[&str]); 22] = [
     ("common", &[]),
     ("oci", &[]),
     ("hash-state", &[]),
@@ -23,6 +23,10 @@ const FLOORS: [(&str, &[&str]); 21] = [
     ("ldap", &["common", "policy", "identity"]),
     ("sql", &["common", "policy", "identity", "auth"]),
     ("openid", &["common", "token", "identity"]),
+    (
+        "workload-identity",
+        &["common", "token", "policy", "identity", "openid"],
+    ),
     (
         "sign-in",
         &[
@@ -50,6 +54,7 @@ const FLOORS: [(&str, &[&str]); 21] = [
             "ldap",
             "sql",
             "openid",
+            "workload-identity",
             "sign-in",
             "storage",
             "registry",
