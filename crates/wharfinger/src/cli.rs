@@ -12,7 +12,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::commands::{
     attach, blob, catalog, certs, check, completions, config, copy, delete, digest, doctor,
     explain, hash, inspect, keys, login, logout, manifest, passwd, passwords, pull, push,
-    referrers, registry, serve, sessions, tag, tags, token, up,
+    referrers, registry, serve, sessions, tag, tags, token, trust, up,
 };
 use crate::failure::Failure;
 use crate::{docker_auth, output, registry_program, token_generator};
@@ -58,6 +58,7 @@ enum Command {
     Tag(tag::Arguments),
     Tags(tags::Arguments),
     Token(token::Arguments),
+    Trust(trust::Arguments),
     Up(up::Arguments),
 }
 
@@ -111,6 +112,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Tag(arguments) => tag::run(&arguments),
         Command::Tags(arguments) => tags::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::Trust(arguments) => trust::run(arguments),
         Command::Up(arguments) => up::run(&arguments),
     }
 }

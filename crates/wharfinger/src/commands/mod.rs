@@ -35,4 +35,5 @@ pub(crate) mod tag;
 pub(crate) mod tags;
 pub(crate) mod token;
 mod transfer;
+pub(crate) mod trust;
 pub(crate) mod up;

@@ -57,6 +57,14 @@ pub(crate) struct Location {
     pub(crate) position: Position,
 }
 
+impl Location {
+    /// The place without its directory, as the log shows it: `auth.yml:31`.
+    pub(crate) fn short(&self) -> String {
+        let file = self.file.file_name().unwrap_or(self.file.as_os_str());
+        format!("{}:{}", file.display(), self.position.line)
+    }
+}
+
 /// One thing that is wrong, or worth knowing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Diagnostic {

@@ -46,6 +46,7 @@ mod sql;
 mod tests;
 mod tls;
 mod token;
+mod trust;
 mod users;
 mod yaml;
 

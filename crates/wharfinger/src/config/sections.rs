@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use auth::sessions::SessionPolicy;
 use identity::Accounts;
+use workload_identity::IssuerSettings;
 
 use super::acl::{self, AccessRules};
 use super::casbin::CasbinConfig;
@@ -23,6 +24,7 @@ use super::sessions;
 use super::sign_in::{self, SignInConfig};
 use super::sql::{self, SqlConfig, SqlRulesConfig};
 use super::token::TokenConfig;
+use super::trust;
 use super::users::{self, HtpasswdFile};
 
 /// What the file says, its defaults filled in.
@@ -46,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) http_authz: Option<HttpBackendConfig>,
     pub(crate) ldap_auth: Option<::ldap::LdapSettings>,
     pub(crate) casbin: Option<CasbinConfig>,
+    /// The platforms whose workloads log in with their own tokens.
+    pub(crate) trust: Vec<IssuerSettings>,
     /// The providers with whose pages users sign in, in the order in which they are asked.
     pub(crate) sign_in: Vec<SignInConfig>,
     /// Refresh tokens, if they are on. With them there is a database.
@@ -87,6 +91,10 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         CasbinConfig::read,
     );
     let sign_in = sign_in::read(root, server.as_ref());
+    let lists = users
+        .iter()
+        .chain(htpasswd.iter().map(|file| &file.accounts));
+    let trust = trust::read(root, lists);
     if has_token_server || !has_registry {
         require_backends(root, &later);
     } else {
@@ -128,6 +136,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         http_authz,
         ldap_auth,
         casbin,
+        trust,
         sign_in,
         registry,
         database,
@@ -234,6 +243,7 @@ fn refuse_backends(root: &Section<'_>) {
         "ldap_auth",
         "xorm_auth",
         "sql_auth",
+        "trust",
         "acl",
         "acl_xorm",
         "acl_sql",
@@ -264,12 +274,13 @@ fn require_backends(root: &Section<'_>, later: &Later) {
         "ldap_auth",
         "xorm_auth",
         "sql_auth",
+        "trust",
     ];
     if !has(&logins) && !has(&sign_in::SECTIONS) && !later.logins {
         root.error(
             Problem::Missing,
-            "no one can log in: set users, users_htpasswd, ext_auth, http_auth, ldap_auth or \
-             xorm_auth (users: {\"\": {}} lets everyone in without a name)",
+            "no one can log in: set users, users_htpasswd, ext_auth, http_auth, ldap_auth, \
+             xorm_auth or trust (users: {\"\": {}} lets everyone in without a name)",
         );
     }
     let rules = [

@@ -4,6 +4,7 @@
 //! A new backend of accounts goes into [`Backends::of_token_server`], a new policy into
 //! [`authorizers`].
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use auth::{AclAuthorizer, Authorizer, CasbinAuthorizer, ExternalPolicy};
@@ -19,6 +20,7 @@ use ldap::LdapAuth;
 use sql::SqlUsers;
 
 use sign_in::{SignInAccounts, SignInBackend};
+use workload_identity::{IssuerSettings, TrustAuth, TrustedIssuer};
 
 use super::persistent_state::PersistentState;
 use super::stored_policies::{StoredPolicies, sql_database};
@@ -43,7 +45,7 @@ pub(crate) struct Backends {
 }
 
 impl Backends {
-    /// The token server's: `users`, `users_htpasswd`, `ext_auth`, `http_auth`, the users of
+    /// The token server's: `trust`, `users`, `users_htpasswd`, `ext_auth`, `http_auth`, the users of
     /// `accounts`, who sign in by a page, `ldap_auth`, `xorm_auth`.
     pub(crate) fn of_token_server(
         config: &Config,
@@ -65,6 +67,10 @@ impl Backends {
         }
         let verifier = Arc::new(verifier);
         let mut backends: Vec<Box<dyn Authenticator>> = Vec::new();
+        // First, so that no other backend has an account with the name of a workload.
+        if !config.trust.is_empty() {
+            backends.push(Box::new(trust_auth(config, &verifier, clock)?));
+        }
         for (name, accounts) in lists() {
             let backend = StaticUsers::new(accounts.clone(), Arc::clone(&verifier));
             backends.push(Box::new(backend.named(name)));
@@ -177,6 +183,33 @@ pub(crate) fn authorizers(
     Ok(authorizers)
 }
 
+/// The backend of the section `trust` by itself, for a command that logs no one in.
+pub(crate) fn trust_without_logins(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<TrustAuth, Failure> {
+    let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
+    let verifier = Arc::new(PasswordVerifier::new(workers, []));
+    trust_auth(config, &verifier, clock)
+}
+
+/// The backend of the section `trust`.
+fn trust_auth(
+    config: &Config,
+    verifier: &Arc<PasswordVerifier>,
+    clock: &Arc<dyn Clock>,
+) -> Result<TrustAuth, Failure> {
+    let issuer = |settings: &IssuerSettings| {
+        let issuer = TrustedIssuer::new(settings.clone(), Arc::clone(clock));
+        issuer.map(Arc::new).map_err(|error| {
+            Failure::usage(format!("trust: {} cannot be used", settings.name)).caused_by(&error)
+        })
+    };
+    let issuers = config.trust.iter().map(issuer).collect::<Result<_, _>>()?;
+    let (verifier, clock) = (Arc::clone(verifier), Arc::clone(clock));
+    Ok(TrustAuth::new(issuers, verifier, clock))
+}
+
 fn ext_auth(
     process: &ExternalProgram,
     verifier: &Arc<PasswordVerifier>,
@@ -240,13 +273,4 @@ fn http_client(
     HttpClient::new(settings.clone(), Arc::clone(clock)).map_err(|error| {
         Failure::usage(format!("{} cannot be used", settings.section)).caused_by(&error)
     })
-}
-
-/// A place as the log shows it: `auth.yml:31`.
-pub(super) fn short_place(location: &Location) -> String {
-    let file = location
-        .file
-        .file_name()
-        .unwrap_or(location.file.as_os_str());
-    format!("{}:{}", file.display(), location.position.line)
 }

@@ -19,7 +19,7 @@ use super::readiness::Readiness;
 use super::registry::{self, SharedServices};
 use super::sign_in_pages;
 use super::stored_policies::StoredPolicies;
-use crate::config::{Config, ServerLimits, SigningKey, TokenConfig, TokenOptions};
+use crate::config::{Config, Location, ServerLimits, SigningKey, TokenConfig, TokenOptions};
 use crate::failure::Failure;
 
 /// The application protocols offered over TLS, the preferred one first (RFC 7301).
@@ -140,12 +140,7 @@ fn token_server(
             Revalidation::Due,
         )?
         .login(config, persistent, Arc::clone(guard))?,
-        authorizers: backends::authorizers(
-            config,
-            &persistent.clock,
-            stored,
-            backends::short_place,
-        )?,
+        authorizers: backends::authorizers(config, &persistent.clock, stored, Location::short)?,
         sessions: sessions(config, persistent),
         body_limit: config.server.limits.body,
         body_timeout: config.server.limits.request_timeout,

@@ -27,6 +27,12 @@ mod oidc_provider;
 #[path = "../../../sign-in/tests/it/oidc_stub.rs"]
 mod oidc_stub;
 mod operation;
+#[path = "../../../workload-identity/tests/it/platform.rs"]
+#[allow(
+    dead_code,
+    reason = "these tests need a part of what the crate's own need"
+)]
+mod platform;
 mod programs;
 mod registry;
 mod reload;
@@ -38,5 +44,6 @@ mod sql;
 mod stub;
 mod token_endpoint;
 mod tools;
+mod trust;
 mod up;
 mod wire;

@@ -32,6 +32,9 @@ pub(super) struct LoginReport<'a> {
     backend: Option<&'a str>,
     asked: Vec<AskedReport<'a>>,
     labels: &'a [ShownLabel],
+    /// What the proof says of its origin, if it says more than the account.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    origin: &'a str,
 }
 
 #[derive(Serialize)]
@@ -78,6 +81,11 @@ impl TriedLogin {
         }
     }
 
+    fn origin(&self) -> &str {
+        self.accepted()
+            .map_or("", |(identity, _)| identity.terms.origin.as_str())
+    }
+
     /// Why the login is not accepted.
     pub(super) fn failure(&self, account: &str) -> Failure {
         match self.asked.last() {
@@ -121,6 +129,7 @@ impl TriedLogin {
             backend: decided.map(|asked| asked.name),
             asked: asked.collect(),
             labels,
+            origin: self.origin(),
         }
     }
 
@@ -136,7 +145,10 @@ impl TriedLogin {
             }
             answer => format!("{}: {}", asked.name, word(answer)),
         });
-        let lines = asked.chain(labels.iter().map(ToString::to_string));
+        let origin = Some(self.origin()).filter(|origin| !origin.is_empty());
+        let lines = asked
+            .chain(origin.map(|origin| format!("by {origin}")))
+            .chain(labels.iter().map(ToString::to_string));
         let lines: Vec<String> = lines.map(|line| format!("  {line}\n")).collect();
         format!("{title}\n{}", lines.concat())
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::token::{CertificateRequest, KeyKind, PrivateKey};
+use ::token::{CertificateRequest, JwkSet, KeyKind, PrivateKey};
 use common::SystemEntropy;
 
 use crate::config::context::Context;
@@ -90,6 +90,8 @@ impl Fixture {
              e = some(where (p.eft == allow))\n[matchers]\n\
              m = r.account == p.account && keyMatch2(r.name, p.name)\n",
         );
+        fixture.write("jwks.json", &fixture.key_set("ec"));
+        fixture.write("empty.jwks", "{\"keys\": []}");
         fixture.write("policy.csv", "p, ann, team/:name\n");
         fixture.write("bad.csv", "p, ann\n# comment\np, ann, (\n");
         fixture.write("program", "#!/bin/sh\n");
@@ -145,6 +147,13 @@ impl Fixture {
     /// equally long wherever temporary files go, since findings count columns.
     pub(super) fn folder(&self) -> String {
         format!("{:/<80}", self.path().display().to_string())
+    }
+
+    /// The public key of a pair as a set of keys.
+    fn key_set(&self, name: &str) -> String {
+        let pem = fs::read_to_string(self.0.path().join(format!("{name}.key"))).unwrap();
+        let jwk = PrivateKey::from_pem(&pem).unwrap().public().jwk();
+        serde_json::to_string(&JwkSet::from_iter([jwk])).unwrap()
     }
 
     fn write(&self, name: &str, content: &str) {

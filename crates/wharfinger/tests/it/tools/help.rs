@@ -50,6 +50,8 @@ fn every_command_explains_itself() {
         "tag",
         "tags",
         "token",
+        "trust",
+        "trust check",
         "up",
     ] {
         let words = format!("{command} --help");
@@ -104,6 +106,7 @@ fn no_command_is_left_out_above() {
             "tag",
             "tags",
             "token",
+            "trust",
             "up",
             "help",
         ],

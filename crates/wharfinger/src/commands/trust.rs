@@ -1,0 +1,180 @@
+//! `wharfinger trust`: what the section `trust` makes of a workload's token.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use common::{Clock, Secret, SystemClock};
+use identity::{Identity, LifetimeBound, SessionAllowance};
+use serde::Serialize;
+use workload_identity::{RuleOutcome, TrustReport};
+
+use super::{configuration, runtime};
+use crate::duration::print_duration;
+use crate::failure::{Failure, FailureKind};
+use crate::files;
+use crate::output;
+use crate::serve::backends::trust_without_logins;
+
+/// Try the tokens of CI jobs and pods against the section `trust`
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(Check),
+}
+
+/// Say which issuer and rule take a token, or what is wrong with it
+///
+/// The issuer's keys are fetched as the server does it. The exit code is 0 if the token would log a
+/// workload in.
+#[derive(Debug, Args)]
+struct Check {
+    /// The server's configuration.
+    file: PathBuf,
+    /// The token; `-` reads standard input, and `@FILE` a file. Other users of this machine can see a
+    /// token on the command line.
+    #[arg(default_value = "-", hide_default_value = true)]
+    token: String,
+    /// Print a JSON object: {issuer, verified, problem, rules: [{rule, matches, difference}], account,
+    /// labels, origin, max_ttl, refresh_token}.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct CheckReport<'a> {
+    issuer: Option<&'a str>,
+    verified: bool,
+    problem: Option<&'a str>,
+    rules: Vec<RuleLine<'a>>,
+    account: Option<&'a str>,
+    labels: Option<&'a policy::Labels>,
+    origin: Option<&'a str>,
+    max_ttl: Option<String>,
+    refresh_token: Option<String>,
+}
+
+#[derive(Serialize)]
+struct RuleLine<'a> {
+    rule: &'a str,
+    matches: bool,
+    difference: Option<String>,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    match arguments.command {
+        Command::Check(check) => check.run(),
+    }
+}
+
+impl Check {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let config = configuration::load(&self.file)?.config;
+        if config.trust.is_empty() {
+            let message = format!("{} has no section trust", self.file.display());
+            return Err(Failure::usage(message).hint("write which platforms are trusted"));
+        }
+        let token = read_token(&self.token)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let trust = trust_without_logins(&config, &clock)?;
+        let report = runtime::block_on(trust.report(token.expose()))?;
+        let shown = CheckReport::of(&report);
+        output::print(&match self.json {
+            true => format!("{:#}\n", serde_json::json!(shown)),
+            false => shown.text(),
+        })?;
+        match report.accepted {
+            Some(_) => Ok(ExitCode::SUCCESS),
+            None => Err(Failure::new(
+                FailureKind::Login,
+                "the token logs no workload in",
+            )),
+        }
+    }
+}
+
+/// The token that the argument names: itself, standard input, or a file.
+fn read_token(argument: &str) -> Result<Secret, Failure> {
+    let text = match argument.strip_prefix('@') {
+        Some(file) => files::read(Path::new(file))?,
+        None if argument == "-" => files::read_standard_input()?,
+        None => return Ok(argument.into()),
+    };
+    Ok(text.trim().into())
+}
+
+impl<'a> CheckReport<'a> {
+    fn of(report: &'a TrustReport) -> Self {
+        let accepted = report.accepted.as_ref();
+        let rules = report.rules.iter().map(|rule| RuleLine {
+            rule: &rule.place,
+            matches: rule.outcome == RuleOutcome::Matches,
+            difference: match &rule.outcome {
+                RuleOutcome::Matches => None,
+                RuleOutcome::Differs(mismatch) => Some(mismatch.to_string()),
+            },
+        });
+        Self {
+            issuer: report.issuer.as_deref(),
+            verified: report.verified.is_ok(),
+            problem: report.verified.as_ref().err().map(String::as_str),
+            rules: rules.collect(),
+            account: accepted.map(|identity| identity.subject.account.as_str()),
+            labels: accepted.map(|identity| &identity.subject.labels),
+            origin: accepted.map(|identity| identity.terms.origin.as_str()),
+            max_ttl: accepted.and_then(max_ttl),
+            refresh_token: accepted.and_then(refresh_token),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut lines = vec![match self.issuer {
+            Some(issuer) => format!("issuer: {issuer}"),
+            None => "issuer: not trusted".to_owned(),
+        }];
+        lines.push(match self.problem {
+            None => "token: signature, audience and times are right".to_owned(),
+            Some(problem) => format!("token: {problem}"),
+        });
+        lines.extend(self.rules.iter().map(|rule| match &rule.difference {
+            None => format!("{}: matches", rule.rule),
+            Some(difference) => format!("{}: {difference}", rule.rule),
+        }));
+        if let Some(account) = self.account {
+            lines.push(format!("account: {account}"));
+        }
+        for (label, values) in self.labels.into_iter().flatten() {
+            lines.push(format!("  {label}: {}", values.join(", ")));
+        }
+        if let Some(lifetime) = &self.max_ttl {
+            lines.push(format!("access tokens: at most {lifetime}"));
+        }
+        if let Some(lifetime) = &self.refresh_token {
+            lines.push(format!("refresh token: for {lifetime}"));
+        }
+        lines.push(String::new());
+        lines.join("\n")
+    }
+}
+
+fn max_ttl(identity: &Identity) -> Option<String> {
+    match identity.terms.token_lifetime {
+        LifetimeBound::Configured => None,
+        LifetimeBound::AtMost(lifetime) => Some(print_duration(lifetime)),
+    }
+}
+
+fn refresh_token(identity: &Identity) -> Option<String> {
+    match identity.terms.session {
+        SessionAllowance::Allowed(LifetimeBound::AtMost(lifetime)) => {
+            Some(print_duration(lifetime))
+        }
+        SessionAllowance::Allowed(LifetimeBound::Configured) | SessionAllowance::Refused => None,
+    }
+}
