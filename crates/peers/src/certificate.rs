@@ -31,7 +31,7 @@ impl TestCertificate {
     /// If openssl is missing or fails.
     #[must_use]
     pub fn new(kind: TestKeyKind, directory: &Path, name: &str) -> Self {
-        Self::make(kind, directory, name, "DNS:localhost,IP:127.0.0.1")
+        Self::make(kind, directory, name, "DNS:localhost,IP:127.0.0.1", &[])
     }
 
     /// Makes a pair for other hosts, which `names` has as OpenSSL's `subjectAltName` does.
@@ -40,10 +40,20 @@ impl TestCertificate {
     /// If openssl is missing or fails.
     #[must_use]
     pub fn of_names(directory: &Path, name: &str, names: &str) -> Self {
-        Self::make(TestKeyKind::P256, directory, name, names)
+        Self::make(TestKeyKind::P256, directory, name, names, &[])
     }
 
-    fn make(kind: TestKeyKind, directory: &Path, name: &str, names: &str) -> Self {
+    /// The same, with a certificate that says that it is no authority's.
+    ///
+    /// # Panics
+    /// If openssl is missing or fails.
+    #[must_use]
+    pub fn of_no_authority(directory: &Path, name: &str, names: &str) -> Self {
+        let more = ["-addext", "basicConstraints=critical,CA:FALSE"];
+        Self::make(TestKeyKind::P256, directory, name, names, &more)
+    }
+
+    fn make(kind: TestKeyKind, directory: &Path, name: &str, names: &str, more: &[&str]) -> Self {
         let pair = Self {
             certificate: directory.join(format!("{name}.pem")),
             key: directory.join(format!("{name}.key")),
@@ -60,6 +70,7 @@ impl TestCertificate {
             "/CN=localhost",
         ]);
         command.args(["-addext", &format!("subjectAltName={names}")]);
+        command.args(more);
         match kind {
             TestKeyKind::Rsa => command.args(["-newkey", "rsa:2048"]),
             TestKeyKind::P256 => {
