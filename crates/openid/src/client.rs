@@ -60,6 +60,13 @@ pub enum RequestAuthorization<'a> {
     Bearer(&'a Secret),
 }
 
+/// What a request sends.
+#[derive(Clone, Debug)]
+pub struct ProviderRequestBody {
+    media_type: &'static str,
+    content: Vec<u8>,
+}
+
 /// Why a provider gives no answer that can be used. Nothing secret is in it.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderRequestError {
@@ -145,16 +152,24 @@ impl ProviderClient {
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        self.send(Method::POST, address, authorization, Some(form))
+        let body = ProviderRequestBody {
+            media_type: "application/x-www-form-urlencoded",
+            content: form.into_bytes(),
+        };
+        self.send(Method::POST, address, authorization, Some(body))
             .await
     }
 
-    async fn send(
+    /// The response to any request.
+    ///
+    /// # Errors
+    /// When there is none within the bounds. Any status is a response.
+    pub async fn send(
         &self,
         method: Method,
         address: &str,
         authorization: RequestAuthorization<'_>,
-        form: Option<String>,
+        body: Option<ProviderRequestBody>,
     ) -> Result<ProviderResponse, ProviderRequestError> {
         let url = Url::parse(address).map_err(|error| {
             ProviderRequestError::broken(format!("{address:?} is not a URL: {error}"))
@@ -172,10 +187,9 @@ impl ProviderClient {
         if let Some(value) = authorization.header()? {
             headers.insert(AUTHORIZATION, value);
         }
-        if let Some(form) = form {
-            let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-            headers.insert(CONTENT_TYPE, form_type);
-            *request.body_mut() = Some(form.into());
+        if let Some(body) = body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(body.media_type));
+            *request.body_mut() = Some(body.content.into());
         }
         let exchange = self.exchange(request, &shown);
         match tokio::time::timeout(self.timeout, exchange).await {
@@ -219,6 +233,17 @@ impl ProviderRequestError {
     /// An answer that makes no sense.
     pub fn broken(what: impl Into<String>) -> Self {
         Self::Broken(what.into())
+    }
+}
+
+impl ProviderRequestBody {
+    /// A document of JSON.
+    #[must_use]
+    pub fn json(content: Vec<u8>) -> Self {
+        Self {
+            media_type: "application/json",
+            content,
+        }
     }
 }
 

@@ -25,8 +25,8 @@ mod signature;
 
 pub use claims::claim;
 pub use client::{
-    ProviderClient, ProviderClientError, ProviderRequestError, ProviderResponse,
-    RequestAuthorization,
+    ProviderClient, ProviderClientError, ProviderRequestBody, ProviderRequestError,
+    ProviderResponse, RequestAuthorization,
 };
 pub use discovery::{ClientAuthentication, ProviderDiscovery, ProviderDocument};
 pub use signature::{SignatureProblem, verify_signature};

@@ -44,4 +44,8 @@ pub use provider::{
     ProviderTokens, ProviderUser, SignInRefusal, TokenGrant,
 };
 pub use record::{RecordError, TokenRecord};
-pub use store::{DatabaseTokenStore, DocumentKind, MemoryTokenStore, TokenStore, TokenStoreError};
+pub use store::{
+    DatabaseTokenStore, DocumentKind, GcsSettings, GcsTokenStore, HostPort, MemoryTokenStore,
+    RedisAddress, RedisServers, RedisSettings, RedisTls, RedisTokenStore, ServiceAccountKey,
+    ServiceAccountKeyError, TokenStore, TokenStoreError,
+};

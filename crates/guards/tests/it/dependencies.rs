@@ -13,12 +13,13 @@ use crate::layers::{dependencies, named, section};
 use crate::source::{code, crates, files, root};
 
 /// Licences that need no more than a notice.
-const LICENCES: [&str; 12] = [
+const LICENCES: [&str; 13] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "BSL-1.0",
     "CC0-1.0",
     "CDLA-Permissive-2.0",
     "ISC",

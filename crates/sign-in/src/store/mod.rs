@@ -4,14 +4,20 @@
 //! and the rules about records and passwords are written once, above it.
 
 mod database;
+mod gcs;
 mod memory;
+mod redis;
 
 use std::error::Error;
 
 use common::BoxFuture;
 
 pub use self::database::DatabaseTokenStore;
+pub use self::gcs::{GcsSettings, GcsTokenStore, ServiceAccountKey, ServiceAccountKeyError};
 pub use self::memory::MemoryTokenStore;
+pub use self::redis::{
+    HostPort, RedisAddress, RedisServers, RedisSettings, RedisTls, RedisTokenStore,
+};
 
 /// What a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use identity::password::Bcrypt;
 use identity::{
     AuthenticationOutcome, Authenticator, CurrentCredentials, Identity, PasswordHash, Recheck,
 };
-use sign_in::{DocumentKind, ProviderUser, TokenRecord, TokenStore};
+use sign_in::{DocumentKind, ProviderUser, TokenRecord};
 
 use crate::conformance::{EmptyPassword, NameMatching, Subject};
 use crate::oidc_stub::OidcStub;

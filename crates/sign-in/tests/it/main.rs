@@ -10,12 +10,14 @@
 mod conformance;
 
 mod backend;
+mod gcs;
 mod github;
 mod gitlab;
 mod google;
 mod oidc;
 mod oidc_stub;
 mod pages;
+mod redis;
 mod stores;
 mod stub;
 mod support;

@@ -6,7 +6,7 @@ use identity::{AuthenticationError, AuthenticationOutcome, Authenticator, Backen
 use serde_json::{Value, json};
 use sign_in::{
     AuthorizationParameters, DocumentKind, ExpectedUser, ProviderError, SignInRefusal, TokenGrant,
-    TokenRecord, TokenStore,
+    TokenRecord,
 };
 
 use crate::oidc_stub::{OidcStub, form};

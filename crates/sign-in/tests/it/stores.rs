@@ -1,17 +1,19 @@
 //! One suite that every store of sign-ins passes.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use database::{Database, DatabaseLocation};
 use sign_in::{DatabaseTokenStore, DocumentKind, MemoryTokenStore, TokenStore};
-use tempfile::TempDir;
 
 use DocumentKind::{Passwords, Record, Spelling};
+
+use crate::{gcs, redis};
 
 /// A store under test, and what it needs to live.
 struct Bench {
     store: Arc<dyn TokenStore>,
-    _keeps: Option<TempDir>,
+    _keeps: Option<Box<dyn Any>>,
 }
 
 type MakeBench = fn() -> Bench;
@@ -29,7 +31,29 @@ fn own_database() -> Bench {
     let database = Database::open_exclusive(&location).unwrap();
     Bench {
         store: Arc::new(DatabaseTokenStore::new(database, "github_auth")),
-        _keeps: Some(directory),
+        _keeps: Some(Box::new(directory)),
+    }
+}
+
+fn one_redis() -> Bench {
+    Bench {
+        store: Arc::new(redis::empty_store()),
+        _keeps: None,
+    }
+}
+
+fn redis_cluster() -> Bench {
+    let (store, turn) = redis::empty_cluster_store();
+    Bench {
+        store: Arc::new(store),
+        _keeps: Some(Box::new(turn)),
+    }
+}
+
+fn gcs_bucket() -> Bench {
+    Bench {
+        store: Arc::new(gcs::empty_store()),
+        _keeps: None,
     }
 }
 
@@ -49,6 +73,30 @@ macro_rules! on_every_store {
                 #[tokio::test]
                 async fn $name() {
                     super::suite::$name(super::own_database).await;
+                }
+            )*
+        }
+        mod in_redis {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::suite::$name(super::one_redis).await;
+                }
+            )*
+        }
+        mod in_a_redis_cluster {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::suite::$name(super::redis_cluster).await;
+                }
+            )*
+        }
+        mod in_a_bucket {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::suite::$name(super::gcs_bucket).await;
                 }
             )*
         }

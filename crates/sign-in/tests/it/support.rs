@@ -46,7 +46,7 @@ pub(crate) struct Bench {
     pub(crate) backend: Arc<SignInBackend>,
     pub(crate) provider: Arc<dyn IdentityProvider>,
     pub(crate) verifier: Arc<PasswordVerifier>,
-    pub(crate) store: Arc<MemoryTokenStore>,
+    pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) clock: Arc<HeldClock>,
 }
 
@@ -56,15 +56,29 @@ impl Bench {
         policy: AccountPolicy,
         provider: impl FnOnce(ProviderClient, Arc<HeldClock>) -> Arc<dyn IdentityProvider>,
     ) -> Self {
+        Self::with_store(
+            Arc::new(MemoryTokenStore::default()),
+            section,
+            policy,
+            provider,
+        )
+    }
+
+    /// Accounts in a store of the test's own.
+    pub(crate) fn with_store(
+        store: Arc<dyn TokenStore>,
+        section: &'static str,
+        policy: AccountPolicy,
+        provider: impl FnOnce(ProviderClient, Arc<HeldClock>) -> Arc<dyn IdentityProvider>,
+    ) -> Self {
         let start = UNIX_EPOCH + Duration::from_secs(START);
         let clock = Arc::new(HeldClock(Mutex::new(start)));
         let client = ProviderClient::new(Duration::from_secs(30)).unwrap();
         let provider = provider(client, clock.clone());
-        let store = Arc::new(MemoryTokenStore::default());
         let accounts = SignInAccounts::new(AccountParts {
             section,
             provider: provider.clone(),
-            store: store.clone() as Arc<dyn TokenStore>,
+            store: store.clone(),
             policy,
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
