@@ -25,6 +25,7 @@
 mod accounts;
 mod attempt;
 mod backend;
+mod leveldb;
 mod pages;
 mod passwords;
 mod provider;
@@ -33,9 +34,11 @@ mod single_flight;
 mod store;
 
 pub use accounts::{
-    AccountParts, AccountPolicy, RefreshWhen, SignInAccounts, SignInError, StoredAccount,
+    AccountParts, AccountPolicy, ImportMode, ImportOutcome, RefreshWhen, SignInAccounts,
+    SignInError, StoredAccount,
 };
 pub use backend::SignInBackend;
+pub use leveldb::{LevelDb, LevelDbError};
 pub use pages::{PageKey, SignInPage, SignInResponse, SignInServer, SignInServerSettings};
 pub use passwords::{MAX_NAME, MAX_PASSWORDS, NamedPassword, NewPassword};
 pub use provider::{

@@ -31,6 +31,9 @@ const TARGETS: &[(&str, &str)] = &[
     ("a connection string of MySQL", "fuzz_mysql_dsn"),
     ("a connection string of PostgreSQL", "fuzz_postgres_dsn"),
     ("a connection string of SQLite", "fuzz_sqlite_dsn"),
+    ("a log of LevelDB", "fuzz_leveldb_log"),
+    ("a table of LevelDB", "fuzz_leveldb_table"),
+    ("a manifest of LevelDB", "fuzz_leveldb_manifest"),
 ];
 
 #[test]

@@ -1,9 +1,10 @@
 //! The accounts of one section: what signing in stores, and what revalidation makes of it.
 //!
 //! - here: finding an account, signing in; [`passwords`]: further ones; [`revalidation`]: what the
-//!   provider says later; [`documents`]: how all of this is stored.
+//!   provider says later; [`import`]: records from elsewhere; [`documents`]: how all of this is stored.
 
 mod documents;
+mod import;
 mod passwords;
 mod revalidation;
 
@@ -20,6 +21,8 @@ use crate::provider::{
 use crate::record::{RecordError, TokenRecord};
 use crate::single_flight::{FlightLost, SingleFlight};
 use crate::store::{DocumentKind, TokenStore, TokenStoreError};
+
+pub use self::import::{ImportMode, ImportOutcome};
 
 /// The cost of the hash in `docker_auth`'s record, as there.
 pub(crate) const BCRYPT_COST: u32 = 10;

@@ -14,6 +14,7 @@ mod gcs;
 mod github;
 mod gitlab;
 mod google;
+mod leveldb;
 mod oidc;
 mod oidc_stub;
 mod pages;
