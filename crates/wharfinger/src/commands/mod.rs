@@ -15,6 +15,7 @@ pub(crate) mod digest;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod hash;
+
 pub(crate) mod inspect;
 mod key_file;
 pub(crate) mod keys;
@@ -31,6 +32,8 @@ pub(crate) mod registry;
 mod runtime;
 pub(crate) mod serve;
 pub(crate) mod sessions;
+mod sign_ins;
+mod table;
 pub(crate) mod tag;
 pub(crate) mod tags;
 pub(crate) mod token;

@@ -1,19 +1,17 @@
 //! `wharfinger passwords`: the passwords of users who sign in by a provider's page, with or without a
 //! running server.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use common::{SystemClock, SystemEntropy, escape_line, rfc3339};
-use database::Database;
-use sign_in::{NamedPassword, SignInAccounts, SignInError};
+use common::rfc3339;
+use sign_in::{NamedPassword, SignInError};
 
-use super::configuration;
+use super::table::table;
+use super::{runtime, sign_ins};
 use crate::failure::Failure;
 use crate::output;
-use crate::serve::sign_in_pages::accounts_of;
 
 /// List or revoke the passwords that users made on the pages of github_auth, gitlab_auth, google_auth
 /// and oidc_auth
@@ -80,17 +78,12 @@ struct Row {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime =
-        runtime.map_err(|error| Failure::system("cannot start the runtime").caused_by(&error))?;
-    let report = runtime.block_on(async {
+    let report = runtime::block_on(async {
         match arguments.command {
             Command::List(list) => list.run().await,
             Command::Revoke(revoke) => revoke.run().await,
         }
-    })?;
+    })??;
     output::print(&report)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -98,7 +91,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 impl List {
     async fn run(self) -> Result<String, Failure> {
         let mut rows = Vec::new();
-        for accounts in open(&self.file)? {
+        for accounts in sign_ins::open(&self.file)?.1 {
             let users = match &self.user {
                 Some(user) => vec![user.clone()],
                 None => accounts.users().await.map_err(|error| unread(&error))?,
@@ -113,14 +106,18 @@ impl List {
                 }));
             }
         }
-        Ok(if self.json { json(&rows) } else { table(&rows) })
+        Ok(if self.json {
+            json(&rows)
+        } else {
+            listing(&rows)
+        })
     }
 }
 
 impl Revoke {
     async fn run(self) -> Result<String, Failure> {
         let mut found = Vec::new();
-        for accounts in open(&self.file)? {
+        for accounts in sign_ins::open(&self.file)?.1 {
             let is_meant = self
                 .backend
                 .as_ref()
@@ -159,26 +156,6 @@ impl Revoke {
     }
 }
 
-/// The accounts of each section of the configuration in `file`.
-fn open(file: &Path) -> Result<Vec<SignInAccounts>, Failure> {
-    let config = configuration::load(file)?.config;
-    if config.sign_in.is_empty() {
-        return Err(Failure::usage(format!(
-            "{} has none of google_auth, github_auth, oidc_auth and gitlab_auth",
-            file.display()
-        ))
-        .hint("`wharfinger passwd` changes the passwords of `users`"));
-    }
-    let database = config.database.as_ref().map(Database::open).transpose();
-    let database = database.map_err(|error| {
-        Failure::system("the passwords cannot be reached")
-            .caused_by(&error)
-            .hint("run as the user that the server runs as; without `database`, the file is in $STATE_DIRECTORY")
-    })?;
-    let (clock, entropy) = (Arc::new(SystemClock) as _, Arc::new(SystemEntropy) as _);
-    accounts_of(&config, database.as_ref(), &clock, &entropy)
-}
-
 fn counted(passwords: usize) -> String {
     match passwords {
         1 => "1 password revoked\n".to_owned(),
@@ -191,33 +168,17 @@ fn unread(error: &SignInError) -> Failure {
 }
 
 /// A line for each password.
-fn table(rows: &[Row]) -> String {
-    let head = ["BACKEND", "USER", "ID", "NAME", "MADE"].map(str::to_owned);
+fn listing(rows: &[Row]) -> String {
     let lines = rows.iter().map(|row| {
         [
             row.backend.to_owned(),
-            escape_line(&row.account).to_string(),
+            row.account.clone(),
             row.password.id.clone(),
-            escape_line(&row.password.name).to_string(),
+            row.password.name.clone(),
             made(&row.password).unwrap_or_else(|| "-".to_owned()),
         ]
     });
-    let lines: Vec<_> = std::iter::once(head).chain(lines).collect();
-    let width = |column: usize| {
-        let cells = lines.iter().map(|line| line[column].chars().count());
-        cells.max().unwrap_or_default()
-    };
-    let widths: [usize; 5] = std::array::from_fn(width);
-    let mut text = String::new();
-    for line in &lines {
-        let cells = line.iter().zip(widths);
-        let cells: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        text += cells.join("  ").trim_end();
-        text.push('\n');
-    }
-    text
+    table(["BACKEND", "USER", "ID", "NAME", "MADE"], lines.collect())
 }
 
 fn json(rows: &[Row]) -> String {

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use auth::sessions::{Selection, Session, Sessions, SqliteSessions};
 use clap::{Args, Subcommand};
 use common::{Clock, Entropy, SystemClock, SystemEntropy, rfc3339, unix_seconds};
-use database::{Database, DatabaseOpenError};
+use database::Database;
 use identity::{EarlierLogin, SessionStatus, WorkerPool};
 
-use super::{configuration, runtime};
+use super::{configuration, runtime, table};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output;
@@ -159,39 +159,15 @@ fn open(file: &Path) -> Result<(Sessions, Config, Database), Failure> {
             "write `refresh_tokens: {}` to turn them on; `database: {url: sqlite:///…}` says where they are kept",
         ));
     };
-    let database = Database::open(location).map_err(|error| unopened(&error))?;
+    let database = configuration::open_database(location, "the sessions")?;
     let store = Arc::new(SqliteSessions::new(database.clone()));
     let sessions = Sessions::new(store, policy, Arc::new(SystemEntropy));
     Ok((sessions, config, database))
 }
 
-fn unopened(error: &DatabaseOpenError) -> Failure {
-    let failure = Failure::system("the sessions cannot be reached").caused_by(error);
-    match error {
-        DatabaseOpenError::Unreachable { .. } | DatabaseOpenError::Database { .. } => {
-            failure.hint("run as the user that the server runs as; without `database`, the file is in $STATE_DIRECTORY")
-        }
-        DatabaseOpenError::Missing(_) => {
-            failure.hint("without `database` in the configuration, $STATE_DIRECTORY says where it is")
-        }
-        _ => failure,
-    }
-}
-
 /// A line for each session under the names of its columns.
 fn table(sessions: &[Session], now: SystemTime) -> String {
     let ago = |time| relative(unix_seconds(time), unix_seconds(now));
-    let head = [
-        "ID",
-        "USER",
-        "SERVICE",
-        "CLIENT",
-        "ADDRESS",
-        "OPENED",
-        "LAST USED",
-        "EXPIRES",
-    ]
-    .map(str::to_owned);
     let rows = sessions.iter().map(|session| {
         let Session {
             id,
@@ -216,23 +192,17 @@ fn table(sessions: &[Session], now: SystemTime) -> String {
             ago(expires),
         ]
     });
-    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
-    let mut widths = [0; 8];
-    for row in &rows {
-        widths
-            .iter_mut()
-            .zip(row)
-            .for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
-    }
-    let line = |row: &[String; 8]| {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+    let head = [
+        "ID",
+        "USER",
+        "SERVICE",
+        "CLIENT",
+        "ADDRESS",
+        "OPENED",
+        "LAST USED",
+        "EXPIRES",
+    ];
+    table::table(head, rows.collect())
 }
 
 /// A text that a client sent, made safe for a terminal: quoted and escaped if it holds more than
