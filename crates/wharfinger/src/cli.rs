@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     attach, blob, catalog, certs, check, completions, config, copy, delete, digest, doctor,
-    explain, hash, inspect, keys, login, logout, manifest, passwd, passwords, pull, push,
+    explain, hash, import, inspect, keys, login, logout, manifest, passwd, passwords, pull, push,
     referrers, registry, serve, sessions, tag, tags, token, trust, up,
 };
 use crate::failure::Failure;
@@ -41,6 +41,7 @@ enum Command {
     Doctor(doctor::Arguments),
     Explain(explain::Arguments),
     Hash(hash::Arguments),
+    Import(import::Arguments),
     Inspect(inspect::Arguments),
     Keys(keys::Arguments),
     Login(login::Arguments),
@@ -95,6 +96,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Login(arguments) => login::run(&arguments),

@@ -15,6 +15,7 @@ pub(crate) mod digest;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod hash;
+pub(crate) mod import;
 
 pub(crate) mod inspect;
 mod key_file;

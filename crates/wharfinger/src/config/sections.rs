@@ -120,7 +120,8 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         return None;
     }
     refuse_database_in_memory(root, registry.as_ref());
-    let needs_database = refresh_tokens.is_some() || !sign_in.is_empty();
+    let needs_database =
+        refresh_tokens.is_some() || sign_in.iter().any(SignInConfig::needs_database);
     let database = database.or_else(|| usual_database(root, registry.as_ref(), needs_database));
     Some(Config {
         server: server?,

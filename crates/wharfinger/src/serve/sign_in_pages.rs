@@ -6,9 +6,9 @@ use common::{Clock, Entropy, SystemEntropy};
 use database::{Database, DatabaseOpenError};
 use openid::ProviderClient;
 use sign_in::{
-    AccountParts, DatabaseTokenStore, GithubProvider, GitlabProvider, IdentityProvider,
-    OidcProvider, PageKey, SignInAccounts, SignInPage, SignInServer, SignInServerSettings,
-    TokenStore,
+    AccountParts, DatabaseTokenStore, GcsTokenStore, GithubProvider, GitlabProvider,
+    IdentityProvider, OidcProvider, PageKey, RedisTokenStore, SignInAccounts, SignInPage,
+    SignInServer, SignInServerSettings, TokenStore,
 };
 
 use super::persistent_state::PersistentState;
@@ -31,11 +31,20 @@ pub(crate) fn accounts_of(
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<Vec<SignInAccounts>, Failure> {
-    let accounts = config.sign_in.iter().map(|section| {
+    accounts_in(config.sign_in.iter(), database, clock, entropy)
+}
+
+fn accounts_in<'a>(
+    sections: impl Iterator<Item = &'a SignInConfig>,
+    database: Option<&Database>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Vec<SignInAccounts>, Failure> {
+    let accounts = sections.map(|section| {
         Ok(SignInAccounts::new(AccountParts {
             section: section.section,
             provider: provider(section, clock)?,
-            store: store(section, database)?,
+            store: store(section, database, clock)?,
             policy: section.policy,
             clock: Arc::clone(clock),
             entropy: Arc::clone(entropy),
@@ -45,7 +54,7 @@ pub(crate) fn accounts_of(
 }
 
 /// The same for a command that has not opened the database. Before the first start of the server
-/// there is none, and no account.
+/// there is none, and no account in it.
 pub(crate) fn stored_accounts(
     config: &Config,
     clock: &Arc<dyn Clock>,
@@ -56,14 +65,16 @@ pub(crate) fn stored_accounts(
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let database = match config.database.as_ref().map(Database::open).transpose() {
         Ok(database) => database,
-        Err(DatabaseOpenError::Missing(_)) => return Ok(Vec::new()),
+        Err(DatabaseOpenError::Missing(_)) => None,
         Err(error) => {
             return Err(Failure::system("the sign-ins cannot be reached")
                 .caused_by(&error)
                 .hint("run as the user that the server runs as"));
         }
     };
-    accounts_of(config, database.as_ref(), clock, &entropy)
+    let sections = config.sign_in.iter();
+    let sections = sections.filter(|section| database.is_some() || !section.needs_database());
+    accounts_in(sections, database.as_ref(), clock, &entropy)
 }
 
 /// The server of the pages, if there is a section.
@@ -98,8 +109,7 @@ fn provider(
     section: &SignInConfig,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn IdentityProvider>, Failure> {
-    let client = ProviderClient::new(section.http_timeout)
-        .map_err(|error| Failure::system("cannot sign users in").caused_by(&error))?;
+    let client = client(section)?;
     Ok(match &section.provider {
         ProviderConfig::Oidc(settings) => Arc::new(OidcProvider::new(
             settings.clone(),
@@ -114,14 +124,35 @@ fn provider(
 fn store(
     section: &SignInConfig,
     database: Option<&Database>,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn TokenStore>, Failure> {
     let name = section.section;
-    match section.store {
+    Ok(match &section.store {
         TokenStoreConfig::Database => {
             let database = database.ok_or_else(|| {
                 Failure::usage(format!("{name} needs a database for its sign-ins"))
             })?;
-            Ok(Arc::new(DatabaseTokenStore::new(database.clone(), name)))
+            Arc::new(DatabaseTokenStore::new(database.clone(), name))
         }
-    }
+        TokenStoreConfig::Redis(settings) => {
+            let store = RedisTokenStore::new(settings.clone(), name);
+            Arc::new(store.map_err(|error| {
+                Failure::usage(format!("{name}.redis_token_db cannot be used")).caused_by(&error)
+            })?)
+        }
+        TokenStoreConfig::Gcs(settings) => {
+            let (settings, client) = (settings.clone(), client(section)?);
+            Arc::new(GcsTokenStore::new(
+                settings,
+                client,
+                Arc::clone(clock),
+                name,
+            ))
+        }
+    })
+}
+
+fn client(section: &SignInConfig) -> Result<ProviderClient, Failure> {
+    ProviderClient::new(section.http_timeout)
+        .map_err(|error| Failure::system("cannot sign users in").caused_by(&error))
 }

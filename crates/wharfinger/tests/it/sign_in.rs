@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Clock, SystemClock, unix_seconds};
 use peers::http::{self, Answer};
-use peers::{Output, Server, TestCertificate, TestKeyKind, run};
+use peers::{Output, Redis, RedisConfig, Server, TestCertificate, TestKeyKind, run};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -41,10 +41,24 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
+        Self::with(CONFIG)
+    }
+
+    /// A server whose only store is a Redis: without `database`, as docker_auth has it.
+    fn in_redis(redis: &Redis, password: &str) -> Self {
+        let (config, _) = CONFIG.split_once("refresh_tokens:").unwrap();
+        let port = redis.port();
+        let store = format!(
+            "  redis_token_db: {{redis_options: {{addr: \"127.0.0.1:{port}\", password: {password}}}}}\nacl:"
+        );
+        Self::with(&config.replace("acl:", &store))
+    }
+
+    fn with(config: &str) -> Self {
         let stub = OidcStub::start(unix_seconds(SystemClock.now()));
         let folder = tempfile::tempdir().unwrap();
         let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
-        let config = CONFIG
+        let config = config
             .replace("@folder@", folder.path().to_str().unwrap())
             .replace("@issuer@", &stub.issuer())
             .replace("@secret@", CLIENT_SECRET);
@@ -63,9 +77,13 @@ impl Setup {
     }
 
     fn log_in(&self, password: &str) -> Answer {
+        self.log_in_as("ann", password)
+    }
+
+    fn log_in_as(&self, account: &str, password: &str) -> Answer {
         let query = "service=reg&scope=repository:a:pull&offline_token=true&client_id=docker";
         let url = self.server.url(&format!("/auth?{query}"));
-        http::request(&["-u", &format!("ann:{password}"), &url])
+        http::request(&["-u", &format!("{account}:{password}"), &url])
     }
 
     fn refresh(&self, token: &str) -> Answer {
@@ -247,5 +265,116 @@ fn a_provider_that_is_down_at_start_keeps_no_server_from_starting() {
     assert_eq!(start.status, 503);
     assert!(start.body.contains("Try again"), "{}", start.body);
     setup.stub.state().broken = None;
+    // The provider is asked at most once a second.
+    let page = setup.server.url("/oidc_auth?start=1");
+    until(|| http::get(&page), |it| it.status == 303);
     setup.sign_in();
+}
+
+#[test]
+fn docker_auth_s_redis_is_used_on() {
+    let mut redis = Redis::start(&RedisConfig {
+        password: Some("redis-77d1".to_owned()),
+        ..RedisConfig::default()
+    });
+    // A record of docker_auth: the password is `sesame`.
+    let theirs = r#"{"token_type":"bearer","access_token":"at-of-eve","valid_until":"2099-01-01T00:00:00Z","docker_password":"$2a$10$wm.q8C3wnTJHn6oIb1rkru3fyQTSNoUwBObrXyfF0WXQdfv2D5MYi","labels":{"groups":["red"]}}"#;
+    redis.command(&["SET", "t:eve", theirs]);
+    let setup = Setup::in_redis(&redis, "redis-77d1");
+    let eve = setup.log_in_as("eve", "sesame");
+    assert_eq!(eve.status, 200, "{}\n{}", eve.body, setup.server.log());
+    assert_eq!(eve.json_string("scope"), Some("repository:a:pull"));
+    assert_eq!(setup.log_in_as("eve", "open").status, 401);
+
+    let password = setup.sign_in();
+    assert_eq!(setup.log_in(&password).status, 200);
+    let record = redis.command(&["GET", "t:ann"]);
+    assert!(
+        record.starts_with("{\"token_type\":\"Bearer\",\"access_token\":"),
+        "{record}"
+    );
+    let listed = setup.passwords(&["list"]);
+    let listed = listed.succeeded();
+    assert!(listed.contains("ann") && listed.contains("eve"), "{listed}");
+
+    redis.kill();
+    let away = setup.log_in(&password);
+    assert_eq!(away.status, 503, "{}", away.body);
+    assert!(away.header("retry-after").is_some());
+    redis.start_again();
+    assert_eq!(setup.log_in(&password).status, 200);
+    let log = setup.server.log();
+    for secret in ["redis-77d1", "sesame", "at-of-eve", &password] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+}
+
+#[test]
+fn docker_auth_s_leveldb_is_imported_once() {
+    let vector = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sign-in/tests/vectors/leveldb");
+    let level = format!(
+        "  level_token_db: {{path: \"{}\"}}\nacl:",
+        vector.join("reopened").display()
+    );
+    let config = CONFIG
+        .replace("acl:", &level)
+        .replace("labels: {groups: red}", "labels: {teams: core}");
+    let mut setup = Setup::with(&config.replace("revalidate_after: 1s", "revalidate_after: 1h"));
+    setup.server.wait_for_log("wharfinger import");
+    let import = |more: &[&str]| {
+        run(Command::new(PROGRAM)
+            .arg("import")
+            .arg(setup.server.config())
+            .args(more))
+    };
+    assert_eq!(setup.log_in_as("bob@example.com", "sesame").status, 401);
+    let tried = import(&["--dry-run"]);
+    assert!(
+        tried
+            .succeeded()
+            .contains("2 would be imported, 0 left as they are"),
+        "{tried}"
+    );
+    assert_eq!(setup.log_in_as("bob@example.com", "sesame").status, 401);
+
+    let ours = setup.sign_in();
+    let imported = import(&[]);
+    let said = imported.succeeded();
+    assert!(said.contains("ann: has signed in here already"), "{said}");
+    assert!(
+        said.contains("oidc_auth: 1 imported, 1 left as they are, 0 could not be read"),
+        "{said}"
+    );
+    let login = setup.log_in_as("bob@example.com", "sesame");
+    assert_eq!(
+        login.json_string("scope"),
+        Some("repository:a:pull"),
+        "{}",
+        login.body
+    );
+    assert_eq!(setup.log_in(&ours).status, 200);
+    let again = import(&[]);
+    assert!(again.succeeded().contains("0 imported, 2 left"), "{again}");
+    let replaced = import(&["--replace"]);
+    assert!(
+        replaced
+            .succeeded()
+            .contains("ann: imported, in place of another"),
+        "{replaced}"
+    );
+    let elsewhere = vector.join("log");
+    let elsewhere = import(&[
+        "--backend",
+        "oidc_auth",
+        "--from",
+        elsewhere.to_str().unwrap(),
+    ]);
+    assert!(
+        elsewhere
+            .succeeded()
+            .contains("bob@example.com: has signed in"),
+        "{elsewhere}"
+    );
+    let nothing = import(&["--backend", "github_auth"]).refused();
+    assert!(nothing.contains("no section names a LevelDB"), "{nothing}");
 }

@@ -1,12 +1,12 @@
 //! The section `github_auth`.
 
-use sign_in::{AccountPolicy, GithubSettings, RefreshWhen};
+use sign_in::GithubSettings;
 
 use super::super::schema::key;
 use super::super::section::Section;
 use super::{
-    CommonKeys, HOUR, ProviderConfig, SignInConfig, address, filled, read_revalidation,
-    warn_of_plain_http,
+    CommonKeys, ProviderConfig, SignInConfig, address, filled, policy_until_revoked,
+    read_revalidation, warn_of_plain_http,
 };
 
 pub(super) fn read(section: &mut Section<'_>) -> Option<SignInConfig> {
@@ -33,24 +33,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<SignInConfig> {
             .otherwise("https://api.github.com"),
     );
     web.iter().chain(&api).for_each(warn_of_plain_http);
-    Some(SignInConfig {
-        section: "github_auth",
-        title: "GitHub".to_owned(),
-        provider: ProviderConfig::Github(GithubSettings {
+    let policy = policy_until_revoked(revalidate_after);
+    common.section("github_auth", "GitHub".to_owned(), policy, |client| {
+        ProviderConfig::Github(GithubSettings {
             web: web.map_or_else(|| "https://github.com".to_owned(), |web| web.value),
             api: api.map_or_else(|| "https://api.github.com".to_owned(), |api| api.value),
-            client_id: common.client_id?,
-            client_secret: common.client_secret?,
+            client_id: client.id,
+            client_secret: client.secret,
             organization,
-        }),
-        policy: AccountPolicy {
-            revalidate_after: Some(revalidate_after),
-            session: HOUR,
-            refresh: RefreshWhen::Refused,
-            ignores_case: true,
-        },
-        store: common.store,
-        http_timeout: common.http_timeout,
-        registry: common.registry,
+        })
     })
 }

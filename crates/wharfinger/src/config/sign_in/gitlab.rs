@@ -1,13 +1,13 @@
 //! The section `gitlab_auth`.
 
-use sign_in::{AccountPolicy, GitlabSettings, RefreshWhen};
+use sign_in::GitlabSettings;
 
 use super::super::diagnostics::Problem;
 use super::super::schema::key;
 use super::super::section::Section;
 use super::{
-    Callback, CommonKeys, HOUR, ProviderConfig, SignInConfig, address, filled, read_revalidation,
-    warn_of_plain_http,
+    Callback, CommonKeys, ProviderConfig, SignInConfig, address, filled, policy_until_revoked,
+    read_revalidation, warn_of_plain_http,
 };
 
 pub(super) fn read(section: &mut Section<'_>, callback: &Callback) -> Option<SignInConfig> {
@@ -56,27 +56,18 @@ pub(super) fn read(section: &mut Section<'_>, callback: &Callback) -> Option<Sig
             "only members of this group may sign in; docker_auth let every GitLab user in",
         );
     }
-    Some(SignInConfig {
-        section: "gitlab_auth",
-        title: "GitLab".to_owned(),
-        provider: ProviderConfig::Gitlab(GitlabSettings {
+    let redirect_uri = redirect_uri?;
+    let policy = policy_until_revoked(revalidate_after);
+    common.section("gitlab_auth", "GitLab".to_owned(), policy, |client| {
+        ProviderConfig::Gitlab(GitlabSettings {
             web: web.map_or_else(|| "https://gitlab.com".to_owned(), |web| web.value),
             api: api.map_or_else(|| "https://gitlab.com/api/v4".to_owned(), |api| api.value),
-            client_id: common.client_id?,
-            client_secret: common.client_secret?,
-            redirect_uri: redirect_uri?,
+            client_id: client.id,
+            client_secret: client.secret,
+            redirect_uri,
             organization: organization.map(|organization| organization.value),
             group_labels,
-        }),
-        policy: AccountPolicy {
-            revalidate_after: Some(revalidate_after),
-            session: HOUR,
-            refresh: RefreshWhen::Refused,
-            ignores_case: true,
-        },
-        store: common.store,
-        http_timeout: common.http_timeout,
-        registry: common.registry,
+        })
     })
 }
 

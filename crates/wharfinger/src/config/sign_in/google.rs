@@ -1,6 +1,6 @@
 //! The section `google_auth`.
 
-use sign_in::{AccountPolicy, OidcSettings, RefreshWhen};
+use sign_in::OidcSettings;
 
 use super::super::schema::key;
 use super::super::section::Section;
@@ -19,24 +19,10 @@ pub(super) fn read(section: &mut Section<'_>, callback: &Callback) -> Option<Sig
             .means("the address of this page, as it is registered at Google as a redirect URI")
             .otherwise("`{public_url}{path_prefix}/google_auth`, or where the browser reached it"),
     );
-    let (revalidate_after, session) = oidc::read_periods(section);
-    Some(SignInConfig {
-        section: "google_auth",
-        title: "Google".to_owned(),
-        provider: ProviderConfig::Oidc(OidcSettings::google(
-            common.client_id?,
-            common.client_secret?,
-            redirect_url.or_else(|| callback.known()),
-            domain,
-        )),
-        policy: AccountPolicy {
-            revalidate_after,
-            session,
-            refresh: RefreshWhen::Always,
-            ignores_case: false,
-        },
-        store: common.store,
-        http_timeout: common.http_timeout,
-        registry: common.registry,
+    let policy = oidc::read_policy(section);
+    let redirect_url = redirect_url.or_else(|| callback.known());
+    common.section("google_auth", "Google".to_owned(), policy, |client| {
+        let settings = OidcSettings::google(client.id, client.secret, redirect_url, domain);
+        ProviderConfig::Oidc(settings)
     })
 }

@@ -7,10 +7,11 @@ mod google;
 mod oidc;
 mod store;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use common::Secret;
-use sign_in::{AccountPolicy, GithubSettings, GitlabSettings, OidcSettings};
+use sign_in::{AccountPolicy, GithubSettings, GitlabSettings, OidcSettings, RefreshWhen};
 
 use super::diagnostics::Problem;
 use super::effective::Effective;
@@ -19,6 +20,7 @@ use super::schema::key;
 use super::section::{Located, Section};
 use super::server::ServerConfig;
 
+use self::store::StoreKeys;
 pub(crate) use self::store::TokenStoreConfig;
 
 /// The names of the sections, in the order in which their backends are asked.
@@ -38,10 +40,19 @@ pub(crate) struct SignInConfig {
     pub(crate) provider: ProviderConfig,
     pub(crate) policy: AccountPolicy,
     pub(crate) store: TokenStoreConfig,
+    /// docker_auth's LevelDB, which `wharfinger import` reads.
+    pub(crate) leveldb: Option<PathBuf>,
     /// How long a request to the provider may take.
     pub(crate) http_timeout: Duration,
     /// The registry in the commands of the page.
     pub(crate) registry: Option<String>,
+}
+
+impl SignInConfig {
+    /// Whether its users are kept in `database`.
+    pub(crate) fn needs_database(&self) -> bool {
+        matches!(self.store, TokenStoreConfig::Database)
+    }
 }
 
 /// Which provider.
@@ -78,7 +89,27 @@ pub(super) fn read(root: &mut Section<'_>, server: Option<&ServerConfig>) -> Vec
             |section| gitlab::read(section, &gitlab),
         ),
     ];
-    read.into_iter().flatten().collect()
+    let sections: Vec<_> = read.into_iter().flatten().collect();
+    refuse_shared_stores(root, &sections);
+    sections
+}
+
+/// docker_auth's records are named by the user only: in a store of two sections, `bob` of one provider
+/// would open as `bob` of the other.
+fn refuse_shared_stores(root: &Section<'_>, sections: &[SignInConfig]) {
+    for (place, section) in sections.iter().enumerate() {
+        let mut before = sections[..place].iter();
+        if let Some(other) = before.find(|other| other.store.is_shared_with(&section.store)) {
+            let message = format!(
+                "{} keeps its sign-ins in the same place, so a user of one would open as the user of \
+                 the same name of the other; use another db, another bucket or token_db: database",
+                other.section
+            );
+            if let Some(setting) = root.present(section.section) {
+                setting.report(Problem::Conflict, message);
+            }
+        }
+    }
 }
 
 /// The address of a page, as the provider sends browsers back to it.
@@ -128,7 +159,13 @@ struct CommonKeys {
     client_secret: Option<Secret>,
     http_timeout: Duration,
     registry: Option<String>,
-    store: TokenStoreConfig,
+    store: StoreKeys,
+}
+
+/// This server as the provider knows it.
+struct OAuthClient {
+    id: String,
+    secret: Secret,
 }
 
 impl CommonKeys {
@@ -167,6 +204,40 @@ impl CommonKeys {
             registry,
             store: store::read(section),
         }
+    }
+
+    /// The whole section, unless it lacks the client.
+    fn section(
+        self,
+        section: &'static str,
+        title: String,
+        policy: AccountPolicy,
+        provider: impl FnOnce(OAuthClient) -> ProviderConfig,
+    ) -> Option<SignInConfig> {
+        let client = OAuthClient {
+            id: self.client_id?,
+            secret: self.client_secret?,
+        };
+        Some(SignInConfig {
+            section,
+            title,
+            provider: provider(client),
+            policy,
+            store: self.store.store,
+            leveldb: self.store.leveldb,
+            http_timeout: self.http_timeout,
+            registry: self.registry,
+        })
+    }
+}
+
+/// At providers whose names have no case and whose tokens are good until they are revoked.
+fn policy_until_revoked(revalidate_after: Duration) -> AccountPolicy {
+    AccountPolicy {
+        revalidate_after: Some(revalidate_after),
+        session: HOUR,
+        refresh: RefreshWhen::Refused,
+        ignores_case: true,
     }
 }
 

@@ -1,7 +1,5 @@
 //! The section `oidc_auth`.
 
-use std::time::Duration;
-
 use sign_in::{AccountPolicy, OidcSettings, RefreshWhen};
 
 use super::super::diagnostics::Problem;
@@ -36,7 +34,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<SignInConfig> {
     );
     let label_claims = read_label_claims(section);
     let scopes = read_scopes(section);
-    let (revalidate_after, session) = read_periods(section);
+    let policy = read_policy(section);
     let title = section.get(
         key::parsed("title", "text", filled)
             .means("what the page calls the provider")
@@ -50,29 +48,18 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<SignInConfig> {
             "does not end with /oidc_auth, where this server has the page",
         );
     }
-    Some(SignInConfig {
-        section: "oidc_auth",
-        title,
-        provider: ProviderConfig::Oidc(OidcSettings {
+    common.section("oidc_auth", title, policy, |client| {
+        ProviderConfig::Oidc(OidcSettings {
             issuer: issuer.value,
-            client_id: common.client_id?,
-            client_secret: common.client_secret?,
+            client_id: client.id,
+            client_secret: client.secret,
             redirect_url: Some(redirect_url.value),
             scopes,
             user_claim,
             label_claims,
             domain: None,
             parameters: Vec::new(),
-        }),
-        policy: AccountPolicy {
-            revalidate_after,
-            session,
-            refresh: RefreshWhen::Always,
-            ignores_case: false,
-        },
-        store: common.store,
-        http_timeout: common.http_timeout,
-        registry: common.registry,
+        })
     })
 }
 
@@ -130,17 +117,20 @@ fn read_scopes(section: &mut Section<'_>) -> Vec<String> {
     }
 }
 
-/// How long accounts count between revalidations.
-pub(super) fn read_periods(section: &mut Section<'_>) -> (Option<Duration>, Duration) {
-    let revalidate_after = section.find(
-        key::duration("revalidate_after", SECOND..=LONGEST)
-            .means("how long an account counts until its refresh token is used")
-            .otherwise("the life of the access token"),
-    );
-    let session = section.get(
-        key::duration("session", SECOND..=LONGEST)
-            .means("how long a sign-in is good if the provider gives no refresh token")
-            .default(12 * HOUR),
-    );
-    (revalidate_after, session)
+/// How long accounts count between revalidations, which use the refresh token.
+pub(super) fn read_policy(section: &mut Section<'_>) -> AccountPolicy {
+    AccountPolicy {
+        revalidate_after: section.find(
+            key::duration("revalidate_after", SECOND..=LONGEST)
+                .means("how long an account counts until its refresh token is used")
+                .otherwise("the life of the access token"),
+        ),
+        session: section.get(
+            key::duration("session", SECOND..=LONGEST)
+                .means("how long a sign-in is good if the provider gives no refresh token")
+                .default(12 * HOUR),
+        ),
+        refresh: RefreshWhen::Always,
+        ignores_case: false,
+    }
 }

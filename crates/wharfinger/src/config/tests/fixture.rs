@@ -61,6 +61,13 @@ impl Fixture {
                 fixture.write("cut.pem", &format!("{whole}{}", &whole[..100]));
             }
         }
+        let rsa_key = fs::read_to_string(fixture.path().join("rsa.key")).unwrap();
+        let key_file = serde_json::json!({
+            "type": "service_account",
+            "client_email": "wharf@example.iam.gserviceaccount.com",
+            "private_key": rsa_key,
+        });
+        fixture.write("gcs.json", &key_file.to_string());
         fixture.write("issuer", "From a file\r\n");
         fixture.write("secret", "s3cr3t\n");
         fixture.write(

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use common::{Clock, SystemClock, unix_seconds};
 use identity::password::Bcrypt;
-use peers::{HttpStub, MariaDb, Postgres, Slapd, SlapdConfig, StubAnswer};
+use peers::{HttpStub, MariaDb, Postgres, Redis, RedisConfig, Slapd, SlapdConfig, StubAnswer};
 
 use crate::external_backends::example;
 use crate::oidc_stub::{CLIENT_SECRET, OidcStub};
@@ -258,6 +258,29 @@ pub(super) fn oidc_auth() -> BackendCase {
         user: TestUser::SignsIn(provider),
         ..BackendCase::new(sections, &secrets, ()).at(port)
     }
+}
+
+/// A user who signed in at docker_auth, which keeps its records in the same Redis.
+pub(super) fn github_auth_in_redis() -> BackendCase {
+    const REDIS_PASSWORD: &str = "r3d1s-9b";
+    let redis = Redis::start(&RedisConfig {
+        password: Some(REDIS_PASSWORD.to_owned()),
+        ..RedisConfig::default()
+    });
+    let hash = hash();
+    let record = format!(
+        "{{\"token_type\":\"bearer\",\"access_token\":\"at-of-ann\",\
+         \"valid_until\":\"2099-01-01T00:00:00Z\",\"docker_password\":\"{hash}\",\
+         \"labels\":{{\"team\":[\"red\"]}}}}"
+    );
+    redis.command(&["SET", "t:ann", &record]);
+    let port = redis.port();
+    let sections = format!(
+        "github_auth:\n  client_id: wharfinger\n  client_secret: \"{CLIENT_SECRET}\"\n  \
+         redis_token_db: {{redis_options: {{addr: '127.0.0.1:{port}', password: {REDIS_PASSWORD}}}}}\n{ACL}"
+    );
+    let secrets = [CLIENT_SECRET, REDIS_PASSWORD, "at-of-ann", &hash];
+    BackendCase::new(sections, &secrets, redis).at(port)
 }
 
 static SLAPD: Mutex<Weak<Slapd>> = Mutex::new(Weak::new());

@@ -23,6 +23,7 @@ macro_rules! test_of_each_backend {
             mariadb,
             sqlite,
             oidc_auth,
+            github_auth_in_redis,
         );
     };
     ($check:path: $($case:ident,)+) => {
