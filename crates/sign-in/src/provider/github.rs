@@ -5,15 +5,13 @@ use std::collections::BTreeSet;
 use common::{BoxFuture, Secret};
 use http::StatusCode;
 use http::header::LINK;
-use openid::{ProviderClient, ProviderResponse, RequestAuthorization};
+use openid::ProviderResponse;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use policy::Labels;
 use serde::Deserialize;
 
-use super::{
-    AuthorizationParameters, ExpectedUser, IdentityProvider, ProviderError, ProviderTokens,
-    ProviderUser, SignInRefusal, TokenGrant, with_query,
-};
+use super::user_api::{ApiClient, ProviderRequest, UserApi, UserApiProvider, subject};
+use super::{ProviderError, ProviderUser, SignInRefusal};
 
 /// The most pages of teams that are read, of 100 teams each.
 const MAX_PAGES: usize = 50;
@@ -34,10 +32,7 @@ pub struct GithubSettings {
 }
 
 /// GitHub.
-pub struct GithubProvider {
-    settings: GithubSettings,
-    client: ProviderClient,
-}
+pub type GithubProvider = UserApiProvider<GithubSettings>;
 
 #[derive(Deserialize)]
 struct GithubUser {
@@ -64,88 +59,26 @@ struct ParentTeam {
     slug: String,
 }
 
-impl GithubProvider {
-    /// GitHub by these settings.
-    #[must_use]
-    pub fn new(settings: GithubSettings, client: ProviderClient) -> Self {
-        Self { settings, client }
-    }
-
-    fn begin(&self, parameters: &AuthorizationParameters) -> String {
-        // The callback is the one that is registered at GitHub.
-        let query = [
-            ("client_id", self.settings.client_id.as_str()),
-            ("scope", "user:email read:org"),
-            ("state", &parameters.state),
-            ("code_challenge", &parameters.code_challenge),
-            ("code_challenge_method", "S256"),
-        ];
-        with_query(
-            &format!("{}/login/oauth/authorize", self.settings.web),
-            &query,
-        )
-    }
-
-    async fn tokens(&self, grant: TokenGrant<'_>) -> Result<ProviderTokens, ProviderError> {
-        let mut form = vec![
-            ("client_id", self.settings.client_id.as_str()),
-            ("client_secret", self.settings.client_secret.expose()),
-        ];
-        match grant {
-            TokenGrant::AuthorizationCode { code, verifier, .. } => {
-                form.extend([
-                    ("code", code.expose()),
-                    ("code_verifier", verifier.expose()),
-                ]);
-            }
-            // Only a GitHub App whose tokens expire gives refresh tokens.
-            TokenGrant::RefreshToken(token) => form.extend([
-                ("grant_type", "refresh_token"),
-                ("refresh_token", token.expose()),
-            ]),
-        }
-        let address = format!("{}/login/oauth/access_token", self.settings.web);
-        let response = self
-            .client
-            .post(&address, RequestAuthorization::None, &form)
-            .await?;
-        ProviderTokens::of_response(&response, grant)
-    }
-
-    async fn user(&self, token: &Secret) -> Result<ProviderUser, ProviderError> {
-        let response = self
-            .get(&format!("{}/user", self.settings.api), token)
-            .await?;
-        let user: GithubUser = response.json()?;
+impl GithubSettings {
+    async fn identified(&self, api: &ApiClient<'_>) -> Result<ProviderUser, ProviderError> {
+        let user: GithubUser = api.get(&format!("{}/user", self.api)).await?.json()?;
         if user.login.is_empty() {
             return Err(SignInRefusal::NoName("login".to_owned()).into());
         }
-        let labels = match &self.settings.organization {
+        let labels = match &self.organization {
             Some(organization) => {
-                self.check_membership(organization, &user.login, token)
+                self.check_membership(organization, &user.login, api)
                     .await?;
-                self.teams(organization, token).await?
+                self.teams(organization, api).await?
             }
             None => Some(Labels::new()),
         };
         Ok(ProviderUser {
             name: user.login,
-            issuer: self.settings.web.clone(),
-            subject: match user.id {
-                0 => String::new(),
-                id => id.to_string(),
-            },
+            issuer: self.web.clone(),
+            subject: subject(user.id),
             labels,
         })
-    }
-
-    async fn get(&self, address: &str, token: &Secret) -> Result<ProviderResponse, ProviderError> {
-        let bearer = RequestAuthorization::Bearer(token);
-        let response = self.client.get(address, bearer).await?;
-        if response.status == StatusCode::UNAUTHORIZED {
-            return Err(SignInRefusal::Revoked.into());
-        }
-        Ok(response)
     }
 
     /// 204 for a member, 404 for another user, and 302 if the asking user, who is the same, is none.
@@ -153,15 +86,12 @@ impl GithubProvider {
         &self,
         organization: &str,
         login: &str,
-        token: &Secret,
+        api: &ApiClient<'_>,
     ) -> Result<(), ProviderError> {
         let [organization_part, login_part] =
             [organization, login].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
-        let address = format!(
-            "{}/orgs/{organization_part}/members/{login_part}",
-            self.settings.api
-        );
-        let response = self.get(&address, token).await?;
+        let address = format!("{}/orgs/{organization_part}/members/{login_part}", self.api);
+        let response = api.get(&address).await?;
         match response.status {
             StatusCode::NO_CONTENT => Ok(()),
             StatusCode::NOT_FOUND | StatusCode::FOUND => Err(SignInRefusal::NotAMember {
@@ -178,13 +108,13 @@ impl GithubProvider {
     async fn teams(
         &self,
         organization: &str,
-        token: &Secret,
+        api: &ApiClient<'_>,
     ) -> Result<Option<Labels>, ProviderError> {
         let mut slugs = BTreeSet::new();
-        let mut next = Some(format!("{}/user/teams?per_page=100", self.settings.api));
+        let mut next = Some(format!("{}/user/teams?per_page=100", self.api));
         for _ in 0..MAX_PAGES {
             let Some(address) = next else { break };
-            let response = match self.get(&address, token).await {
+            let response = match api.get(&address).await {
                 Err(ProviderError::Unavailable { what, .. }) => {
                     tracing::warn!(what, "the teams of an account cannot be fetched");
                     return Ok(None);
@@ -232,31 +162,38 @@ impl GithubProvider {
             .find(|link| link.contains("rel=\"next\""))?;
         let (_, rest) = next.split_once('<')?;
         let (address, _) = rest.split_once('>')?;
-        let below = address.strip_prefix(self.settings.api.as_str())?;
+        let below = address.strip_prefix(self.api.as_str())?;
         below.starts_with('/').then(|| address.to_owned())
     }
 }
 
-impl IdentityProvider for GithubProvider {
-    fn authorization_url<'a>(
-        &'a self,
-        parameters: &'a AuthorizationParameters,
-    ) -> BoxFuture<'a, Result<String, ProviderError>> {
-        Box::pin(std::future::ready(Ok(self.begin(parameters))))
+impl UserApi for GithubSettings {
+    fn authorization(&self) -> ProviderRequest<'_> {
+        ProviderRequest {
+            address: format!("{}/login/oauth/authorize", self.web),
+            // The callback is the one that is registered at GitHub.
+            parameters: vec![
+                ("client_id", &self.client_id),
+                ("scope", "user:email read:org"),
+            ],
+        }
     }
 
-    fn request_tokens<'a>(
-        &'a self,
-        grant: TokenGrant<'a>,
-    ) -> BoxFuture<'a, Result<ProviderTokens, ProviderError>> {
-        Box::pin(self.tokens(grant))
+    /// Only a GitHub App whose tokens expire gives refresh tokens.
+    fn tokens(&self) -> ProviderRequest<'_> {
+        ProviderRequest {
+            address: format!("{}/login/oauth/access_token", self.web),
+            parameters: vec![
+                ("client_id", &self.client_id),
+                ("client_secret", self.client_secret.expose()),
+            ],
+        }
     }
 
-    fn identify<'a>(
+    fn user<'a>(
         &'a self,
-        tokens: &'a ProviderTokens,
-        _: ExpectedUser<'a>,
+        api: &'a ApiClient<'a>,
     ) -> BoxFuture<'a, Result<ProviderUser, ProviderError>> {
-        Box::pin(self.user(&tokens.access_token))
+        Box::pin(self.identified(api))
     }
 }

@@ -5,6 +5,7 @@ mod gitlab;
 mod id_token;
 mod label_claims;
 mod oidc;
+mod user_api;
 
 use std::error::Error;
 use std::time::Duration;
