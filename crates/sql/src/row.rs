@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use sqlx::mysql::{MySql, MySqlRow};
 use sqlx::postgres::PgRow;
-use sqlx::{Column, Decode, Row as _, TypeInfo, ValueRef};
+use sqlx::{Column, ColumnIndex, Database, Decode, Row, TypeInfo, ValueRef};
 
 use crate::error::SqlError;
 
@@ -58,6 +58,24 @@ impl WantedColumn {
         }
     }
 
+    /// What `row` has in it; `None` if that is null, or the column is absent.
+    fn value<'r, R>(
+        self,
+        row: &'r R,
+    ) -> Result<Option<<R::Database as Database>::ValueRef<'r>>, SqlError>
+    where
+        R: Row,
+        usize: ColumnIndex<R>,
+    {
+        let Some(place) = self.find(row.columns().iter().map(Column::name))? else {
+            return Ok(None);
+        };
+        let value = row
+            .try_get_raw(place)
+            .map_err(|error| SqlError::Query(error.into()))?;
+        Ok((!value.is_null()).then_some(value))
+    }
+
     fn type_error(self, found: &impl Display) -> SqlError {
         SqlError::ColumnType {
             column: self.name,
@@ -74,15 +92,9 @@ impl WantedColumn {
 /// The wanted cells of a row of PostgreSQL.
 pub(crate) fn of_postgres(row: &PgRow, wanted: &[WantedColumn]) -> Result<Vec<Cell>, SqlError> {
     let read = |&column: &WantedColumn| {
-        let Some(place) = column.find(row.columns().iter().map(Column::name))? else {
+        let Some(value) = column.value(row)? else {
             return Ok(Cell::Null);
         };
-        let value = row
-            .try_get_raw(place)
-            .map_err(|error| SqlError::Query(error.into()))?;
-        if value.is_null() {
-            return Ok(Cell::Null);
-        }
         let kind = value.type_info().into_owned();
         let bytes = value.as_bytes().map_err(SqlError::Query)?;
         match kind.name().to_ascii_uppercase().as_str() {
@@ -101,15 +113,9 @@ pub(crate) fn of_postgres(row: &PgRow, wanted: &[WantedColumn]) -> Result<Vec<Ce
 /// The wanted cells of a row of MySQL.
 pub(crate) fn of_mysql(row: &MySqlRow, wanted: &[WantedColumn]) -> Result<Vec<Cell>, SqlError> {
     let read = |&column: &WantedColumn| {
-        let Some(place) = column.find(row.columns().iter().map(Column::name))? else {
+        let Some(value) = column.value(row)? else {
             return Ok(Cell::Null);
         };
-        let value = row
-            .try_get_raw(place)
-            .map_err(|error| SqlError::Query(error.into()))?;
-        if value.is_null() {
-            return Ok(Cell::Null);
-        }
         let kind = value.type_info().into_owned();
         let name = kind.name();
         if name.contains("INT") {

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use common::{BoxFuture, RequestContext};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use storage::Storage;
 
 use super::request_body::RequestBody;
-use super::service::{ResponseBody, Service};
+use super::service::{ResponseBody, Service, whole};
 
 /// Tells whether what requests need is there.
 pub(super) struct Readiness {
@@ -77,8 +77,7 @@ impl Service for Readiness {
                 (StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n")
             };
             let body = Full::new(Bytes::from_static(line.as_bytes()));
-            let body = body.map_err(|never| match never {}).boxed_unsync();
-            let mut response = Response::new(body);
+            let mut response = whole(Response::new(body));
             *response.status_mut() = status;
             let text = HeaderValue::from_static("text/plain; charset=utf-8");
             response.headers_mut().insert(CONTENT_TYPE, text);

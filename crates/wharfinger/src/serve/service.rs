@@ -31,10 +31,14 @@ pub(super) trait Service: Send + Sync {
 
 /// A response of the server itself, without a body: no service is asked.
 pub(super) fn empty_response(status: StatusCode) -> Response<ResponseBody> {
-    let body = Full::default().map_err(|never| match never {});
-    let mut response = Response::new(body.boxed_unsync());
+    let mut response = whole(Response::default());
     *response.status_mut() = status;
     response
+}
+
+/// A response with its whole body.
+pub(super) fn whole(response: Response<Full<Bytes>>) -> Response<ResponseBody> {
+    response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
 }
 
 impl Service for TokenServer {
@@ -43,10 +47,7 @@ impl Service for TokenServer {
         context: &'a RequestContext,
         request: Request<RequestBody>,
     ) -> BoxFuture<'a, Response<ResponseBody>> {
-        Box::pin(async move {
-            let response = Self::respond(self, context, request).await;
-            response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
-        })
+        Box::pin(async move { whole(Self::respond(self, context, request).await) })
     }
 
     fn has_access_log(&self) -> bool {
@@ -60,10 +61,7 @@ impl Service for SignInServer {
         context: &'a RequestContext,
         request: Request<RequestBody>,
     ) -> BoxFuture<'a, Response<ResponseBody>> {
-        Box::pin(async move {
-            let response = Self::respond(self, context, request).await;
-            response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
-        })
+        Box::pin(async move { whole(Self::respond(self, context, request).await) })
     }
 
     fn has_access_log(&self) -> bool {
