@@ -124,6 +124,14 @@ impl Database {
         self.shared.place.path()
     }
 
+    /// Requires that the file is still at its path.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] if it was removed or replaced: then no write succeeds any more.
+    pub fn check_file(&self) -> Result<(), Error> {
+        self.shared.place.check()
+    }
+
     /// What has been written since the database was opened.
     #[must_use]
     pub fn activity(&self) -> Activity {

@@ -1,11 +1,12 @@
 //! The directories that have blobs.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::Access;
+use rustix::io::Errno;
 
 use super::StorageOpenError;
 
@@ -31,17 +32,9 @@ impl Root {
 
 /// Requires that this process may read and write all directories, which are few.
 pub(super) fn check_access(root: &Path) -> Result<(), StorageOpenError> {
-    let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
-    // A read-only file system is no matter of owners: a registry in maintenance serves it.
-    let is_ours = |path: &Path| {
-        let result = rustix::fs::access(path, access).map_err(rustix::io::Errno::kind);
-        matches!(result, Ok(()) | Err(ErrorKind::ReadOnlyFilesystem))
-    };
     let mut open = vec![root.to_owned(), root.join("uploads"), root.join("blobs")];
     for depth in 1..=2 {
-        if let Some(refused) = open.iter().find(|path| !is_ours(path)) {
-            return Err(StorageOpenError::NotOurs(refused.clone()));
-        }
+        open.iter().try_for_each(|path| check_directory(path))?;
         open = subdirectories(&root.join("blobs"), depth).map_err(|source| {
             StorageOpenError::Unreachable {
                 path: root.join("blobs"),
@@ -49,9 +42,20 @@ pub(super) fn check_access(root: &Path) -> Result<(), StorageOpenError> {
             }
         })?;
     }
-    match open.into_iter().find(|path| !is_ours(path)) {
-        Some(refused) => Err(StorageOpenError::NotOurs(refused)),
-        None => Ok(()),
+    open.iter().try_for_each(|path| check_directory(path))
+}
+
+fn check_directory(path: &Path) -> Result<(), StorageOpenError> {
+    let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    match rustix::fs::access(path, access) {
+        // A read-only file system is no matter of owners: a registry in maintenance serves it.
+        Ok(()) | Err(Errno::ROFS) => Ok(()),
+        Err(Errno::ACCESS | Errno::PERM) => Err(StorageOpenError::NotOurs(path.to_owned())),
+        // Such as a symbolic link to nothing.
+        Err(error) => Err(StorageOpenError::Unreachable {
+            path: path.to_owned(),
+            source: error.into(),
+        }),
     }
 }
 
@@ -71,4 +75,22 @@ pub(super) fn subdirectories(top: &Path, levels: usize) -> io::Result<Vec<PathBu
         found = below;
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_nothing_is_no_matter_of_owners() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("uploads")).unwrap();
+        let blobs = root.path().join("blobs");
+        std::os::unix::fs::symlink("/nowhere", &blobs).unwrap();
+        let refused = check_access(root.path());
+        assert!(
+            matches!(&refused, Err(StorageOpenError::Unreachable { path, .. }) if *path == blobs),
+            "{refused:?}"
+        );
+    }
 }

@@ -157,7 +157,8 @@ impl BlobStore for Files {
                 let is_readable = |path: PathBuf| fs::read_dir(path).is_ok();
                 let is_there = paths.iter().map(|path| is_readable(path.join(BASE)));
                 let is_there = is_there.collect::<Vec<_>>();
-                Ok((is_readable(own.join("blobs")), is_there))
+                let own = ["blobs", "uploads"].map(|part| own.join(part));
+                Ok((own.into_iter().all(is_readable), is_there))
             })
             .await?;
             let mut unreachable = Vec::new();

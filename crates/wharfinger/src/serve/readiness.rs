@@ -4,30 +4,39 @@
 //! exist. So an orchestrator keeps traffic away until the disk is back. The same holds for a token
 //! server whose rules could not be loaded from their database yet.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use auth::StoredRules;
 use bytes::Bytes;
 use common::{BoxFuture, RequestContext};
+use database::Database;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use storage::Storage;
 
+use super::persistent_state::PersistentState;
 use super::request_body::RequestBody;
 use super::service::{ResponseBody, Service, whole};
 
 /// Tells whether what requests need is there.
 pub(super) struct Readiness {
+    database: Option<Database>,
     /// The registry's content: its own, and that of each adopted directory.
     storage: Option<Storage>,
     rules: Vec<Arc<StoredRules>>,
 }
 
 impl Readiness {
-    /// For the registry's content, if there is a registry, and rules from databases.
-    pub(super) fn new(storage: Option<Storage>, rules: Vec<Arc<StoredRules>>) -> Self {
-        Self { storage, rules }
+    /// For what stays when the configuration changes, and rules from databases.
+    pub(super) fn new(persistent: &PersistentState, rules: Vec<Arc<StoredRules>>) -> Self {
+        let registry = persistent.registry.as_ref();
+        Self {
+            database: persistent.database.clone(),
+            storage: registry.map(|state| state.storage.clone()),
+            rules,
+        }
     }
 
     /// The status, and a line that says why. Paths are in the log only.
@@ -37,6 +46,9 @@ impl Readiness {
             let line = "wharfinger: not ready: rules cannot be loaded from their database, see the \
                         log\n";
             return (StatusCode::SERVICE_UNAVAILABLE, line);
+        }
+        if let Some(Err(error)) = self.database.as_ref().map(Database::check_file) {
+            return no_database(&error);
         }
         let Some(storage) = &self.storage else {
             return READY;
@@ -53,14 +65,16 @@ impl Readiness {
                 }
                 "wharfinger: not ready: content cannot be read, see the log\n"
             }
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "not ready: the database cannot be read");
-                "wharfinger: not ready: the database cannot be read, see the log\n"
-            }
+            Err(error) => return no_database(&error),
         };
         (StatusCode::SERVICE_UNAVAILABLE, line)
     }
+}
+
+fn no_database(error: &(dyn Error + 'static)) -> (StatusCode, &'static str) {
+    tracing::error!(error, "not ready: the database cannot be used");
+    let line = "wharfinger: not ready: the database cannot be used, see the log\n";
+    (StatusCode::SERVICE_UNAVAILABLE, line)
 }
 
 impl Service for Readiness {

@@ -95,13 +95,7 @@ impl Services {
                     .registry
                     .as_ref()
                     .map_or("", |registry| registry.path_prefix.as_str()),
-                Readiness::new(
-                    persistent
-                        .registry
-                        .as_ref()
-                        .map(|state| state.storage.clone()),
-                    stored.all().collect(),
-                ),
+                Readiness::new(persistent, stored.all().collect()),
             ),
             access_log: AccessLog::new(config.server.log.access, config.server.log.access_sample),
             tls: tls.map(Arc::new),

@@ -49,6 +49,26 @@ fn a_registry_without_an_adopted_directory_is_not_ready() {
     assert_eq!(readiness().status, 200);
 }
 
+#[test]
+fn a_server_that_lost_its_database_or_a_directory_is_not_ready() {
+    let mut world = World::new();
+    world.serve();
+    let url = world.server().url("/readyz");
+    let readiness = || http::get(&url).status;
+    let uploads = world.root().join("uploads");
+    let database = world.root().join("wharfinger.db");
+    fs::remove_dir(&uploads).unwrap();
+    assert_eq!(readiness(), 503);
+    fs::create_dir(&uploads).unwrap();
+    assert_eq!(readiness(), 200);
+    // As a restored backup, without a restart.
+    let copy = world.root().join("copy");
+    fs::copy(&database, &copy).unwrap();
+    fs::rename(&copy, &database).unwrap();
+    assert_eq!(readiness(), 503);
+    world.log_with("start the server again");
+}
+
 /// A command that ran as another user leaves single files that the server may not use.
 #[test]
 fn files_of_another_user_are_named_at_the_start_with_the_line_that_gives_them_back() {
