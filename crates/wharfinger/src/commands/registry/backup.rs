@@ -12,7 +12,7 @@ use storage::BackupError;
 use super::hold::random_id;
 use super::open::{self, Opened, Places};
 use super::progress::Progress;
-use super::{count, half_read, print};
+use super::{copy_hint, count, half_read, print};
 use crate::commands::up::installation::Installation;
 use crate::failure::Failure;
 use configuration::Copied;
@@ -147,8 +147,15 @@ fn failure(error: &BackupError, file: &Path) -> Failure {
         BackupError::Exists(_) | BackupError::Inside(_) => {
             Failure::usage("no backup was made").caused_by(error)
         }
-        _ => Failure::system("the backup is not complete")
-            .caused_by(error)
-            .hint("delete the incomplete backup and run the command again with enough free space"),
+        _ => {
+            const USUAL: &str =
+                "delete the incomplete backup and run the command again with enough free space";
+            let hint = match error {
+                BackupError::Copy { source, .. } => copy_hint(source, file, USUAL),
+                _ => USUAL.to_owned(),
+            };
+            let failure = Failure::system("the backup is not complete");
+            failure.caused_by(error).hint(hint)
+        }
     }
 }

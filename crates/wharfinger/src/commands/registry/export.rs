@@ -9,7 +9,7 @@ use storage::distribution::{ExportError, ExportReport};
 
 use super::hold::while_held;
 use super::progress::Progress;
-use super::{count, half_read, open, print};
+use super::{copy_hint, count, half_read, open, print};
 use crate::failure::Failure;
 
 /// Write all images as a data directory for registry 2.x and 3.x
@@ -47,9 +47,15 @@ impl Arguments {
                 location,
             )
             .caused_by(&error),
-            _ => Failure::system("the export is not complete")
-                .caused_by(&error)
-                .hint("run the command again to continue"),
+            error => {
+                const USUAL: &str = "run the command again to continue";
+                let hint = match error {
+                    ExportError::Write { source, .. } => copy_hint(source, &self.file, USUAL),
+                    _ => USUAL.to_owned(),
+                };
+                let failure = Failure::system("the export is not complete");
+                failure.caused_by(error).hint(hint)
+            }
         })?;
         let directory = self.directory.display().to_string();
         let json = json!({

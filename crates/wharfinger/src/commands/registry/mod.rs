@@ -13,6 +13,7 @@ mod open;
 mod progress;
 mod verify;
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -65,6 +66,17 @@ fn half_read(failure: Failure, file: &Path, location: &ContentLocation) -> Failu
         file.display(),
         location
     ))
+}
+
+/// What to do when `error` ended a copy of the content, if `usual` does not help.
+fn copy_hint(error: &storage::Error, file: &Path, usual: &str) -> String {
+    match error {
+        storage::Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => format!(
+            "content is missing: `wharfinger registry verify {}` says which images to push again",
+            file.display()
+        ),
+        _ => usual.to_owned(),
+    }
 }
 
 /// Why a command of the storage ended, and what to do before it is run again.

@@ -52,12 +52,8 @@ impl Arguments {
         if seen.damaged.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
-        Err(
-            Failure::negative(format!("{read}: {} damaged or missing", seen.damaged.len())).hint(
-                "push the affected images again, or put the files back from a backup; until \
-                     then pulls of them fail",
-            ),
-        )
+        let message = format!("{read}: {} damaged or missing", seen.damaged.len());
+        Err(Failure::negative(message).hint(remedy(&seen.damaged)))
     }
 
     async fn check(&self, storage: &storage::Storage) -> Result<Seen, Failure> {
@@ -84,6 +80,20 @@ impl Arguments {
         let looked = storage.verify(report).await;
         looked.map_err(|error| interrupted("the check failed before it was complete", &error))?;
         written.map(|()| seen)
+    }
+}
+
+fn remedy(damaged: &[VerifyResult]) -> String {
+    const REMEDY: &str = "push the affected images again, or put the files back from a backup; until \
+                          then pulls of them fail";
+    let is_there = |finding: &VerifyResult| finding.health != ContentHealth::Missing;
+    match damaged.iter().any(is_there) {
+        // The registry does not read a whole blob to say whether it has it.
+        true => format!(
+            "remove the files that were changed or cannot be read, because clients do not push what \
+             is there; {REMEDY}"
+        ),
+        false => REMEDY.to_owned(),
     }
 }
 

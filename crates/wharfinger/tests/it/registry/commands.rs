@@ -274,9 +274,9 @@ fn a_changed_blob_is_found() {
         "{found}"
     );
     assert!(
-        found
-            .stderr
-            .contains("1 damaged or missing\nhint: push the affected images again, or put the files back from a backup"),
+        found.stderr.contains(
+            "1 damaged or missing\nhint: remove the files that were changed or cannot be read"
+        ),
         "{found}"
     );
 
@@ -286,6 +286,16 @@ fn a_changed_blob_is_found() {
     let report: Value = serde_json::from_str(&found.stdout).unwrap();
     assert_eq!(report["damaged"][0]["digest"], digest.to_string());
     assert_eq!(report["damaged"][0]["health"], "missing");
+    for command in ["backup", "export"] {
+        let copied = world.run(command, &[&world.path(command)]);
+        let hint = "hint: content is missing: `wharfinger registry verify ";
+        assert!(copied.stderr.contains(hint), "{copied}");
+    }
+    let found = world.run("verify", &[]);
+    let remedy = "hint: push the affected images again";
+    assert!(found.stderr.contains(remedy), "{found}");
+    world.push(&image, "app:1");
+    world.run("verify", &[]).succeeded();
 }
 
 #[test]
