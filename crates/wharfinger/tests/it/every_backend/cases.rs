@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use common::{Clock, SystemClock, unix_seconds};
 use identity::password::Bcrypt;
 use peers::{HttpStub, MariaDb, Postgres, Redis, RedisConfig, Slapd, SlapdConfig, StubAnswer};
 
+pub(super) use super::providers::{github_auth, gitlab_auth, oidc_auth};
 use crate::external_backends::example;
-use crate::oidc_stub::{CLIENT_SECRET, OidcStub};
+use crate::oidc_stub::CLIENT_SECRET;
 
 pub(super) const ACCOUNT: &str = "ann";
 /// The password of `ann`, except if she signs in by a page.
@@ -35,11 +35,16 @@ pub(super) struct BackendCase {
 /// How the user gets a password.
 pub(super) enum TestUser {
     HasPassword,
-    SignsIn(OidcStub),
+    SignsIn {
+        /// The path of the page.
+        page: &'static str,
+        /// What the user does at the provider: from its address to the query of the way back.
+        agree: Box<dyn Fn(&str) -> String + Send + Sync>,
+    },
 }
 
 impl BackendCase {
-    fn new(sections: String, secrets: &[&str], peers: impl Any + Send) -> Self {
+    pub(super) fn new(sections: String, secrets: &[&str], peers: impl Any + Send) -> Self {
         Self {
             sections,
             user: TestUser::HasPassword,
@@ -55,6 +60,9 @@ impl BackendCase {
         self
     }
 }
+
+/// How long a server or program is waited for: the machine may be busy.
+const PATIENT: &str = "timeout: 60s";
 
 /// What users with the label may do.
 const ACL: &str = "acl: [{match: {labels: {team: red}, name: 'red/*'}, actions: ['*']}]\n";
@@ -100,7 +108,7 @@ pub(super) fn ext_auth_and_ext_authz() -> BackendCase {
                  [ \"$account\" = ann ] || exit 2\n\
                  [ \"$password\" = sesame ] || exit 1\n";
     let sections = format!(
-        "ext_auth: {{command: {}}}\next_authz: {{command: {}}}\n",
+        "ext_auth: {{command: {}, {PATIENT}}}\next_authz: {{command: {}, {PATIENT}}}\n",
         write(folder.path(), "login", login),
         write(
             folder.path(),
@@ -119,8 +127,8 @@ pub(super) fn ext_auth_and_ext_authz_by_lines() -> BackendCase {
                   granted = asked['Actions'] if asked['Name'].startswith('red/') else []\n    \
                   print(json.dumps({'id': asked['id'], 'actions': granted}), flush=True)\n";
     let sections = format!(
-        "ext_auth: {{command: python3, args: [{}], mode: lines, recheck: true}}\n\
-         ext_authz: {{command: python3, args: [{}], mode: lines}}\n",
+        "ext_auth: {{command: python3, args: [{}], mode: lines, recheck: true, {PATIENT}}}\n\
+         ext_authz: {{command: python3, args: [{}], mode: lines, {PATIENT}}}\n",
         write(folder.path(), "logins.py", &example("logins.py")),
         write(folder.path(), "decide.py", decide),
     );
@@ -145,7 +153,7 @@ pub(super) fn http_auth_and_http_authz() -> BackendCase {
         };
         StubAnswer::Status(status, body)
     });
-    let more = "token: b34r3r, headers: {X-Key: h34d3r}";
+    let more = format!("token: b34r3r, headers: {{X-Key: h34d3r}}, {PATIENT}");
     let sections = format!(
         "http_auth: {{url: '{}', recheck: true, {more}}}\nhttp_authz: {{url: '{}', {more}}}\n",
         server.url("/login?key=qu3ry"),
@@ -161,7 +169,7 @@ pub(super) fn ldap_auth() -> BackendCase {
     let (address, port) = (slapd.host_port(), slapd.port());
     let sections = format!(
         "ldap_auth:\n  addr: {address}\n  bind_dn: {}\n  bind_password_file: {}\n  base: {}\n  \
-         filter: (uid=${{account}})\n  account_attribute: uid\n  \
+         filter: (uid=${{account}})\n  account_attribute: uid\n  {PATIENT}\n  \
          labels: {{team: {{attribute: title}}}}\n{ACL}",
         Slapd::READER,
         write(folder.path(), "reader", Slapd::READER_PASSWORD),
@@ -185,7 +193,7 @@ fn tables(id: &str, json: &str) -> String {
 }
 
 fn users_and_rules_in(kind: &str, conn_string: &str) -> String {
-    let database = format!("database_type: {kind}, conn_string: \"{conn_string}\"");
+    let database = format!("database_type: {kind}, conn_string: \"{conn_string}\", {PATIENT}");
     format!("xorm_auth: {{{database}}}\nacl_xorm: {{{database}, cache_ttl: 1s}}\n")
 }
 
@@ -234,30 +242,6 @@ pub(super) fn sqlite() -> BackendCase {
     connection.execute_batch(&tables).unwrap();
     let sections = users_and_rules_in("sqlite3", &file.display().to_string());
     BackendCase::new(sections, &[&hash()], folder)
-}
-
-/// Of the sign-ins, the one whose provider rotates its tokens. The password comes from a page.
-pub(super) fn oidc_auth() -> BackendCase {
-    let provider = OidcStub::start(unix_seconds(SystemClock.now()));
-    let port = provider
-        .issuer()
-        .rsplit_once(':')
-        .unwrap()
-        .1
-        .parse()
-        .unwrap();
-    let sections = format!(
-        "oidc_auth:\n  issuer: {}\n  redirect_url: http://localhost/oidc_auth\n  \
-         client_id: wharfinger\n  client_secret: \"{CLIENT_SECRET}\"\n  label_claims: [groups]\n  \
-         revalidate_after: 1s\n\
-         acl: [{{match: {{labels: {{groups: red}}, name: 'red/*'}}, actions: ['*']}}]\n",
-        provider.issuer(),
-    );
-    let secrets = [CLIENT_SECRET, "rt-0", "rt-1", "at-0", "at-1", "code-0"];
-    BackendCase {
-        user: TestUser::SignsIn(provider),
-        ..BackendCase::new(sections, &secrets, ()).at(port)
-    }
 }
 
 /// A user who signed in at docker_auth, which keeps its records in the same Redis.

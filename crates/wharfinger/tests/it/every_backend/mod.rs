@@ -6,6 +6,7 @@
 mod cases;
 mod crowd;
 mod docker;
+mod providers;
 mod running;
 
 /// Makes a test of each backend, which calls `check` with its case.
@@ -22,8 +23,10 @@ macro_rules! test_of_each_backend {
             postgres,
             mariadb,
             sqlite,
-            oidc_auth,
+            github_auth,
             github_auth_in_redis,
+            oidc_auth,
+            gitlab_auth,
         );
     };
     ($check:path: $($case:ident,)+) => {

@@ -35,9 +35,8 @@ pub(super) struct RunningBackend {
 impl RunningBackend {
     pub(super) fn start(case: &BackendCase) -> Self {
         let mut running = Self::with(&case.sections, PASSWORD);
-        if let TestUser::SignsIn(provider) = &case.user {
-            let agree = |url: &str| provider.agree(url);
-            let page = sign_in_by_page(&running.server, "/oidc_auth", agree);
+        if let TestUser::SignsIn { page, agree } = &case.user {
+            let page = sign_in_by_page(&running.server, page, agree);
             running.password = shown_password(&page);
         }
         running
