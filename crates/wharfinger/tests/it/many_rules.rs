@@ -40,7 +40,7 @@ fn ten_thousand_rules_of_a_database_are_swapped_under_load() {
         "server: {{addr: '@addr@'}}\n\
          token: {{issuer: i, expiration: 900, certificate: {}, key: {}}}\n\
          users: {{'': {{}}}}\n\
-         acl_xorm: {{database_type: postgres, cache_ttl: 1s, \
+         acl_xorm: {{database_type: postgres, cache_ttl: 1s, timeout: 60s, \
          conn_string: 'host=127.0.0.1 port={} user=reader password=secret dbname=postgres'}}\n",
         token.certificate.display(),
         token.key.display(),

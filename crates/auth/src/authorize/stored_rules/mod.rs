@@ -280,15 +280,17 @@ impl Shared {
         stored.sort_by_key(|rule| rule.seq);
         let before = self.loaded.load_full();
         let unchanged = before.filter(|before| *before.stored == *stored);
-        let loaded = match unchanged {
-            Some(before) => LoadedRules {
+        if let Some(before) = unchanged {
+            self.loaded.store(Some(Arc::new(LoadedRules {
                 stored: Arc::clone(&before.stored),
                 rules: Arc::clone(&before.rules),
                 at,
-            },
-            None => self.compile(stored.into(), at).await?,
-        };
-        self.loaded.store(Some(Arc::new(loaded)));
+            })));
+            return Ok(());
+        }
+        let loaded = Arc::new(self.compile(stored.into(), at).await?);
+        self.loaded.store(Some(Arc::clone(&loaded)));
+        self.log_change(&loaded.stored, &loaded.rules.acl);
         Ok(())
     }
 
@@ -305,7 +307,6 @@ impl Shared {
             Err(error) => return Err(RuleStoreError::Broken(error.into())),
         };
         let policy = self.store.name();
-        self.log_doubts(&stored, &acl);
         let place = |rule: &StoredRule| format!("{policy} seq {}", rule.seq).into();
         let places = stored.iter().map(place).collect();
         let rules = Arc::new(Rules {
@@ -317,7 +318,7 @@ impl Shared {
     }
 
     /// Logs that there are other rules now, and what is probably not intended in them.
-    fn log_doubts(&self, stored: &[StoredRule], acl: &Acl) {
+    fn log_change(&self, stored: &[StoredRule], acl: &Acl) {
         let policy = self.store.name();
         if stored.is_empty() {
             tracing::warn!(policy, "there are no rules: this policy grants nothing");
