@@ -18,7 +18,7 @@ use rustls::{
 };
 
 /// Which servers are trusted, and what this program shows to them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTls {
     authorities: TrustedAuthorities,
     verification: ServerVerification,
@@ -37,14 +37,14 @@ pub enum ServerVerification {
     Nothing,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum TrustedAuthorities {
     #[default]
     System,
     Only(Vec<CertificateDer<'static>>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct OwnCertificate {
     chain: Vec<CertificateDer<'static>>,
     key: Arc<PrivateKeyDer<'static>>,

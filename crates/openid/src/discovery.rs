@@ -165,6 +165,12 @@ impl ProviderDiscovery {
         }
     }
 
+    /// Takes over what `other`, an earlier discovery of the same issuer, has fetched.
+    pub fn take_over(&self, other: &Self) {
+        take_over(&self.document, &other.document);
+        take_over(&self.keys, &other.keys);
+    }
+
     /// The document.
     ///
     /// # Errors
@@ -328,6 +334,14 @@ impl ProviderDiscovery {
         let text = String::from_utf8(content).map_err(|_| unreadable("it is not text"))?;
         Ok(Some(text.trim().into()))
     }
+}
+
+fn take_over<T>(place: &Mutex<Kept<T>>, from: &Mutex<Kept<T>>) {
+    let from = from.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = from.last.clone();
+    let failed_at = from.failed_at;
+    drop(from);
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = Kept { last, failed_at };
 }
 
 impl<T> Default for Kept<T> {

@@ -143,7 +143,8 @@ impl TrustAuth {
         for issuer in &self.issuers {
             let keys = issuer.count_keys().await.map_err(unanswered)?;
             let name = &issuer.settings().name;
-            found.push(format!("{name}: {keys} keys"));
+            let plural = if keys == 1 { "" } else { "s" };
+            found.push(format!("{name}: {keys} key{plural}"));
         }
         Ok(Some(found.join(", ")))
     }

@@ -37,7 +37,7 @@ pub struct IssuerSettings {
 }
 
 /// Where an issuer's keys come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IssuerKeySource {
     /// From a file: the issuer cannot be reached.
     File(JwkSet),
@@ -103,6 +103,20 @@ impl TrustedIssuer {
             }
         };
         Ok(Self { settings, keys })
+    }
+
+    /// Takes over the keys that the same issuer had under an earlier configuration, if they come from
+    /// where they came from then. So a reload does not depend on whether the issuer can be reached.
+    pub fn take_over_keys(&self, before: &[Arc<Self>]) {
+        let same = before.iter().find(|before| {
+            before.settings.issuer == self.settings.issuer
+                && before.settings.keys == self.settings.keys
+        });
+        let before = same.map(|before| &before.keys);
+        if let (IssuerKeys::Fetched(keys), Some(IssuerKeys::Fetched(before))) = (&self.keys, before)
+        {
+            keys.take_over(before);
+        }
     }
 
     /// Its settings.

@@ -280,7 +280,8 @@ fn labels(arguments: &Arguments, config: &Config) -> Labels {
         || config.htpasswd.is_some()
         || config.http_auth.is_some()
         || config.ldap_auth.is_some()
-        || config.sql_users.is_some();
+        || config.sql_users.is_some()
+        || !config.trust.is_empty();
     if account.is_none() && !has_others {
         output::note(format_args!(
             "note: no user of the configuration is called {:?}: it could not log in",

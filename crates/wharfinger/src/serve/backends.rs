@@ -42,6 +42,7 @@ pub(crate) enum Revalidation {
 pub(crate) struct Backends {
     pub(crate) chain: AuthenticatorChain,
     verifier: Arc<PasswordVerifier>,
+    trusted: Vec<Arc<TrustedIssuer>>,
 }
 
 impl Backends {
@@ -68,8 +69,10 @@ impl Backends {
         let verifier = Arc::new(verifier);
         let mut backends: Vec<Box<dyn Authenticator>> = Vec::new();
         // First, so that no other backend has an account with the name of a workload.
-        if !config.trust.is_empty() {
-            backends.push(Box::new(trust_auth(config, &verifier, clock)?));
+        let trusted = trusted_issuers(config, clock)?;
+        if !trusted.is_empty() {
+            let (verifier, clock) = (Arc::clone(&verifier), Arc::clone(clock));
+            backends.push(Box::new(TrustAuth::new(trusted.clone(), verifier, clock)));
         }
         for (name, accounts) in lists() {
             let backend = StaticUsers::new(accounts.clone(), Arc::clone(&verifier));
@@ -106,6 +109,7 @@ impl Backends {
         Ok(Self {
             chain: AuthenticatorChain::new(backends),
             verifier,
+            trusted,
         })
     }
 
@@ -116,17 +120,21 @@ impl Backends {
         Self {
             chain: AuthenticatorChain::new(vec![Box::new(backend.named("htpasswd"))]),
             verifier,
+            trusted: Vec::new(),
         }
     }
 
     /// A login by these backends. Failures go on being counted by `limiter`; accepted logins are
-    /// remembered from now on.
+    /// remembered from now on, and keys of platforms that are known stay known.
     pub(super) fn login(
         self,
         config: &Config,
         persistent: &PersistentState,
         limiter: Arc<LoginLimiter>,
     ) -> Result<Login, Failure> {
+        if !self.trusted.is_empty() {
+            persistent.platforms.hand_over(&self.trusted);
+        }
         let cache = LoginCache::new(
             config.login.remember,
             Arc::clone(&persistent.clock),
@@ -190,24 +198,22 @@ pub(crate) fn trust_without_logins(
 ) -> Result<TrustAuth, Failure> {
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
     let verifier = Arc::new(PasswordVerifier::new(workers, []));
-    trust_auth(config, &verifier, clock)
+    let issuers = trusted_issuers(config, clock)?;
+    Ok(TrustAuth::new(issuers, verifier, Arc::clone(clock)))
 }
 
-/// The backend of the section `trust`.
-fn trust_auth(
+/// The platforms of the section `trust`.
+fn trusted_issuers(
     config: &Config,
-    verifier: &Arc<PasswordVerifier>,
     clock: &Arc<dyn Clock>,
-) -> Result<TrustAuth, Failure> {
+) -> Result<Vec<Arc<TrustedIssuer>>, Failure> {
     let issuer = |settings: &IssuerSettings| {
         let issuer = TrustedIssuer::new(settings.clone(), Arc::clone(clock));
         issuer.map(Arc::new).map_err(|error| {
             Failure::usage(format!("trust: {} cannot be used", settings.name)).caused_by(&error)
         })
     };
-    let issuers = config.trust.iter().map(issuer).collect::<Result<_, _>>()?;
-    let (verifier, clock) = (Arc::clone(verifier), Arc::clone(clock));
-    Ok(TrustAuth::new(issuers, verifier, clock))
+    config.trust.iter().map(issuer).collect()
 }
 
 fn ext_auth(

@@ -19,6 +19,7 @@ mod file_access;
 mod file_snapshot;
 mod http2_streams;
 mod jwks;
+mod known_platforms;
 mod lingering_close;
 mod listen;
 mod mounts;

@@ -9,6 +9,7 @@ use event::Observers;
 
 use super::context::RequestIds;
 use super::jwks::JwksFetcher;
+use super::known_platforms::KnownPlatforms;
 use super::observers::observers;
 use super::registry_state::{ContentRoot, RegistryState};
 use super::scratch_directory::ScratchDirectory;
@@ -26,6 +27,8 @@ pub(super) struct PersistentState {
     pub(super) observers: Observers,
     /// The key sets of other token servers.
     pub(super) jwks: Arc<JwksFetcher>,
+    /// The keys of platforms whose workloads log in.
+    pub(super) platforms: KnownPlatforms,
     /// What is stored in a temporary directory.
     _scratch: Option<ScratchDirectory>,
 }
@@ -58,6 +61,7 @@ impl PersistentState {
         let request_ids = RequestIds::new(entropy.as_ref())?;
         Ok(Self {
             clock: Arc::new(SystemClock),
+            platforms: KnownPlatforms::default(),
             request_ids: Arc::new(request_ids),
             entropy,
             database,

@@ -7,10 +7,11 @@ use std::process::Command;
 use std::thread;
 
 use common::{Clock, SystemClock, unix_seconds};
+use data_encoding::BASE64URL_NOPAD;
 use peers::http::{self, Answer};
 use peers::{
-    Client, Docker, Image, Output, Server, TestCertificate, TestKeyKind, crane, run,
-    run_with_input, skopeo,
+    Client, Docker, Image, OidcProviderServer, Output, Server, StubAnswer, TestCertificate,
+    TestKeyKind, crane, run, run_with_input, skopeo,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -244,11 +245,19 @@ fn curl_exchanges_a_token_and_refreshes_what_it_got() {
         assert_eq!(refused.status, 400, "{}", refused.body);
         assert_eq!(refused.json_string("error"), Some("invalid_request"));
     }
-    // The rule is gone, and so is what it allowed.
+    // The rule is gone, and so is what it allowed. The platform is away meanwhile.
+    setup.platform.state().answer = Some(StubAnswer::Close);
     let config = fs::read_to_string(setup.server.config()).unwrap();
     fs::write(setup.server.config(), config.replace("\"74\"", "\"75\"")).unwrap();
     setup.server.wait_for_log("configuration reloaded");
     assert_eq!(setup.refresh(&refresh_token).status, 401);
+    let pull = setup.exchange(&token, scope);
+    assert_eq!(
+        pull.json_string("scope"),
+        Some("repository:octo-org/octo-repo/app:pull"),
+        "{}",
+        pull.body
+    );
 }
 
 #[test]
@@ -318,7 +327,68 @@ fn a_command_says_what_becomes_of_a_token() {
         .args(["check", "--connect"])
         .arg(setup.server.config()));
     assert!(
-        connected.succeeded().contains("github: 1 keys"),
+        connected.succeeded().contains("github: 1 key"),
         "{connected}"
+    );
+}
+
+/// A certified provider's own tokens, whose header, claims and keys are not made by these tests.
+#[test]
+fn a_token_of_a_certified_provider_logs_in() {
+    const CALLBACK: &str = "http://localhost/oidc_auth";
+    const VERIFIER: &str = "a-verifier-has-at-least-forty-three-characters";
+    let provider = OidcProviderServer::start(CALLBACK);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, VERIFIER.as_bytes());
+    let challenge = BASE64URL_NOPAD.encode(digest.as_ref());
+    let authorize = format!(
+        "{}/auth?response_type=code&client_id=wharfinger&scope=openid+groups&state=s\
+         &redirect_uri={CALLBACK}&code_challenge={challenge}&code_challenge_method=S256",
+        provider.issuer()
+    );
+    let back = provider.sign_in(&authorize, "ann");
+    let (_, code) = back.split_once("code=").unwrap();
+    let code = code.split('&').next().unwrap();
+    let form = format!(
+        "grant_type=authorization_code&code={code}&redirect_uri={CALLBACK}&code_verifier={VERIFIER}"
+    );
+    let secret = format!("wharfinger:{}", OidcProviderServer::CLIENT_SECRET);
+    let tokens = http::request(&[
+        "-u",
+        &secret,
+        "-d",
+        &form,
+        &format!("{}/token", provider.issuer()),
+    ]);
+    let token = tokens
+        .json_string("id_token")
+        .unwrap_or_else(|| panic!("{}", tokens.body));
+
+    let folder = tempfile::tempdir().unwrap();
+    let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
+    let sections = "trust: [{name: idp, issuer: \"@issuer@\", audiences: [wharfinger], \
+                    rules: [{claims: {groups: red}, labels: {groups: groups}}]}]\n\
+                    acl: [{match: {account: \"idp:ann\", labels: {groups: blue}}, actions: [pull]}]\n";
+    let config = format!(
+        "server: {{addr: \"@addr@\"}}\n\
+         token: {{issuer: i, expiration: 900, certificate: \"@folder@/token.pem\", key: \"@folder@/token.key\"}}\n\
+         {sections}"
+    );
+    let config = config
+        .replace("@folder@", folder.path().to_str().unwrap())
+        .replace("@issuer@", &provider.issuer());
+    let server = Server::start(Path::new(PROGRAM), &config);
+    let url = server.url("/auth?service=s&scope=repository:a:pull,push");
+    let login = http::request(&["-u", &format!("any:{token}"), &url]);
+    assert_eq!(
+        login.json_string("scope"),
+        Some("repository:a:pull"),
+        "{}",
+        login.body
+    );
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let changed = format!("{signed}.AAAA");
+    assert_eq!(
+        http::request(&["-u", &format!("any:{changed}"), &url]).status,
+        401
     );
 }

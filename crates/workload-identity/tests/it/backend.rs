@@ -182,5 +182,5 @@ async fn a_probe_counts_keys() {
     let platform = Platform::start();
     let bench = Bench::github(&platform);
     let found = bench.backend.probe().await.unwrap();
-    assert_eq!(found.as_deref(), Some("github: 1 keys"));
+    assert_eq!(found.as_deref(), Some("github: 1 key"));
 }

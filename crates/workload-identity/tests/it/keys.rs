@@ -1,15 +1,16 @@
 //! Keys: when they are fetched, how often, and what counts when they cannot be.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use identity::tls::ClientTls;
 use identity::{AuthenticationError, BackendFault};
 use peers::StubAnswer;
-use workload_identity::{IssuerKeySource, IssuerSettings, Preset};
+use workload_identity::{IssuerKeySource, IssuerSettings, Preset, TrustedIssuer};
 
 use crate::platform::{Platform, documented, key};
-use crate::support::{Bench, START, settings};
+use crate::support::{Bench, HeldClock, START, rule, settings};
 
 const DOCUMENT: &str = "/.well-known/openid-configuration";
 
@@ -119,6 +120,38 @@ async fn an_issuer_that_is_away_is_an_error_until_it_was_reached_once() {
     platform.state().answer = None;
     bench.clock.pass(10);
     bench.accepted(&later).await;
+}
+
+/// A new configuration need not wait for the issuer, unless the keys come from elsewhere now.
+#[tokio::test]
+async fn keys_outlive_a_new_configuration() {
+    let platform = Platform::start();
+    let token = platform.token(&documented::github(START));
+    let issuer = |settings| Arc::new(TrustedIssuer::new(settings, HeldClock::new()).unwrap());
+    let usual = || settings("github", Preset::Github, platform.issuer());
+    let before = issuer(usual());
+    Bench::of(vec![Arc::clone(&before)]).accepted(&token).await;
+    platform.state().answer = Some(StubAnswer::Close);
+    let before = [before];
+    let mut other_name = usual();
+    other_name.name = "other".to_owned();
+    other_name.rules = vec![rule("other", Preset::Github, &[])];
+    let mut elsewhere = usual();
+    elsewhere.keys = IssuerKeySource::Fetched {
+        address: Some(format!("{}/keys", platform.issuer())),
+        tls: ClientTls::default(),
+        bearer: None,
+        timeout: Duration::from_secs(30),
+    };
+    for (settings, goes_on) in [(usual(), true), (other_name, true), (elsewhere, false)] {
+        let after = issuer(settings);
+        after.take_over_keys(&before);
+        let bench = Bench::of(vec![after]);
+        match goes_on {
+            true => drop(bench.accepted(&token).await),
+            false => assert_eq!(fault(&bench, &token).await.0, BackendFault::Unavailable),
+        }
+    }
 }
 
 #[tokio::test]

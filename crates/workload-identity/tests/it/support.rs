@@ -91,11 +91,20 @@ impl Bench {
     /// A backend that trusts these.
     pub(crate) fn new(all: Vec<IssuerSettings>) -> Self {
         let clock = HeldClock::new();
+        let issuer = |settings| Arc::new(TrustedIssuer::new(settings, clock.clone()).unwrap());
+        let issuers = all.into_iter().map(issuer).collect();
+        Self::with_clock(issuers, clock)
+    }
+
+    /// A backend that trusts these, which are made already.
+    pub(crate) fn of(issuers: Vec<Arc<TrustedIssuer>>) -> Self {
+        Self::with_clock(issuers, HeldClock::new())
+    }
+
+    fn with_clock(issuers: Vec<Arc<TrustedIssuer>>, clock: Arc<HeldClock>) -> Self {
         let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
         let cost = identity::password::HashCost::bcrypt(16);
         let verifier = Arc::new(PasswordVerifier::new(workers, []).expecting(&cost));
-        let issuer = |settings| Arc::new(TrustedIssuer::new(settings, clock.clone()).unwrap());
-        let issuers = all.into_iter().map(issuer).collect();
         Self {
             backend: TrustAuth::new(issuers, Arc::clone(&verifier), clock.clone()),
             verifier,

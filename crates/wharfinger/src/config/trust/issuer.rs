@@ -73,9 +73,9 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ReadIssuer> {
     let keys = read_keys(section);
     let rules = rule::read_list(section, preset, &name);
     let audiences = audiences.filter(|audiences| {
-        let is_empty = audiences.value.iter().all(String::is_empty);
+        let is_empty = audiences.value.is_empty() || audiences.value.iter().any(String::is_empty);
         if is_empty {
-            let message = "empty: a token for any other service would be accepted";
+            let message = "empty: write what names this server, and no other service";
             audiences.setting.error(message);
         }
         !is_empty
