@@ -49,6 +49,14 @@ impl Client {
         output::run_with_input(self.command().args(arguments), input)
     }
 
+    /// Runs it with further variables of the environment.
+    #[must_use]
+    pub fn run_with_variables(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = self.command();
+        command.envs(variables.iter().copied());
+        output::run_with_input(command.args(arguments), "")
+    }
+
     /// The file `name` in its home, such as `.docker/config.json`; empty when there is none.
     #[must_use]
     pub fn file(&self, name: &str) -> String {

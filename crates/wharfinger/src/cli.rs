@@ -10,9 +10,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    attach, blob, catalog, certs, check, completions, config, copy, delete, digest, doctor,
-    explain, hash, import, inspect, keys, login, logout, manifest, passwd, passwords, pull, push,
-    referrers, registry, serve, sessions, tag, tags, token, trust, up,
+    attach, blob, catalog, certs, check, completions, config, copy, credential_helper,
+    credential_provider, delete, digest, doctor, explain, hash, import, inspect, keys, login,
+    logout, manifest, passwd, passwords, pull, push, referrers, registry, serve, sessions, tag,
+    tags, token, trust, up,
 };
 use crate::failure::Failure;
 use crate::{docker_auth, output, registry_program, token_generator};
@@ -36,6 +37,8 @@ enum Command {
     Completions(completions::Completions),
     Config(config::Arguments),
     Copy(copy::Arguments),
+    CredentialHelper(credential_helper::Arguments),
+    CredentialProvider(credential_provider::Arguments),
     Delete(delete::Arguments),
     Digest(digest::Arguments),
     Doctor(doctor::Arguments),
@@ -75,6 +78,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     if token_generator::is_called(&arguments) {
         return token_generator::run(arguments);
     }
+    let arguments = credential_helper::translated(arguments);
     let arguments = registry_program::translated(token_generator::translated(arguments))?;
     let arguments = docker_auth::translated(arguments, is_command);
     let cli = match Cli::try_parse_from(arguments) {
@@ -91,6 +95,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Completions(arguments) => completions::completions::<Cli>(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Copy(arguments) => copy::run(&arguments),
+        Command::CredentialHelper(arguments) => credential_helper::run(&arguments),
+        Command::CredentialProvider(arguments) => credential_provider::run(&arguments),
         Command::Delete(arguments) => delete::run(&arguments),
         Command::Digest(arguments) => digest::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

@@ -10,6 +10,8 @@ pub(crate) mod completions;
 pub(crate) mod config;
 mod configuration;
 pub(crate) mod copy;
+pub(crate) mod credential_helper;
+pub(crate) mod credential_provider;
 pub(crate) mod delete;
 pub(crate) mod digest;
 pub(crate) mod doctor;

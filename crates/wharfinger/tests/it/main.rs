@@ -10,6 +10,7 @@ mod bad_input;
 mod bounds;
 mod casbin;
 mod client;
+mod credentials;
 mod deploy;
 mod e2e;
 mod every_backend;

@@ -1,0 +1,401 @@
+//! The program as the kubelet's credential provider and as docker's credential helper, and the files of
+//! `deploy/` that log jobs in.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Clock, SystemClock, unix_seconds};
+use peers::{
+    Docker, HttpStub, Image, Output, Server, StubAnswer, TestCertificate, TestKeyKind, run,
+    run_with_input,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::deploy::deploy;
+use crate::platform::{AUDIENCE, Platform, documented};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
+
+/// Jobs of one repository log in, and only those of the environment `prod` get a refresh token.
+const CONFIG: &str = r#"
+server: {addr: "@addr@"}
+token: {issuer: Acme, expiration: 900, certificate: "@folder@/token.pem", key: "@folder@/token.key"}
+trust:
+  - preset: github
+    issuer: @issuer@
+    audiences: [@audience@, "@addr@"]
+    rules:
+      - {claims: {repository_id: "74", environment: prod}, refresh_token: 1h}
+      - {claims: {repository_id: "74"}}
+acl: [{match: {account: "github:74"}, actions: ["*"]}]
+registry: {storage: {filesystem: {root: "@folder@/data"}}}
+"#;
+
+/// A registry, a platform, and the platform's service that gives tokens to jobs.
+struct Setup {
+    platform: std::sync::Arc<Platform>,
+    server: Server,
+    service: HttpStub,
+    folder: TempDir,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let platform = std::sync::Arc::new(Platform::start());
+        let folder = tempfile::tempdir().unwrap();
+        let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
+        let config = CONFIG
+            .replace("@folder@", folder.path().to_str().unwrap())
+            .replace("@audience@", AUDIENCE)
+            .replace("@issuer@", &platform.issuer());
+        let signer = std::sync::Arc::clone(&platform);
+        // As GitHub's: the audience is in the query, and the job has a bearer token.
+        let service = HttpStub::start(move |request| {
+            if request.header("authorization") != Some("Bearer job-secret") {
+                return StubAnswer::Status(401, String::new());
+            }
+            let (_, audience) = request.path.split_once("audience=").unwrap();
+            let audience = audience.replace("%3A", ":");
+            let token = job_token(&signer, &json!({"aud": audience}));
+            StubAnswer::Status(200, json!({"count": 1, "value": token}).to_string())
+        });
+        Self {
+            server: Server::start(Path::new(PROGRAM), &config),
+            platform,
+            service,
+            folder,
+        }
+    }
+
+    fn host(&self) -> String {
+        self.server.host_port()
+    }
+
+    /// The helper under docker's name for it.
+    fn helper(&self) -> PathBuf {
+        let link = self.folder.path().join("docker-credential-wharfinger");
+        if !link.exists() {
+            symlink(PROGRAM, &link).unwrap();
+        }
+        link
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("state/credentials.json")
+    }
+
+    fn ask(&self, verb: &str, input: &str, variables: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(self.helper());
+        command.arg(verb).env_clear();
+        command.env("HOME", self.folder.path());
+        command.env("WHARFINGER_CREDENTIALS", self.file());
+        run_with_input(command.envs(variables.iter().copied()), input)
+    }
+
+    /// What the platform tells each job.
+    fn job(&self) -> [(&'static str, String); 2] {
+        [
+            (
+                "ACTIONS_ID_TOKEN_REQUEST_URL",
+                self.service.url("/token?api-version=2"),
+            ),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "job-secret".to_owned()),
+        ]
+    }
+}
+
+fn job_token(platform: &Platform, changes: &Value) -> String {
+    let mut claims = documented::github(unix_seconds(SystemClock.now()));
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    platform.token(&claims)
+}
+
+fn login(output: &Output) -> (String, String) {
+    let json: Value = serde_json::from_str(output.succeeded()).unwrap();
+    let text = |name: &str| json[name].as_str().unwrap().to_owned();
+    (text("Username"), text("Secret"))
+}
+
+fn borrowed<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect()
+}
+
+#[test]
+fn the_helper_keeps_refresh_tokens_and_nothing_else() {
+    let setup = Setup::new();
+    let none = setup.ask("get", "registry.example.com\n", &[]);
+    assert_eq!(none.stdout, "credentials not found in native keychain\n");
+    assert!(!none.status.success());
+    let entry = |user: &str| {
+        json!({"ServerURL": "https://registry.example.com/v2/", "Username": user, "Secret": "whr_x"})
+            .to_string()
+    };
+    let refused = setup.ask("store", &entry("ann"), &[]);
+    assert!(!refused.status.success());
+    assert!(refused.stdout.contains("this is a password"), "{refused}");
+    assert!(!setup.file().exists());
+    setup.ask("store", &entry("<token>"), &[]).succeeded();
+    let mode = fs::metadata(setup.file()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let got = login(&setup.ask("get", "registry.example.com", &[]));
+    assert_eq!(got, ("<token>".to_owned(), "whr_x".to_owned()));
+    let listed: Value = serde_json::from_str(setup.ask("list", "", &[]).succeeded()).unwrap();
+    assert_eq!(listed, json!({"registry.example.com": "<token>"}));
+    setup.ask("erase", "registry.example.com", &[]).succeeded();
+    assert_eq!(setup.ask("list", "", &[]).succeeded(), "{}");
+    fs::write(setup.file(), "{").unwrap();
+    let broken = setup.ask("get", "registry.example.com", &[]);
+    assert!(
+        broken.stdout.contains("not a file of refresh tokens"),
+        "{broken}"
+    );
+}
+
+#[test]
+fn the_helper_logs_a_job_in_with_its_platforms_token() {
+    let setup = Setup::new();
+    let job = setup.job();
+    let job = borrowed(&job);
+    let (user, first) = login(&setup.ask("get", &setup.host(), &job));
+    assert_eq!(user, "<token>");
+    assert!(first.starts_with("whr_"), "{first}");
+    // The same one again, because it is still good.
+    assert_eq!(login(&setup.ask("get", &setup.host(), &job)).1, first);
+    let mut revoke = Command::new(PROGRAM);
+    revoke.args(["sessions", "revoke", "--all"]);
+    run(revoke.arg(setup.server.config())).succeeded();
+    let (_, second) = login(&setup.ask("get", &setup.host(), &job));
+    assert!(second.starts_with("whr_") && second != first);
+
+    // A rule that gives no refresh token: the platform's own token is the login.
+    let own = job_token(&setup.platform, &json!({"environment": "test"}));
+    fs::remove_file(setup.file()).unwrap();
+    let host = setup.host();
+    let given = [
+        ("WHARFINGER_ID_TOKEN", own.as_str()),
+        ("WHARFINGER_REGISTRY", host.as_str()),
+    ];
+    let got = login(&setup.ask("get", &host, &given));
+    assert_eq!(got, ("workload".to_owned(), own.clone()));
+    let file = setup.folder.path().join("id-token");
+    fs::write(&file, format!("{own}\n")).unwrap();
+    let given = [
+        ("WHARFINGER_ID_TOKEN_FILE", file.to_str().unwrap()),
+        ("WHARFINGER_REGISTRY", host.as_str()),
+    ];
+    assert_eq!(login(&setup.ask("get", &host, &given)).1, own);
+}
+
+/// A token for this registry must not reach another one.
+#[test]
+fn a_token_is_sent_to_the_registry_that_it_is_for() {
+    let setup = Setup::new();
+    let other = HttpStub::start(|_| StubAnswer::Status(401, String::new()));
+    let other_host = other.address().to_string();
+    let token = job_token(&setup.platform, &json!({}));
+    let host = setup.host();
+    let job = setup.job();
+    let mut elsewhere = borrowed(&job);
+    elsewhere.push(("WHARFINGER_REGISTRY", host.as_str()));
+    for variables in [vec![("WHARFINGER_ID_TOKEN", token.as_str())], elsewhere] {
+        let none = setup.ask("get", &other_host, &variables);
+        assert!(none.stdout.contains("credentials not found"), "{none}");
+    }
+    assert_eq!(other.connections(), 0);
+    let mut audience = borrowed(&job);
+    audience.push(("WHARFINGER_AUDIENCE", AUDIENCE));
+    let refused = setup.ask("get", &host, &audience);
+    assert!(
+        refused.stdout.contains("without WHARFINGER_REGISTRY"),
+        "{refused}"
+    );
+    audience.push(("WHARFINGER_REGISTRY", host.as_str()));
+    let (user, _) = login(&setup.ask("get", &host, &audience));
+    assert_eq!(user, "<token>");
+}
+
+#[test]
+fn docker_pushes_with_the_helper_and_no_login() {
+    let (setup, docker, image) = (Setup::new(), Docker::start(), Image::saying("no login"));
+    let reference = format!("{}/octo-org/octo-repo:1", setup.host());
+    docker.import(&image, &reference).succeeded();
+    let client = docker.client();
+    let config = json!({"credHelpers": {setup.host(): "wharfinger"}}).to_string();
+    let folder = client.home().join(".docker");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.json"), config).unwrap();
+    let path = format!(
+        "{}:{}",
+        setup.helper().parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let job = setup.job();
+    let mut variables = borrowed(&job);
+    let file = setup.file();
+    variables.extend([
+        ("PATH", path.as_str()),
+        ("WHARFINGER_CREDENTIALS", file.to_str().unwrap()),
+    ]);
+    client
+        .run_with_variables(&["push", &reference], &variables)
+        .succeeded();
+}
+
+/// The composite action's script, with docker in place of which a script keeps what it was given.
+#[test]
+fn the_action_logs_docker_in_with_the_jobs_token() {
+    let setup = Setup::new();
+    let folder = setup.folder.path();
+    let docker = folder.join("docker");
+    fs::write(
+        &docker,
+        "#!/bin/sh\necho \"$@\" >\"$OUT.arguments\"\ncat >\"$OUT\"\n",
+    )
+    .unwrap();
+    fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+    let out = folder.join("given");
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let script = |variables: &[(&str, String)]| {
+        let mut command = Command::new("bash");
+        command.arg(deploy("github-action/login.sh"));
+        command.env_clear().env("PATH", &path).env("OUT", &out);
+        run(command.envs(
+            variables
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        ))
+    };
+    let mut variables = setup.job().to_vec();
+    variables.push(("REGISTRY", "registry.example.com".to_owned()));
+    let said = script(&variables);
+    let masked = said.succeeded();
+    let token = fs::read_to_string(&out).unwrap();
+    assert_eq!(masked, format!("::add-mask::{token}"));
+    let arguments = fs::read_to_string(folder.join("given.arguments")).unwrap();
+    assert_eq!(
+        arguments,
+        "login --username workload --password-stdin registry.example.com\n"
+    );
+    let mut check = Command::new(PROGRAM);
+    check.args(["trust", "check"]).arg(setup.server.config());
+    run_with_input(&mut check, &token).succeeded();
+    let refused = script(&[("REGISTRY", "registry.example.com".to_owned())]);
+    assert!(refused.stdout.contains("id-token: write"), "{refused}");
+    assert!(!refused.status.success());
+    let action = fs::read_to_string(deploy("github-action/action.yml")).unwrap();
+    assert!(action.contains("run: bash \"$GITHUB_ACTION_PATH/login.sh\""));
+    // Values of inputs are variables, never part of the script.
+    assert!(!action.split("run:").nth(1).unwrap().contains("${{"));
+}
+
+/// The answer to a kubelet's request.
+fn provide(request: &Value, arguments: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.arg("credential-provider").args(arguments);
+    run_with_input(&mut command, &request.to_string())
+}
+
+/// A request as the kubelet writes it (Go's encoding of `CredentialProviderRequest`).
+fn request(image: &str, token: Option<&str>) -> Value {
+    let mut request = json!({
+        "kind": "CredentialProviderRequest",
+        "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+        "image": image,
+    });
+    if let Some(token) = token {
+        request["serviceAccountToken"] = token.into();
+        request["serviceAccountAnnotations"] = json!({"example.com/team": "shop"});
+    }
+    request
+}
+
+/// Checks an answer as the published type has it: the members, their types, their values.
+fn conforms(response: &Value) {
+    let members = response.as_object().unwrap();
+    for name in members.keys() {
+        let known = [
+            "apiVersion",
+            "kind",
+            "cacheKeyType",
+            "cacheDuration",
+            "auth",
+        ];
+        assert!(known.contains(&name.as_str()), "{name}");
+    }
+    assert_eq!(
+        response["apiVersion"],
+        "credentialprovider.kubelet.k8s.io/v1"
+    );
+    assert_eq!(response["kind"], "CredentialProviderResponse");
+    assert!(["Image", "Registry", "Global"].contains(&response["cacheKeyType"].as_str().unwrap()));
+    let duration = response["cacheDuration"].as_str().unwrap();
+    assert!(duration.strip_suffix('s').unwrap().parse::<u64>().is_ok());
+    for (_, login) in response["auth"].as_object().into_iter().flatten() {
+        let members: Vec<_> = login.as_object().unwrap().keys().collect();
+        assert_eq!(members, ["username", "password"]);
+        assert!(login["username"].is_string() && login["password"].is_string());
+    }
+}
+
+#[test]
+fn a_kubelet_pulls_with_the_token_of_the_pod() {
+    let platform = Platform::start();
+    let now = unix_seconds(SystemClock.now());
+    let token = platform.token(&documented::kubernetes(now));
+    for (image, host) in [
+        ("registry.example.com/shop/app:1", "registry.example.com"),
+        ("registry.example.com:5000/app", "registry.example.com:5000"),
+        (
+            "registry.example.com/app@sha256:f561cc41495c7dd7ebcc1dfb3ce1f4513478a96ccbce9f878cb2f1423472779e",
+            "registry.example.com",
+        ),
+    ] {
+        let output = provide(&request(image, Some(&token)), &[]);
+        let response: Value = serde_json::from_str(output.succeeded()).unwrap();
+        conforms(&response);
+        let expected = json!({host: {"username": "kubernetes", "password": token}});
+        assert_eq!(response["auth"], expected);
+        let seconds = response["cacheDuration"].as_str().unwrap();
+        let seconds: u64 = seconds.trim_end_matches('s').parse().unwrap();
+        assert!((3400..=3547).contains(&seconds), "{seconds}");
+    }
+    let without = provide(&request("registry.example.com/app", None), &[]);
+    let response: Value = serde_json::from_str(without.succeeded()).unwrap();
+    conforms(&response);
+    assert_eq!(response["auth"], Value::Null);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    fs::write(&file, "whr_node\n").unwrap();
+    let arguments = ["--token-file", file.to_str().unwrap()];
+    let node = provide(&request("registry.example.com/app", None), &arguments);
+    let response: Value = serde_json::from_str(node.succeeded()).unwrap();
+    conforms(&response);
+    assert_eq!(
+        response["auth"]["registry.example.com"]["password"],
+        "whr_node"
+    );
+    assert_eq!(response["cacheDuration"], "0s");
+    let mut other = request("registry.example.com/app", Some(&token));
+    other["apiVersion"] = "credentialprovider.kubelet.k8s.io/v1alpha1".into();
+    for request in [
+        other,
+        json!({}),
+        json!([]),
+        request("NOT AN IMAGE", Some(&token)),
+    ] {
+        let refused = provide(&request, &[]);
+        assert!(
+            !refused.status.success() && refused.stdout.is_empty(),
+            "{refused}"
+        );
+        assert!(!refused.stderr.contains(&token), "{refused}");
+    }
+}
