@@ -392,3 +392,45 @@ fn a_token_of_a_certified_provider_logs_in() {
         401
     );
 }
+
+/// The keys of a platform whose certificate no public authority signed: those of another token server.
+#[test]
+fn keys_are_fetched_from_a_server_with_an_authority_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["token", "tls"] {
+        let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), name);
+    }
+    let start = |config: &str| {
+        let config = config.replace("@folder@", folder.path().to_str().unwrap());
+        Server::start(Path::new(PROGRAM), &config)
+    };
+    let token_section = |issuer: &str| {
+        format!(
+            "token: {{issuer: \"{issuer}\", expiration: 900, certificate: \"@folder@/token.pem\", \
+             key: \"@folder@/token.key\"}}\n"
+        )
+    };
+    let other = start(&format!(
+        "server: {{addr: \"@addr@\", certificate: \"@folder@/tls.pem\", key: \"@folder@/tls.key\"}}\n\
+         {}users: {{ann: {{}}}}\nacl: [{{match: {{}}, actions: []}}]\n",
+        token_section("https://issuer.example")
+    ));
+    let url = format!("https://{}", other.host_port());
+    let login = http::request(&["-u", "ann:x", &format!("{url}/auth?service={AUDIENCE}")]);
+    let token = login
+        .json_string("token")
+        .unwrap_or_else(|| panic!("{}", login.body));
+    for (authority, status) in [("ca_certificate: \"@folder@/tls.pem\", ", 200), ("", 503)] {
+        let server = start(&format!(
+            "server: {{addr: \"@addr@\"}}\n{}\
+             trust: [{{name: other, issuer: \"https://issuer.example\", {authority}\
+             jwks_url: \"{url}/.well-known/jwks.json\", audiences: [{AUDIENCE}], \
+             rules: [{{claims: {{sub: ann}}}}]}}]\n\
+             acl: [{{match: {{account: \"other:ann\"}}, actions: [pull]}}]\n",
+            token_section("Acme")
+        ));
+        let url = server.url("/auth?service=s&scope=repository:a:pull");
+        let answer = http::request(&["-u", &format!("any:{token}"), &url]);
+        assert_eq!(answer.status, status, "{}\n{}", answer.body, server.log());
+    }
+}
