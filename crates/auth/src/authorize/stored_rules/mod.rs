@@ -115,7 +115,7 @@ enum NoRules {
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How many rules a store may have.
-const MAX_RULES: usize = 100_000;
+pub const MAX_STORED_RULES: usize = 100_000;
 
 impl StoredRules {
     /// The rules of `store`. None are loaded yet.
@@ -271,10 +271,10 @@ impl Shared {
         let _loading = self.loading.lock().await;
         let at = self.clock.now();
         let mut stored = self.store.read().await?;
-        if stored.len() > MAX_RULES {
+        if stored.len() > MAX_STORED_RULES {
             let found = stored.len();
             return Err(RuleStoreError::Broken(
-                format!("{found} rules: at most {MAX_RULES} are supported").into(),
+                format!("{found} rules: at most {MAX_STORED_RULES} are supported").into(),
             ));
         }
         stored.sort_by_key(|rule| rule.seq);

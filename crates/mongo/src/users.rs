@@ -1,0 +1,242 @@
+//! Users in MongoDB.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::BoxFuture;
+use identity::{
+    Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    CredentialFingerprint, CurrentCredentials, FairSemaphore, Identity, LoginSource, PasswordCheck,
+    PasswordHash, PasswordVerifier, Permit, Proof, Recheck, SourceAddress, TooManyWaiting,
+};
+use mongodb::bson::doc;
+use policy::{Labels, Subject};
+use tokio::time::timeout;
+
+use crate::collection::MongoCollection;
+use crate::error::MongoError;
+use crate::settings::MongoSettings;
+use crate::user::{UserDocument, UserDocumentError};
+
+/// How many logins may wait for each one that is looked up.
+const WAITING: usize = 4;
+
+/// When a client that was turned away may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The longest name that is looked up, in bytes.
+const LONGEST_ACCOUNT: usize = 1024;
+
+/// Users of a collection, found by their exact name.
+///
+/// As in `docker_auth`, a user without a password is accepted with any. If its name is empty, it is
+/// the anonymous account.
+pub struct MongoUsers {
+    name: &'static str,
+    collection: MongoCollection,
+    turns: FairSemaphore,
+    verifier: Arc<PasswordVerifier>,
+}
+
+/// What is wrong with the documents of a user.
+#[derive(Debug, thiserror::Error)]
+enum UserError {
+    #[error("the collection has several documents with the username {0:?}")]
+    Several(String),
+    #[error("the document of the user {account:?} cannot be read")]
+    Document {
+        account: String,
+        source: UserDocumentError,
+    },
+}
+
+impl MongoUsers {
+    /// A backend for the section `name`, which asks `concurrency` times at once at most.
+    #[must_use]
+    pub fn new(
+        name: &'static str,
+        settings: MongoSettings,
+        concurrency: NonZeroUsize,
+        verifier: Arc<PasswordVerifier>,
+    ) -> Self {
+        let most = concurrency.get();
+        Self {
+            name,
+            collection: MongoCollection::new(name, settings, "username"),
+            turns: FairSemaphore::new(most, most.saturating_mul(WAITING)),
+            verifier,
+        }
+    }
+
+    async fn answer(
+        &self,
+        proof: &Proof,
+        source: &LoginSource,
+    ) -> Result<AuthenticationOutcome, AuthenticationError> {
+        let Some(credentials) = proof.password() else {
+            return Ok(AuthenticationOutcome::NoMatch);
+        };
+        let name = &credentials.account;
+        let user = {
+            let turn = self.turn(source).await;
+            let _permit = turn.ok_or(AuthenticationError::Busy(RETRY_AFTER))?;
+            self.find(name).await?
+        };
+        let Some(user) = user else {
+            return Ok(AuthenticationOutcome::NoMatch);
+        };
+        let Some(password) = &user.password else {
+            if !name.is_empty() {
+                let (backend, account) = (self.name, name);
+                tracing::warn!(
+                    backend,
+                    account,
+                    "this user has no password, so any password is accepted"
+                );
+            }
+            let identity = Identity::new(self.subject(name, &user)?);
+            return Ok(AuthenticationOutcome::Accepted(
+                identity.with_credential(CredentialFingerprint::NO_PASSWORD),
+            ));
+        };
+        let Some(hash) = self.hash(name, password) else {
+            let rejection = self.verifier.reject(proof, source).await?;
+            return Ok(AuthenticationOutcome::Rejected(rejection));
+        };
+        let account = Arc::new(Account {
+            passwords: vec![hash],
+            labels: Labels::new(),
+        });
+        let password = &credentials.password;
+        let check = self.verifier.verify(&account, password, source).await?;
+        Ok(match check {
+            PasswordCheck::Mismatch(rejection) => AuthenticationOutcome::Rejected(rejection),
+            PasswordCheck::Match(credential) => AuthenticationOutcome::Accepted(
+                Identity::new(self.subject(name, &user)?).with_credential(credential),
+            ),
+        })
+    }
+
+    /// `None` if too many are waiting, or the wait was as long as an operation may take.
+    async fn turn(&self, source: &LoginSource) -> Option<Permit> {
+        let turn = timeout(self.collection.timeout(), self.turns.acquire(source)).await;
+        turn.ok()?.ok()
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<UserDocument>, BackendError> {
+        if name.len() > LONGEST_ACCOUNT || name.contains('\0') {
+            return Ok(None);
+        }
+        let found = self.collection.find(doc! { "username": name }, 2).await;
+        let found = found.map_err(|error| self.failed(error))?;
+        match &found[..] {
+            [] => Ok(None),
+            [document] => {
+                let user = UserDocument::read(document);
+                user.map(Some)
+                    .map_err(|source| self.unreadable(name, source))
+            }
+            // Without the index; which of them counts would be chance.
+            _ => Err(self.broken(UserError::Several(name.to_owned()))),
+        }
+    }
+
+    /// The user's hash. One that cannot be read matches no password.
+    fn hash(&self, account: &str, text: &str) -> Option<PasswordHash> {
+        let parsed = text.parse::<PasswordHash>();
+        let parsed = parsed.inspect_err(|error| {
+            let (backend, error) = (self.name, error as &dyn std::error::Error);
+            tracing::warn!(backend, account, error, "a user cannot log in");
+        });
+        parsed.ok()
+    }
+
+    fn subject(&self, name: &str, user: &UserDocument) -> Result<Subject, BackendError> {
+        let read = user.labels();
+        let read = read.map_err(|source| self.unreadable(name, source))?;
+        for label in &read.lone {
+            let (backend, account) = (self.name, name);
+            tracing::warn!(
+                backend,
+                account,
+                label,
+                "a label is a text instead of a list; it is read as a list of one"
+            );
+        }
+        Ok(Subject {
+            account: name.to_owned(),
+            labels: read.labels,
+        })
+    }
+
+    async fn look_again(&self, name: &str) -> Result<Recheck, BackendError> {
+        let source = LoginSource::new(SourceAddress::shared(None), name);
+        let Some(_permit) = self.turn(&source).await else {
+            return Err(BackendError::unavailable(self.name, TooManyWaiting));
+        };
+        let Some(user) = self.find(name).await? else {
+            return Ok(Recheck::NoMatch);
+        };
+        let credentials = match &user.password {
+            None => vec![CredentialFingerprint::NO_PASSWORD],
+            Some(password) => {
+                let hash = self.hash(name, password);
+                hash.iter().map(PasswordHash::fingerprint).collect()
+            }
+        };
+        Ok(Recheck::Present {
+            subject: self.subject(name, &user)?,
+            credentials: CurrentCredentials::Known(credentials),
+        })
+    }
+
+    fn failed(&self, error: MongoError) -> BackendError {
+        match error.may_pass() {
+            true => BackendError::unavailable(self.name, error),
+            false => BackendError::broken(self.name, error),
+        }
+    }
+
+    fn unreadable(&self, account: &str, source: UserDocumentError) -> BackendError {
+        let account = account.to_owned();
+        self.broken(UserError::Document { account, source })
+    }
+
+    fn broken(&self, error: UserError) -> BackendError {
+        BackendError::broken(self.name, error)
+    }
+}
+
+impl Authenticator for MongoUsers {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn hint(&self, _: &str) -> AccountHint {
+        AccountHint::NeedsProof
+    }
+
+    fn authenticate<'a>(
+        &'a self,
+        proof: &'a Proof,
+        source: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
+        Box::pin(self.answer(proof, source))
+    }
+
+    fn recheck<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
+        Box::pin(self.look_again(account))
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, BackendError>> {
+        Box::pin(async {
+            let any = self.collection.find(doc! {}, 1).await;
+            let any = any.map_err(|error| self.failed(error))?;
+            Ok(Some(match any.is_empty() {
+                true => "connected; the collection is empty".to_owned(),
+                false => "connected; the collection can be read".to_owned(),
+            }))
+        })
+    }
+}
