@@ -70,7 +70,8 @@ async fn a_login_at_the_server_right_and_wrong() {
 async fn each_certificate_has_its_outcome() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let pair = TestCertificate::of_no_authority(path, "server");
+    let names = "DNS:localhost,IP:127.0.0.1";
+    let pair = TestCertificate::of_no_authority(path, "server", names);
     let other = TestCertificate::new(TestKeyKind::P256, path, "other");
     let server = FerretDb::start(FerretDbConfig {
         login: false,

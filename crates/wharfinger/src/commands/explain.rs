@@ -135,7 +135,7 @@ fn explain_account(
     let labels = labels(arguments, config);
     let stored = StoredPolicies::new(config, clock);
     let authorizers = authorizers(config, clock, &stored, Location::to_string)?;
-    if config.sql_rules.is_some() {
+    if stored.all().next().is_some() {
         runtime::block_on(load_rules(&authorizers))??;
     }
     let (mut report, mut reports) = (String::new(), Vec::new());
@@ -280,6 +280,7 @@ fn labels(arguments: &Arguments, config: &Config) -> Labels {
         || config.htpasswd.is_some()
         || config.http_auth.is_some()
         || config.ldap_auth.is_some()
+        || config.mongo_users.is_some()
         || config.sql_users.is_some()
         || !config.trust.is_empty();
     if account.is_none() && !has_others {

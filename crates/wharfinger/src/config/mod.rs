@@ -33,6 +33,8 @@ mod later;
 mod ldap;
 mod load;
 mod login;
+#[cfg_attr(not(feature = "mongo"), path = "mongo_absent.rs")]
+mod mongo;
 mod registry;
 mod schema;
 mod section;
@@ -42,6 +44,7 @@ mod sessions;
 mod setting;
 mod sign_in;
 mod sql;
+mod stored_rules;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -57,6 +60,7 @@ pub(crate) use self::effective::Effective;
 pub(crate) use self::external_program::{ExternalProgram, ProgramMode};
 pub(crate) use self::keys::SigningKey;
 pub(crate) use self::load::{LoadedConfig, changes_for_restart, load};
+pub(crate) use self::mongo::{MongoRulesConfig, MongoUsersConfig};
 pub(crate) use self::registry::{
     Auth as RegistryAuth, CollectionConfig, IssuerConfig, IssuerKeysConfig, RegistryServerConfig,
     StorageDriver,

@@ -16,6 +16,7 @@ use super::keys::KeyPairFiles;
 use super::later::{self, Later};
 use super::ldap;
 use super::login;
+use super::mongo::{self, MongoRulesConfig, MongoUsersConfig};
 use super::registry::RegistryServerConfig;
 use super::schema::key;
 use super::section::Section;
@@ -38,6 +39,10 @@ pub(crate) struct Config {
     /// The accounts of the file that `users_htpasswd` names.
     pub(crate) htpasswd: Option<HtpasswdFile>,
     pub(crate) acl: Option<AccessRules>,
+    /// Rules in MongoDB.
+    pub(crate) mongo_rules: Option<MongoRulesConfig>,
+    /// Users in MongoDB.
+    pub(crate) mongo_users: Option<MongoUsersConfig>,
     /// Rules in an SQL database.
     pub(crate) sql_rules: Option<SqlRulesConfig>,
     /// Users in an SQL database.
@@ -73,8 +78,10 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let later = later::refuse(root);
     let users = users::read(root);
     let htpasswd = users::read_htpasswd(root);
+    let mongo_users = mongo::read_users(root);
     let sql_users = sql::read_users(root);
     let (acl, acl_options) = acl::read(root);
+    let mongo_rules = mongo::read_rules(root, acl_options);
     let sql_rules = sql::read_rules(root, acl_options);
     let (ext_auth, ext_authz) = read_programs(root);
     let (http_auth, http_authz) = read_http_backends(root);
@@ -129,6 +136,8 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         users,
         htpasswd,
         acl,
+        mongo_rules,
+        mongo_users,
         sql_rules,
         sql_users,
         ext_auth,
@@ -242,10 +251,12 @@ fn refuse_backends(root: &Section<'_>) {
         "ext_auth",
         "http_auth",
         "ldap_auth",
+        "mongo_auth",
         "xorm_auth",
         "sql_auth",
         "trust",
         "acl",
+        "acl_mongo",
         "acl_xorm",
         "acl_sql",
         "ext_authz",
@@ -273,6 +284,7 @@ fn require_backends(root: &Section<'_>, later: &Later) {
         "ext_auth",
         "http_auth",
         "ldap_auth",
+        "mongo_auth",
         "xorm_auth",
         "sql_auth",
         "trust",
@@ -281,11 +293,12 @@ fn require_backends(root: &Section<'_>, later: &Later) {
         root.error(
             Problem::Missing,
             "no one can log in: set users, users_htpasswd, ext_auth, http_auth, ldap_auth, \
-             xorm_auth or trust (users: {\"\": {}} lets everyone in without a name)",
+             mongo_auth, xorm_auth or trust (users: {\"\": {}} lets everyone in without a name)",
         );
     }
     let rules = [
         "acl",
+        "acl_mongo",
         "acl_xorm",
         "acl_sql",
         "ext_authz",
@@ -295,8 +308,8 @@ fn require_backends(root: &Section<'_>, later: &Later) {
     if !has(&rules) && !later.rules {
         root.error(
             Problem::Missing,
-            "nothing is allowed: write rules under acl, or set acl_xorm, ext_authz, http_authz or \
-             casbin_authz",
+            "nothing is allowed: write rules under acl, or set acl_mongo, acl_xorm, ext_authz, http_authz \
+             or casbin_authz",
         );
     }
 }

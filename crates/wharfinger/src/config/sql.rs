@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use auth::{MaxStale, StoredRulesSettings};
+use auth::StoredRulesSettings;
 use common::Secret;
 use policy::AclOptions;
 use sql::{ConnectionString, DatabaseType, SqlQuery};
@@ -12,6 +12,7 @@ use sql::{ConnectionString, DatabaseType, SqlQuery};
 use super::diagnostics::Problem;
 use super::schema::key::{self, Words};
 use super::section::Section;
+use super::stored_rules::read_refresh;
 
 /// A database, and the query that reads it.
 #[derive(Clone, Debug)]
@@ -41,7 +42,6 @@ enum Purpose {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 const DEFAULT_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 impl PartialEq for SqlConfig {
@@ -181,32 +181,4 @@ fn read(section: &mut Section<'_>, name: &'static str, purpose: Purpose) -> Opti
         connections,
         written: written.value.into(),
     })
-}
-
-fn read_refresh(section: &mut Section<'_>, options: AclOptions) -> StoredRulesSettings {
-    let refresh = section.get(
-        key::duration("cache_ttl", SECOND..=LONGEST)
-            .docker_auth()
-            .means("the time between two loads of the rules")
-            .default(60 * SECOND),
-    );
-    let max_stale = section.find(
-        key::duration("max_stale", SECOND..=LONGEST)
-            .means(
-                "how old the rules may be when they cannot be loaded; then requests that need \
-                 them get 503",
-            )
-            .otherwise("off"),
-    );
-    if let Some(max) = max_stale
-        && max <= refresh
-        && let Some(setting) = section.present("max_stale")
-    {
-        setting.error("must be longer than cache_ttl, or the rules are too old before each load");
-    }
-    StoredRulesSettings {
-        options,
-        refresh,
-        max_stale: max_stale.map_or(MaxStale::Unlimited, MaxStale::Limited),
-    }
 }

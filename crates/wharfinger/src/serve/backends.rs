@@ -22,6 +22,7 @@ use sql::SqlUsers;
 use sign_in::{SignInAccounts, SignInBackend};
 use workload_identity::{IssuerSettings, TrustAuth, TrustedIssuer};
 
+use super::mongo;
 use super::persistent_state::PersistentState;
 use super::stored_policies::{StoredPolicies, sql_database};
 use crate::config::{Config, ExternalProgram, HtpasswdFile, Location, ProgramMode};
@@ -47,7 +48,8 @@ pub(crate) struct Backends {
 
 impl Backends {
     /// The token server's: `trust`, `users`, `users_htpasswd`, `ext_auth`, `http_auth`, the users of
-    /// `accounts`, who sign in by a page, `ldap_auth`, `xorm_auth`.
+    /// `accounts`, who sign in by a page, `ldap_auth`, `mongo_auth`,
+    /// `xorm_auth`.
     pub(crate) fn of_token_server(
         config: &Config,
         workers: &Arc<WorkerPool>,
@@ -63,7 +65,7 @@ impl Backends {
         if !accounts.is_empty() {
             verifier = verifier.expecting(&SignInBackend::cost());
         }
-        if config.sql_users.is_some() {
+        if config.mongo_users.is_some() || config.sql_users.is_some() {
             verifier = verifier.expecting(&HashCost::bcrypt(STORED_HASH_ROUNDS));
         }
         let verifier = Arc::new(verifier);
@@ -97,6 +99,9 @@ impl Backends {
             let verifier = Arc::clone(&verifier);
             let backend = LdapAuth::new(directory.clone(), verifier, Arc::clone(clock));
             backends.push(Box::new(backend));
+        }
+        if let Some(users) = &config.mongo_users {
+            backends.push(mongo::users(users, Arc::clone(&verifier)));
         }
         if let Some(users) = &config.sql_users {
             backends.push(Box::new(SqlUsers::new(
@@ -160,7 +165,7 @@ pub(crate) fn authorizers(
             places,
         )));
     }
-    if let Some(rules) = stored.sql() {
+    for rules in stored.all() {
         authorizers.push(Box::new(rules));
     }
     if let Some(process) = &config.ext_authz {

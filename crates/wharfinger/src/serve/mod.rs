@@ -22,6 +22,8 @@ mod jwks;
 mod known_platforms;
 mod lingering_close;
 mod listen;
+#[cfg_attr(not(feature = "mongo"), path = "mongo_absent.rs")]
+mod mongo;
 mod mounts;
 mod observers;
 mod persistent_state;

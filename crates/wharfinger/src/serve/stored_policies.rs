@@ -7,52 +7,86 @@ use auth::StoredRules;
 use common::Clock;
 use sql::{SqlDatabase, SqlRules};
 
-use crate::config::{Config, SqlConfig, SqlRulesConfig};
+use super::mongo;
+use crate::config::{Config, MongoRulesConfig, SqlConfig, SqlRulesConfig};
 
-/// The rules of every database, with the section that each was made from.
+/// The rules of every database.
 #[derive(Default)]
 pub(crate) struct StoredPolicies {
-    sql: Option<(SqlRulesConfig, Arc<StoredRules>)>,
+    mongo: Option<StoredPolicy<MongoRulesConfig>>,
+    sql: Option<StoredPolicy<SqlRulesConfig>>,
+}
+
+/// The rules of one database, with the section that they were made from.
+struct StoredPolicy<S> {
+    section: S,
+    rules: Arc<StoredRules>,
 }
 
 impl StoredPolicies {
     /// Those of `config`. None are loaded yet.
     pub(crate) fn new(config: &Config, clock: &Arc<dyn Clock>) -> Self {
-        let sql = config.sql_rules.as_ref().map(|section| {
-            let SqlRulesConfig { database, settings } = section;
-            let query = database.query.clone();
-            let store = SqlRules::new(database.section, sql_database(database, clock), query);
-            let rules = StoredRules::new(store, *settings, Arc::clone(clock));
-            (section.clone(), Arc::new(rules))
-        });
-        Self { sql }
+        Self {
+            mongo: StoredPolicy::new(config.mongo_rules.as_ref(), |section| {
+                mongo::rules(section, clock)
+            }),
+            sql: StoredPolicy::new(config.sql_rules.as_ref(), |section| {
+                sql_rules(section, clock)
+            }),
+        }
     }
 
     /// Those of `config`, which are loaded again and again. If a section is as it was `before`, its
     /// rules go on.
     pub(super) fn running(config: &Config, clock: &Arc<dyn Clock>, before: Option<&Self>) -> Self {
-        let before = before.and_then(|before| before.sql.as_ref());
-        match before.filter(|(section, _)| config.sql_rules.as_ref() == Some(section)) {
-            Some((section, rules)) => Self {
-                sql: Some((section.clone(), Arc::clone(rules))),
-            },
-            None => {
-                let policies = Self::new(config, clock);
-                policies.all().for_each(|rules| rules.start());
-                policies
-            }
+        let new = Self::new(config, clock);
+        Self {
+            mongo: new
+                .mongo
+                .map(|policy| policy.running(before.and_then(|before| before.mongo.as_ref()))),
+            sql: new
+                .sql
+                .map(|policy| policy.running(before.and_then(|before| before.sql.as_ref()))),
         }
     }
 
-    /// The rules of `acl_xorm`.
-    pub(super) fn sql(&self) -> Option<Arc<StoredRules>> {
-        self.sql.as_ref().map(|(_, rules)| Arc::clone(rules))
+    /// All of them, in the order in which they are asked.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Arc<StoredRules>> {
+        let mongo = self.mongo.iter().map(|policy| Arc::clone(&policy.rules));
+        let sql = self.sql.iter().map(|policy| Arc::clone(&policy.rules));
+        mongo.chain(sql)
+    }
+}
+
+impl<S: Clone + PartialEq> StoredPolicy<S> {
+    fn new(section: Option<&S>, make: impl FnOnce(&S) -> StoredRules) -> Option<Self> {
+        section.map(|section| Self {
+            section: section.clone(),
+            rules: Arc::new(make(section)),
+        })
     }
 
-    /// All of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = Arc<StoredRules>> {
-        self.sql().into_iter()
+    /// This policy, or the one `before` if it has the same section.
+    fn running(self, before: Option<&Self>) -> Self {
+        match before.filter(|before| before.section == self.section) {
+            Some(before) => Self {
+                section: self.section,
+                rules: Arc::clone(&before.rules),
+            },
+            None => {
+                self.rules.start();
+                self
+            }
+        }
     }
+}
+
+/// The rules of `acl_xorm`.
+fn sql_rules(section: &SqlRulesConfig, clock: &Arc<dyn Clock>) -> StoredRules {
+    let SqlRulesConfig { database, settings } = section;
+    let query = database.query.clone();
+    let store = SqlRules::new(database.section, sql_database(database, clock), query);
+    StoredRules::new(store, *settings, Arc::clone(clock))
 }
 
 /// The database of a section. Nothing is opened yet.

@@ -24,6 +24,7 @@ mod lifetime;
 mod manual;
 mod manual_commands;
 mod many_rules;
+mod mongo;
 mod oidc_provider;
 #[path = "../../../sign-in/tests/it/oidc_stub.rs"]
 mod oidc_stub;

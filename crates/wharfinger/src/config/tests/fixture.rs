@@ -70,6 +70,7 @@ impl Fixture {
         fixture.write("gcs.json", &key_file.to_string());
         fixture.write("issuer", "From a file\r\n");
         fixture.write("secret", "s3cr3t\n");
+        fixture.write("password", "secret\n");
         fixture.write(
             "hash",
             "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\n",

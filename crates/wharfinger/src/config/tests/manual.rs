@@ -64,13 +64,14 @@ fn the_manual_s_tables_are_the_declarations() {
 
 /// The path under which the manual explains `path`, if it does not explain it by itself: both programs
 /// are run alike, both servers are asked alike, the sections for SQL databases have two names, and
-/// all sections for sign-ins have the same stores.
+/// all sections for sign-ins have the same stores; both for MongoDB name its servers alike.
 fn explained_as(path: &str) -> String {
-    const ALIKE: [(&str, &str); 4] = [
+    const ALIKE: [(&str, &str); 5] = [
         ("ext_authz.", "ext_auth."),
         ("http_authz.", "http_auth."),
         ("sql_auth.", "xorm_auth."),
         ("acl_sql.", "acl_xorm."),
+        ("acl_mongo.dial_info.", "mongo_auth.dial_info."),
     ];
     const STORES: [&str; 3] = ["level_token_db", "redis_token_db", "gcs_token_db"];
     if let Some((_, key)) = path.split_once("_auth.")

@@ -132,7 +132,7 @@ const SECTIONS: &[ExampleSection] = &[
       lower_case: true
 "#,
     ),
-    refused(
+    loads(
         "mongo_auth",
         r#"  dial_info:
     addrs: ["localhost"]
@@ -143,7 +143,6 @@ const SECTIONS: &[ExampleSection] = &[
     enable_tls: false
   collection: "users"
 "#,
-        "mongo_auth: logins from MongoDB are not supported yet",
     ),
     loads(
         "xorm_auth",
@@ -205,7 +204,7 @@ const SECTIONS: &[ExampleSection] = &[
     actions: ["push"]
 "#,
     ),
-    refused(
+    loads(
         "acl_mongo",
         r#"  dial_info:
     addrs: ["localhost"]
@@ -217,7 +216,6 @@ const SECTIONS: &[ExampleSection] = &[
   collection: "acl"
   cache_ttl: "1m"
 "#,
-        "acl_mongo: rules from MongoDB are not supported yet",
     ),
     loads(
         "acl_xorm",

@@ -8,10 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use identity::password::Bcrypt;
-use peers::{HttpStub, MariaDb, Postgres, Redis, RedisConfig, Slapd, SlapdConfig, StubAnswer};
+use mongodb::bson::doc;
+use peers::{
+    FerretDb, FerretDbConfig, HttpStub, MariaDb, Postgres, Redis, RedisConfig, Slapd, SlapdConfig,
+    StubAnswer,
+};
 
 pub(super) use super::providers::{github_auth, gitlab_auth, oidc_auth};
 use crate::external_backends::example;
+use crate::mongo::insert;
 use crate::oidc_stub::CLIENT_SECRET;
 
 pub(super) const ACCOUNT: &str = "ann";
@@ -244,6 +249,32 @@ pub(super) fn sqlite() -> BackendCase {
     BackendCase::new(sections, &[&hash()], folder)
 }
 
+pub(super) fn mongodb() -> BackendCase {
+    let server = shared(&FERRETDB, || {
+        FerretDb::start(FerretDbConfig {
+            tls: None,
+            login: true,
+        })
+    });
+    let (name, hash) = (new_name(), hash());
+    let user = doc! {"username": ACCOUNT, "password": &hash, "labels": {"team": ["red"]}};
+    insert(&server, &name, "users", user);
+    let conditions = doc! {"labels": {"team": "red"}, "name": "red/*"};
+    let rule = doc! {"seq": 1, "match": conditions, "actions": ["*"]};
+    insert(&server, &name, "acl", rule);
+    let servers = format!(
+        "dial_info: {{uri: '{}', failfast: true}}",
+        server.uri(&name)
+    );
+    let sections = format!(
+        "mongo_auth: {{{servers}, collection: users}}\n\
+         acl_mongo: {{{servers}, collection: acl, cache_ttl: 1s}}\n"
+    );
+    let secrets = [FerretDb::PASSWORD, FerretDb::ENCODED_PASSWORD, &hash];
+    let port = server.port();
+    BackendCase::new(sections, &secrets, server).at(port)
+}
+
 /// A user who signed in at docker_auth, which keeps its records in the same Redis.
 pub(super) fn github_auth_in_redis() -> BackendCase {
     const REDIS_PASSWORD: &str = "r3d1s-9b";
@@ -268,6 +299,7 @@ pub(super) fn github_auth_in_redis() -> BackendCase {
 }
 
 static SLAPD: Mutex<Weak<Slapd>> = Mutex::new(Weak::new());
+static FERRETDB: Mutex<Weak<FerretDb>> = Mutex::new(Weak::new());
 static POSTGRES: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
 static MARIADB: Mutex<Weak<MariaDb>> = Mutex::new(Weak::new());
 

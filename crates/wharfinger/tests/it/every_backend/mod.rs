@@ -20,6 +20,7 @@ macro_rules! test_of_each_backend {
             ext_auth_and_ext_authz_by_lines,
             http_auth_and_http_authz,
             ldap_auth,
+            mongodb,
             postgres,
             mariadb,
             sqlite,
