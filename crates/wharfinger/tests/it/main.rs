@@ -25,6 +25,7 @@ mod manual;
 mod manual_commands;
 mod many_rules;
 mod mongo;
+mod mongo_srv;
 mod oidc_provider;
 #[path = "../../../sign-in/tests/it/oidc_stub.rs"]
 mod oidc_stub;

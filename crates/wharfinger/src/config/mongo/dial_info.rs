@@ -280,7 +280,11 @@ fn warn_of(section: &Section<'_>, address: &MongoAddress) {
         section.warn_about("uri", Problem::Insecure, message);
     }
     if !address.has_tls() && !address.is_loopback() {
-        let message = "hashes and rules cross the network in clear text; set enable_tls: true";
-        section.warn_about("enable_tls", Problem::Insecure, message);
+        let (key, remedy) = match section.has("uri") {
+            true => ("uri", "add the option tls=true"),
+            false => ("enable_tls", "set enable_tls: true"),
+        };
+        let message = format!("hashes and rules cross the network in clear text; {remedy}");
+        section.warn_about(key, Problem::Insecure, message);
     }
 }
