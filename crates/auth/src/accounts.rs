@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use common::{Clock, Secret};
 use identity::{
     AcceptedLogin, BackendError, EarlierLogin, Identity, Login, LoginOutcome, LoginTerms, Proof,
-    SessionAllowance, SessionStatus, SourceAddress,
+    SessionAllowance, SessionStatus, SourceAddress, TokenUse,
 };
 use policy::Subject;
 
@@ -37,6 +37,11 @@ pub(crate) enum ProvedBy {
 }
 
 impl AccountResolver {
+    /// Whether `secret` has the form of a personal token or a robot's token.
+    pub(crate) fn is_opaque_token(&self, secret: &Secret) -> bool {
+        self.login.recognizes_token(secret)
+    }
+
     /// The account that `proof`, which came from `address`, proves.
     pub(crate) async fn log_in(
         &self,
@@ -45,7 +50,9 @@ impl AccountResolver {
         record: &mut DecisionRecord<'_>,
     ) -> Result<Grantee, TokenRequestError> {
         record.account = proof.account().to_owned();
+        let is_opaque_token = self.login.recognizes_token(proof.secret());
         record.grant = match proof {
+            _ if is_opaque_token => "personal_token",
             Proof::Password(credentials) if credentials.account.is_empty() => "anonymous",
             Proof::Password(_) => "password",
             Proof::BearerToken(_) => "bearer_token",
@@ -85,6 +92,7 @@ impl AccountResolver {
                 }
                 .into())
             }
+            LoginOutcome::TokenRejected(fault) => Err(ErrorResponse::OpaqueToken(fault).into()),
             LoginOutcome::TooManyFailures(wait) => Err(ErrorResponse::TooMany(wait).into()),
             LoginOutcome::Busy(wait) => Err(ErrorResponse::Busy(wait).into()),
         }
@@ -97,6 +105,7 @@ impl AccountResolver {
         token: Secret,
         account: &str,
         service: &str,
+        address: SourceAddress,
         record: &mut DecisionRecord<'_>,
     ) -> Result<Grantee, TokenRequestError> {
         record.grant = "refresh_token";
@@ -117,15 +126,25 @@ impl AccountResolver {
             return Err(rejected());
         }
         record.account.clone_from(&session.account);
-        let Some((subject, terms)) = self.recheck(sessions, &session, now).await else {
-            "the account or its password was removed".clone_into(&mut record.reason);
-            return Err(rejected());
-        };
-        let identity = Identity {
-            credential: session.credential,
-            ceiling: session.ceiling,
-            terms,
-            ..Identity::new(subject)
+        let login = EarlierLogin::from(&session);
+        let identity = match self.login.recheck_token(&login, address).await? {
+            Some(Ok(identity)) => {
+                sessions.confirm(&session, &identity.subject, now).await;
+                identity
+            }
+            Some(Err(fault)) => return Err(ErrorResponse::OpaqueToken(fault).into()),
+            None => {
+                let Some((subject, terms)) = self.recheck(sessions, &session, now).await else {
+                    "the account or its password was removed".clone_into(&mut record.reason);
+                    return Err(rejected());
+                };
+                Identity {
+                    credential: session.credential,
+                    ceiling: session.ceiling,
+                    terms,
+                    ..Identity::new(subject)
+                }
+            }
         };
         Ok(Grantee {
             identity,
@@ -174,8 +193,25 @@ impl AccountResolver {
     }
 
     /// The account with its labels of today; see [`Login::look_up`].
-    pub(crate) async fn look_up(&self, account: &str) -> Result<Option<Subject>, BackendError> {
+    pub(crate) async fn look_up(&self, account: &str) -> Result<Option<Identity>, BackendError> {
         self.login.look_up(account).await
+    }
+
+    /// Notes what the token which proved `identity` was used for, if a token did.
+    pub(crate) fn note_token_use(
+        &self,
+        identity: &Identity,
+        address: SourceAddress,
+        repository: Option<&str>,
+    ) {
+        if identity.opaque_token.is_some() {
+            let token_use = TokenUse {
+                time: self.clock.now(),
+                address: address.of_client(),
+                repository: repository.map(str::to_owned),
+            };
+            self.login.note_token_use(identity, token_use);
+        }
     }
 
     /// The refresh token of a new session, for a login that `backend` accepted. If it

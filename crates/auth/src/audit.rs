@@ -39,6 +39,8 @@ pub(crate) struct DecisionRecord<'a> {
     pub(crate) origin: String,
     /// The account's labels, as they are shown.
     labels: String,
+    /// The personal token or robot's token that proved the account, by its id.
+    pub(crate) opaque_token: String,
     /// The session whose refresh token was used or made.
     pub(crate) session: String,
     /// Whether this request opened the session.
@@ -108,6 +110,7 @@ impl<'a> DecisionRecord<'a> {
             asked_before: &self.asked_before.join(" "),
             labels: &self.labels,
             origin: &self.origin,
+            personal_token: &self.opaque_token,
             session: &self.session,
             requested: &requested,
             granted: &granted,

@@ -112,8 +112,10 @@ impl TokenEndpoint {
             scopes,
             offline,
             client_id,
-        } = TokenRequest::parse(&head.method, &head.headers, query, &body)
-            .map_err(ErrorResponse::from)?;
+        } = TokenRequest::parse(&head.method, &head.headers, query, &body, &|secret| {
+            self.accounts.is_opaque_token(secret)
+        })
+        .map_err(ErrorResponse::from)?;
         record.service.clone_from(&service);
         record.client_id.clone_from(&client_id);
         let is_exchange = matches!(grant, Grant::TokenExchange(_));
@@ -129,16 +131,23 @@ impl TokenEndpoint {
             }
             Grant::RefreshToken { token, account } => {
                 self.accounts
-                    .redeem(token, &account, &service, record)
+                    .redeem(token, &account, &service, address, record)
                     .await?
             }
         };
         record.account.clone_from(&identity.subject.account);
         record.set_labels(&identity.subject.labels);
+        record.opaque_token = identity
+            .opaque_token
+            .as_deref()
+            .unwrap_or_default()
+            .to_owned();
         let source = LoginSource::new(address, &identity.subject.account);
         let access = self
             .authorize(&identity, &service, scopes, client, &source, record)
             .await?;
+        self.accounts
+            .note_token_use(&identity, address, first_repository(&access));
         let refresh_token = match proved_by {
             // A refresh token is reused, not rotated.
             ProvedBy::RefreshToken(token) => Some(token.expose().to_owned()),
@@ -173,9 +182,9 @@ impl TokenEndpoint {
     ) -> Result<Vec<Access>, TokenRequestError> {
         let mut access = Vec::with_capacity(scopes.len());
         for scope in scopes {
-            let query = AclQuery::new(&identity.subject, &scope, service, client.ip);
-            let mut decision = self.authorizers.decide(&query, source).await?;
-            decision.granted = identity.ceiling.limit(&query, decision.granted);
+            let subject = identity.ruled_subject().unwrap_or(&identity.subject);
+            let query = AclQuery::new(subject, &scope, service, client.ip);
+            let decision = self.authorizers.grant(identity, &query, source).await?;
             if !decision.granted.is_empty() {
                 access.push(scope.clone().granted(decision.granted.clone()));
             }
@@ -230,6 +239,14 @@ impl TokenEndpoint {
             }
         }
     }
+}
+
+/// The repository that a client most probably works with: a mount names its source later.
+fn first_repository(access: &[Access]) -> Option<&str> {
+    let repository = access
+        .iter()
+        .find(|access| access.resource_type == "repository");
+    repository.map(|access| access.name.as_str())
 }
 
 fn log_failure(request_id: &str, error: &(dyn Error + Send + Sync + 'static)) {

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use identity::BackendError;
+use identity::{BackendError, Identity};
 use policy::AclQuery;
 
-use crate::authorize::RuleSet;
+use crate::authorize::{Decision, RuleSet};
 use crate::server::TokenServer;
 
 /// Says of a repository whether the account may pull from it.
@@ -27,12 +27,13 @@ impl TokenServer {
         let Some(rules) = self.endpoint.authorizers.rules() else {
             return Ok(None);
         };
-        let Some(subject) = self.endpoint.accounts.look_up(account).await? else {
+        let Some(identity) = self.endpoint.accounts.look_up(account).await? else {
             return Ok(None);
         };
         let service = service.to_owned();
         let pull = ["pull".to_owned()];
         Ok(Some(Box::new(move |name| {
+            let subject = identity.ruled_subject().unwrap_or(&identity.subject);
             let query = AclQuery {
                 account: &subject.account,
                 labels: &subject.labels,
@@ -42,13 +43,16 @@ impl TokenServer {
                 ip,
                 actions: &pull,
             };
-            grants(&rules, &query)
+            grants(&rules, &identity, &query)
         })))
     }
 }
 
-/// Whether the first rule that matches grants anything.
-fn grants(rules: &[Arc<dyn RuleSet>], query: &AclQuery<'_>) -> bool {
-    let decision = rules.iter().find_map(|rules| rules.decide(query));
-    decision.is_some_and(|decision| !decision.granted.is_empty())
+/// Whether the first rule that matches, and the account's ceiling, grant anything.
+fn grants(rules: &[Arc<dyn RuleSet>], identity: &Identity, query: &AclQuery<'_>) -> bool {
+    let decision = match identity.ruled_subject() {
+        Some(_) => rules.iter().find_map(|rules| rules.decide(query)),
+        None => Some(Decision::of_ceiling(&identity.ceiling, query)),
+    };
+    decision.is_some_and(|decision| !identity.ceiling.limit(query, decision.granted).is_empty())
 }

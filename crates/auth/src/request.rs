@@ -122,21 +122,23 @@ impl From<BasicError> for RequestError {
 }
 
 impl TokenRequest {
-    /// Reads a request; `query` and `body` are as they came over the wire.
+    /// Reads a request; `query` and `body` are as they came over the wire. `is_issued` tells personal
+    /// tokens and robots' tokens from other secrets.
     pub(crate) fn parse(
         method: &Method,
         headers: &HeaderMap,
         query: &str,
         body: &[u8],
+        is_issued: IsOpaqueToken<'_>,
     ) -> Result<Self, RequestError> {
         let parameters = Parameters::of_form(headers, query, body)?;
         let scopes = scopes(&parameters)?;
         let is_post = method == Method::POST;
         let grant = match parameters.text("grant_type").as_ref() {
-            "refresh_token" if is_post => refresh_token(&parameters)?,
+            "refresh_token" if is_post => refresh_token(&parameters, is_issued)?,
             TOKEN_EXCHANGE if is_post => token_exchange(&parameters)?,
-            "" | "password" => name_and_secret(headers, &parameters, is_post)?,
-            _ if !is_post => name_and_secret(headers, &parameters, is_post)?,
+            "" | "password" => name_and_secret(headers, &parameters, is_post, is_issued)?,
+            _ if !is_post => name_and_secret(headers, &parameters, is_post, is_issued)?,
             other => return Err(RequestError::GrantType(other.to_owned())),
         };
         let service = match &grant {
@@ -154,10 +156,20 @@ impl TokenRequest {
     }
 }
 
-fn refresh_token(parameters: &Parameters<'_>) -> Result<Grant, RequestError> {
+/// Whether a secret has the form of a personal token or a robot's token.
+pub(crate) type IsOpaqueToken<'a> = &'a dyn Fn(&Secret) -> bool;
+
+/// The refresh token of a form. containerd sends any password without a user name as one.
+fn refresh_token(
+    parameters: &Parameters<'_>,
+    is_issued: IsOpaqueToken<'_>,
+) -> Result<Grant, RequestError> {
     let token = parameters.secret("refresh_token")?;
     if token.is_empty() {
         return Err(RequestError::NoRefreshToken);
+    }
+    if is_issued(&token) {
+        return Ok(Grant::Login(Proof::BearerToken(token)));
     }
     Ok(Grant::RefreshToken {
         token,
@@ -204,27 +216,31 @@ fn target_service(parameters: &Parameters<'_>) -> Result<String, RequestError> {
 /// `username` and `password` if neither is empty. `account` names the account to authenticate and
 /// must agree with Basic.
 ///
-/// A refresh token may come as the password, too. BuildKit sends it without a user name, and other
-/// clients send the name `<token>` or the account's own.
+/// A token may come as the password, too: a refresh token, a personal token or a robot's. BuildKit
+/// sends it without a user name, and other clients send the name `<token>` or the account's own. The
+/// tokens that need no session may also come in a Bearer header.
 fn name_and_secret(
     headers: &HeaderMap,
     parameters: &Parameters<'_>,
     is_post: bool,
+    is_issued: IsOpaqueToken<'_>,
 ) -> Result<Grant, RequestError> {
-    let account = parameters.text("account").into_owned();
     let basic = basic(headers)?;
     let has_basic = basic.is_some();
-    let (user, password) = match basic {
-        Some(BasicCredentials { user, password }) => (user, password),
-        None if is_post => form(parameters)?,
-        None => (String::new(), Secret::from("")),
+    let (user, password) = match (basic, bearer(headers).filter(is_issued)) {
+        (Some(BasicCredentials { user, password }), _) => (user, password),
+        (None, Some(token)) => (String::new(), token),
+        (None, None) if is_post => form(parameters, is_issued)?,
+        (None, None) => (String::new(), Secret::from("")),
     };
-    let is_token = is_refresh_token(&password);
-    let user = if is_token && user == TOKEN_USER {
-        String::new()
-    } else {
-        user
+    let (is_refresh, is_issued) = (is_refresh_token(&password), is_issued(&password));
+    let is_token = is_refresh || is_issued;
+    let without_token_user = |name: String| match is_token && name == TOKEN_USER {
+        true => String::new(),
+        false => name,
     };
+    let user = without_token_user(user);
+    let account = without_token_user(parameters.text("account").into_owned());
     let names_differ = user != account && !account.is_empty();
     if names_differ && has_basic && !(is_token && user.is_empty()) {
         return Err(RequestError::AccountMismatch { user, account });
@@ -234,11 +250,14 @@ fn name_and_secret(
     if !is_unambiguous_name(&account) {
         return Err(RequestError::ControlCharacter);
     }
-    if is_token {
+    if is_refresh {
         return Ok(Grant::RefreshToken {
             token: password,
             account,
         });
+    }
+    if is_issued && account.is_empty() {
+        return Ok(Grant::Login(Proof::BearerToken(password)));
     }
     Ok(Grant::Login(Proof::Password(Credentials {
         account,
@@ -246,10 +265,14 @@ fn name_and_secret(
     })))
 }
 
-/// A form's `username` and `password`; neither if either is empty.
-fn form(parameters: &Parameters<'_>) -> Result<(String, Secret), RequestError> {
+/// A form's `username` and `password`; neither if either is empty, unless the password is a token.
+fn form(
+    parameters: &Parameters<'_>,
+    is_issued: IsOpaqueToken<'_>,
+) -> Result<(String, Secret), RequestError> {
     let (user, password) = (parameters.text("username"), parameters.secret("password")?);
-    if user.is_empty() || password.is_empty() {
+    let is_incomplete = user.is_empty() || password.is_empty();
+    if is_incomplete && !is_issued(&password) {
         return Ok((String::new(), Secret::from("")));
     }
     Ok((user.into_owned(), password))
@@ -262,6 +285,13 @@ fn basic(headers: &HeaderMap) -> Result<Option<BasicCredentials>, RequestError> 
         Some(value) => Ok(BasicCredentials::parse(value.as_bytes())?),
         None => Ok(None),
     }
+}
+
+/// The token of a Bearer header, of which the first line counts (RFC 6750 §2.1).
+fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| Secret::from(token.trim_ascii()))
 }
 
 /// The scopes of every `scope` parameter, repeated or joined by spaces.
@@ -293,12 +323,16 @@ mod tests {
 
     use super::*;
 
+    fn is_issued(secret: &Secret) -> bool {
+        secret.expose().starts_with("whp_")
+    }
+
     fn get(query: &str, authorization: Option<&str>) -> Result<TokenRequest, RequestError> {
         let mut headers = HeaderMap::new();
         if let Some(value) = authorization {
             headers.insert(AUTHORIZATION, value.parse().unwrap());
         }
-        TokenRequest::parse(&Method::GET, &headers, query, b"")
+        TokenRequest::parse(&Method::GET, &headers, query, b"", &is_issued)
     }
 
     fn post(query: &str, body: &str) -> Result<TokenRequest, RequestError> {
@@ -306,7 +340,7 @@ mod tests {
             CONTENT_TYPE,
             "application/x-www-form-urlencoded".parse().unwrap(),
         )]);
-        TokenRequest::parse(&Method::POST, &headers, query, body.as_bytes())
+        TokenRequest::parse(&Method::POST, &headers, query, body.as_bytes(), &is_issued)
     }
 
     fn credentials(request: Result<TokenRequest, RequestError>) -> (String, String) {
@@ -451,7 +485,7 @@ mod tests {
             ("account=ann", "", "ann"),
             ("account=ann", "<token>", "ann"),
             ("account=ann", "ann", "ann"),
-            ("account=%3Ctoken%3E", "<token>", "<token>"),
+            ("account=%3Ctoken%3E", "<token>", ""),
         ] {
             let request = get(query, Some(&basic(user, TOKEN)));
             assert_eq!(session(request), of(account), "{query} {user}");
@@ -475,6 +509,53 @@ mod tests {
             get("account=bob", Some(&basic("ann", TOKEN))),
             Err(RequestError::AccountMismatch { .. })
         ));
+    }
+
+    #[test]
+    fn a_personal_token_may_come_in_every_way() {
+        const TOKEN: &str = "whp_secret";
+        let basic = |user: &str| {
+            let credentials = format!("{user}:{TOKEN}");
+            format!("Basic {}", BASE64.encode(credentials.as_bytes()))
+        };
+        let bearer = format!("bearer  {TOKEN} ");
+        let form = |text: &str| text.replace("TOKEN", TOKEN);
+        for (request, account) in [
+            (get("", Some(&basic(""))), ""),
+            (get("", Some(&basic("<token>"))), ""),
+            (get("", Some(&basic("ann"))), "ann"),
+            (get("account=ann", Some(&basic(""))), "ann"),
+            (get("account=ann", Some(&basic("<token>"))), "ann"),
+            (get("account=%3Ctoken%3E", Some(&basic("<token>"))), ""),
+            (get("", Some(&bearer)), ""),
+            (get("account=ann", Some(&bearer)), "ann"),
+            (
+                post("", &form("grant_type=password&username=ann&password=TOKEN")),
+                "ann",
+            ),
+            // An empty member of a form is none, but a token must not count as anonymous.
+            (post("", &form("username=&password=TOKEN")), ""),
+            // What containerd makes of a password without a user name.
+            (
+                post("", &form("grant_type=refresh_token&refresh_token=TOKEN")),
+                "",
+            ),
+        ] {
+            let Grant::Login(proof) = request.unwrap().grant else {
+                panic!("a personal token has no session");
+            };
+            assert_eq!((proof.account(), proof.secret().expose()), (account, TOKEN));
+            assert_eq!(proof.password().is_none(), account.is_empty());
+        }
+        assert!(matches!(
+            get("account=bob", Some(&basic("ann"))),
+            Err(RequestError::AccountMismatch { .. })
+        ));
+        assert_eq!(
+            credentials(get("", Some("Bearer eyJhbGciOi"))),
+            pair("", ""),
+            "an access token is no login, as in docker_auth"
+        );
     }
 
     #[test]
@@ -581,7 +662,8 @@ mod tests {
     #[test]
     fn only_a_form_is_read_as_one() {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, "application/json".parse().unwrap())]);
-        let request = |body| TokenRequest::parse(&Method::POST, &headers, "account=a", body);
+        let request =
+            |body| TokenRequest::parse(&Method::POST, &headers, "account=a", body, &is_issued);
         assert_eq!(
             request(b"{}").err(),
             Some(RequestError::ContentType("application/json".to_owned()))
@@ -593,7 +675,7 @@ mod tests {
                 .parse()
                 .unwrap(),
         )]);
-        assert!(TokenRequest::parse(&Method::POST, &headers, "", b"service=s").is_ok());
+        assert!(TokenRequest::parse(&Method::POST, &headers, "", b"service=s", &is_issued).is_ok());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 use http_body_util::Full;
+use identity::OpaqueTokenFault;
 use serde::Serialize;
 use token::JwkSet;
 
@@ -57,12 +58,14 @@ pub(crate) enum ErrorResponse {
     Credentials,
     #[error("authentication required: no user name and no password were sent")]
     NoCredentials,
-    #[error("user name missing: a password without a user name must be a valid refresh token")]
+    #[error("user name missing: a password without a user name must be a token of this server")]
     NoUserName,
     #[error("the refresh token is not valid: log in again")]
     RefreshToken,
     #[error("the subject token is not accepted: the server's log has the reason")]
     SubjectToken,
+    #[error(transparent)]
+    OpaqueToken(OpaqueTokenFault),
     #[error("too many failed logins: try again in {} seconds", seconds_rounded_up(*.0))]
     TooMany(Duration),
     #[error("too many requests are waiting: try again in {} seconds", seconds_rounded_up(*.0))]
@@ -102,7 +105,8 @@ impl ErrorResponse {
             | Self::Credentials
             | Self::NoCredentials
             | Self::NoUserName
-            | Self::RefreshToken => StatusCode::UNAUTHORIZED,
+            | Self::RefreshToken
+            | Self::OpaqueToken(_) => StatusCode::UNAUTHORIZED,
             Self::Request(
                 RequestError::Escape
                 | RequestError::ContentType(_)
@@ -141,7 +145,8 @@ impl ErrorResponse {
             Self::Request(RequestError::Encoding | RequestError::ControlCharacter)
             | Self::Credentials
             | Self::NoUserName
-            | Self::RefreshToken => "invalid_grant",
+            | Self::RefreshToken
+            | Self::OpaqueToken(_) => "invalid_grant",
             Self::Request(RequestError::Scope(_) | RequestError::TooManyScopes(_)) => {
                 "invalid_scope"
             }

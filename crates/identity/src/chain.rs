@@ -1,16 +1,27 @@
 //! Several backends, asked in order.
 
+mod tokens;
+
+use std::sync::Arc;
+
 use policy::Subject;
+
+pub use self::tokens::OwnerStatus;
 
 use crate::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
-    CredentialFingerprint, CurrentCredentials, Identity, LifetimeBound, LoginSource, Proof,
-    Recheck, RecheckedCredential, Rejection,
+    CredentialFingerprint, CurrentCredentials, Identity, LifetimeBound, LoginSource,
+    OpaqueTokenFault, OpaqueTokens, Proof, Recheck, RecheckedCredential, Rejection,
 };
 
 /// The configured backends in `docker_auth`'s order (`users`, `users_htpasswd`, `ext_auth`, …). The
 /// first that knows an account decides, and an error ends the login.
-pub struct AuthenticatorChain(Vec<Box<dyn Authenticator>>);
+///
+/// A proof that has the form of one of this server's own tokens reaches no backend.
+pub struct AuthenticatorChain {
+    backends: Vec<Box<dyn Authenticator>>,
+    tokens: Option<Arc<dyn OpaqueTokens>>,
+}
 
 /// A login that a backend accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +68,8 @@ pub enum BackendAnswer {
     Accepted(Identity),
     /// It rejects, and no other is asked.
     Rejected,
+    /// It is a token of this server, which is rejected for this reason.
+    TokenRejected(OpaqueTokenFault),
     /// It has no answer, and the login fails.
     Failed(AuthenticationError),
 }
@@ -93,12 +106,15 @@ impl AuthenticatorChain {
     /// A chain that asks `backends` in this order.
     #[must_use]
     pub fn new(backends: Vec<Box<dyn Authenticator>>) -> Self {
-        Self(backends)
+        Self {
+            backends,
+            tokens: None,
+        }
     }
 
     /// The login of an account that takes any password, if `account` is one.
     pub(crate) fn open(&self, account: &str) -> Option<AcceptedLogin> {
-        for (index, backend) in self.0.iter().enumerate() {
+        for (index, backend) in self.backends.iter().enumerate() {
             match backend.hint(account) {
                 AccountHint::AnyPassword(identity) => return Some(self.accepted(index, identity)),
                 AccountHint::NoMatch => {}
@@ -110,13 +126,20 @@ impl AuthenticatorChain {
 
     /// Whether a backend recognizes `proof`, whatever account it names.
     pub(crate) fn recognizes(&self, proof: &Proof) -> bool {
-        self.0.iter().any(|backend| backend.recognizes(proof))
+        self.recognizes_token(proof.secret())
+            || self
+                .backends
+                .iter()
+                .any(|backend| backend.recognizes(proof))
     }
 
     /// The backends that are asked about `proof`, each with its number.
     fn asked(&self, proof: &Proof) -> impl Iterator<Item = (usize, &dyn Authenticator)> {
-        let only = self.0.iter().position(|backend| backend.recognizes(proof));
-        let all = self.0.iter().map(|backend| &**backend).enumerate();
+        let only = self
+            .backends
+            .iter()
+            .position(|backend| backend.recognizes(proof));
+        let all = self.backends.iter().map(|backend| &**backend).enumerate();
         all.filter(move |(index, _)| only.is_none_or(|only| only == *index))
     }
 
@@ -157,6 +180,9 @@ impl AuthenticatorChain {
     /// What each backend says of a login, up to the one that decides. The limits on failures do not
     /// count: this is for an operator, not for a client.
     pub async fn explain(&self, proof: &Proof, source: &LoginSource) -> Vec<AskedBackend> {
+        if let Some(asked) = self.explain_token(proof, source).await {
+            return vec![asked];
+        }
         let mut asked = Vec::new();
         for (index, backend) in self.asked(proof) {
             let answer = match backend.authenticate(proof, source).await {
@@ -183,7 +209,7 @@ impl AuthenticatorChain {
 
     /// The backends, in the order in which they are asked.
     pub fn backends(&self) -> impl Iterator<Item = &dyn Authenticator> {
-        self.0.iter().map(|backend| &**backend)
+        self.backends.iter().map(|backend| &**backend)
     }
 
     /// Whether the session that `login` opened goes on.
@@ -197,7 +223,12 @@ impl AuthenticatorChain {
     /// # Errors
     /// Of the first backend that has no answer.
     pub async fn recheck(&self, login: &EarlierLogin<'_>) -> Result<SessionStatus, BackendError> {
-        let mut backends = self.0.iter();
+        if let Some(token) = self.recheck_token(login, None).await? {
+            return Ok(token.map_or(SessionStatus::Ended, |identity| {
+                SessionStatus::Valid(identity.subject)
+            }));
+        }
+        let mut backends = self.backends.iter();
         if let Some(own) = backends.find(|backend| login.backend == Some(backend.name())) {
             let known = own.recheck(login.account).await?;
             if known != Recheck::NoMatch {
@@ -213,11 +244,9 @@ impl AuthenticatorChain {
             Some(_) => Asked::Other,
             None => Asked::Own,
         };
-        Ok(status(
-            self.find(login.account).await?,
-            login.credential,
-            asked,
-        ))
+        let known = self.find(login.account).await?;
+        let known = known.map_or(Recheck::NoMatch, |(_, known)| known);
+        Ok(status(known, login.credential, asked))
     }
 
     /// Whether a backend before number `index` has the account that was proved. If the client wrote
@@ -236,7 +265,9 @@ impl AuthenticatorChain {
         if !is_respelled {
             return Ok(false);
         }
-        let earlier = self.present_before(self.0[index].name(), account).await?;
+        let earlier = self
+            .present_before(self.backends[index].name(), account)
+            .await?;
         Ok(earlier.is_some())
     }
 
@@ -247,7 +278,11 @@ impl AuthenticatorChain {
         own: &str,
         account: &str,
     ) -> Result<Option<Recheck>, BackendError> {
-        for backend in self.0.iter().take_while(|backend| backend.name() != own) {
+        for backend in self
+            .backends
+            .iter()
+            .take_while(|backend| backend.name() != own)
+        {
             let known = backend.recheck(account).await?;
             if matches!(known, Recheck::Present { .. } | Recheck::ByCredential(_)) {
                 return Ok(Some(known));
@@ -261,29 +296,37 @@ impl AuthenticatorChain {
     ///
     /// # Errors
     /// Of the first backend that has no answer.
-    pub async fn look_up(&self, account: &str) -> Result<Option<Subject>, BackendError> {
+    pub async fn look_up(&self, account: &str) -> Result<Option<Identity>, BackendError> {
+        if let Some(robot) = self.look_up_robot(account).await? {
+            return Ok(Some(robot));
+        }
         Ok(match self.find(account).await? {
-            Recheck::Present { subject, .. } => Some(subject),
-            Recheck::NoMatch | Recheck::ByCredential(_) | Recheck::Unknown => None,
+            Some((_, Recheck::Present { subject, .. })) => Some(Identity::new(subject)),
+            Some((_, Recheck::NoMatch | Recheck::ByCredential(_) | Recheck::Unknown)) | None => {
+                None
+            }
         })
     }
 
-    /// What the first backend says that knows the account.
-    async fn find(&self, account: &str) -> Result<Recheck, BackendError> {
-        for backend in &self.0 {
+    /// What the first backend says that knows the account, and which one it is.
+    async fn find(&self, account: &str) -> Result<Option<(&'static str, Recheck)>, BackendError> {
+        for backend in &self.backends {
             match backend.recheck(account).await? {
                 Recheck::NoMatch => {}
-                known => return Ok(known),
+                known => return Ok(Some((backend.name(), known))),
             }
         }
-        Ok(Recheck::NoMatch)
+        Ok(None)
     }
 
     fn accepted(&self, index: usize, identity: Identity) -> AcceptedLogin {
         AcceptedLogin {
             identity,
-            backend: self.0[index].name(),
-            asked_before: self.0[..index].iter().map(|other| other.name()).collect(),
+            backend: self.backends[index].name(),
+            asked_before: self.backends[..index]
+                .iter()
+                .map(|other| other.name())
+                .collect(),
         }
     }
 }

@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 ///
 /// An account with several passwords has as many fingerprints. Removing one password ends the
 /// sessions that it opened and no others.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CredentialFingerprint([u8; 32]);
 
 impl CredentialFingerprint {

@@ -6,6 +6,8 @@
 //!
 //! - An [`Authenticator`] is a backend that knows accounts. Several make an
 //!   [`AuthenticatorChain`], in which the first that knows an account decides.
+//! - [`OpaqueTokens`] are this server's own tokens, such as robots'. They are recognised by their form
+//!   before any backend is asked.
 //! - A [`PasswordVerifier`] verifies passwords on threads of its own, at one cost for every
 //!   rejection.
 //! - A [`LoginLimiter`] turns away sources that failed too often, and a [`LoginCache`] remembers
@@ -65,6 +67,7 @@ mod limiter;
 mod login;
 mod login_cache;
 mod login_question;
+mod opaque_token;
 mod outcome;
 pub mod password;
 pub mod process;
@@ -79,7 +82,8 @@ mod verifier;
 pub use accounts::{Account, Accounts, DuplicateAccount};
 pub use authenticator::{AuthenticationError, Authenticator, BackendError, BackendFault};
 pub use chain::{
-    AcceptedLogin, AskedBackend, AuthenticatorChain, BackendAnswer, EarlierLogin, SessionStatus,
+    AcceptedLogin, AskedBackend, AuthenticatorChain, BackendAnswer, EarlierLogin, OwnerStatus,
+    SessionStatus,
 };
 pub use ext_auth::ExtAuth;
 pub use external_backend::ExternalBackend;
@@ -88,8 +92,12 @@ pub use fingerprint::CredentialFingerprint;
 pub use limiter::{Admission, LoginLimiter};
 pub use login::{Login, LoginOutcome, LoginSettings};
 pub use login_cache::LoginCache;
+pub use opaque_token::{
+    FoundToken, OpaqueToken, OpaqueTokenFault, OpaqueTokens, TokenHolder, TokenOwner, TokenUse,
+};
 pub use outcome::{
-    AccountHint, AuthenticationOutcome, CurrentCredentials, Identity, Recheck, RecheckedCredential,
+    AccountHint, AuthenticationOutcome, CurrentCredentials, Identity, PermissionSource, Recheck,
+    RecheckedCredential,
 };
 pub use password::{HashError, PasswordHash};
 pub use proof::{Credentials, Proof, is_unambiguous_name};

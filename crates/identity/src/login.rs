@@ -4,14 +4,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::Subject;
+use common::Secret;
 
 use crate::chain::ChainOutcome;
 use crate::in_flight::InFlight;
 use crate::{
-    AcceptedLogin, AuthenticationError, AuthenticatorChain, BackendError, EarlierLogin, LoginCache,
-    LoginLimiter, LoginRetention, LoginSource, PasswordVerifier, Proof, Rate, SessionStatus,
-    SourceAddress, is_unambiguous_name,
+    AcceptedLogin, AuthenticationError, AuthenticatorChain, BackendError, EarlierLogin, Identity,
+    LoginCache, LoginLimiter, LoginRetention, LoginSource, OpaqueTokenFault, PasswordVerifier,
+    Proof, Rate, SessionStatus, SourceAddress, TokenUse, is_unambiguous_name,
 };
 
 /// What the configuration's `login` section says.
@@ -38,7 +38,7 @@ impl Default for LoginSettings {
     }
 }
 
-/// Logs clients in, the cheapest check first: an account that takes any password needs none; a
+/// Logs clients in, the cheapest check first: a token of this server is looked up; an account that takes any password needs none; a
 /// remembered login is looked up; a source with too many failures is turned away; and only then is
 /// a proof verified.
 pub struct Login {
@@ -63,6 +63,8 @@ pub enum LoginOutcome {
         /// The backend that rejected; `None` if no backend knows the account.
         backend: Option<&'static str>,
     },
+    /// The proof is a token of this server, which is rejected. The client may be told why.
+    TokenRejected(OpaqueTokenFault),
     /// There were too many failures. The next attempt is possible after this long.
     TooManyFailures(Duration),
     /// Too many logins are waiting. Another attempt may succeed after this long.
@@ -96,13 +98,29 @@ impl Login {
         proof: &Proof,
         address: impl Into<SourceAddress>,
     ) -> Result<LoginOutcome, BackendError> {
+        let address = address.into();
+        // Before all others: a valid token must not wait for those that failed at its address.
+        if let Some(token) = self
+            .chain
+            .authenticate_token(proof, address.of_client())
+            .await?
+        {
+            return match token {
+                Ok(accepted) => Ok(LoginOutcome::Accepted(accepted)),
+                Err(fault) => {
+                    let source = LoginSource::new(address, proof.account());
+                    self.limited(self.reject_token(proof, &source, fault), &source)
+                        .await
+                }
+            };
+        }
         let by_password = proof.password().filter(|_| !self.recognizes(proof));
         if let Some(open) = by_password.and_then(|password| self.chain.open(&password.account)) {
             return Ok(LoginOutcome::Accepted(open));
         }
         let source = LoginSource::new(address, proof.account());
         if !self.cache.is_on() {
-            return self.limited(proof, &source).await;
+            return self.ask(proof, &source).await;
         }
         let key = self.cache.key(proof);
         if let Some(accepted) = self.cache.get(&key) {
@@ -116,7 +134,7 @@ impl Login {
         if let Some(accepted) = self.cache.get(&key) {
             return Ok(LoginOutcome::Accepted(Arc::unwrap_or_clone(accepted)));
         }
-        let outcome = self.limited(proof, &source).await?;
+        let outcome = self.ask(proof, &source).await?;
         if let LoginOutcome::Accepted(accepted) = &outcome
             && accepted.identity.terms.retention != LoginRetention::Never
         {
@@ -140,31 +158,63 @@ impl Login {
         self.chain.recheck(login).await
     }
 
+    /// The account of a session that a token of this server opened, for a client at `address`; `None`
+    /// if another login opened it.
+    ///
+    /// # Errors
+    /// When the tokens cannot be read, or a backend is broken.
+    pub async fn recheck_token(
+        &self,
+        login: &EarlierLogin<'_>,
+        address: SourceAddress,
+    ) -> Result<Option<Result<Identity, OpaqueTokenFault>>, BackendError> {
+        self.chain.recheck_token(login, Some(address)).await
+    }
+
+    /// Whether `secret` has the form of a token of this server, valid or not.
+    #[must_use]
+    pub fn recognizes_token(&self, secret: &Secret) -> bool {
+        self.chain.recognizes_token(secret)
+    }
+
+    /// Notes that the token which proved `identity` was used, if a token did.
+    pub fn note_token_use(&self, identity: &Identity, token_use: TokenUse) {
+        self.chain.note_token_use(identity, token_use);
+    }
+
     /// The account with its labels of today, for a caller that need not be it: see
     /// [`AuthenticatorChain::look_up`].
     ///
     /// # Errors
     /// When a backend is broken.
-    pub async fn look_up(&self, account: &str) -> Result<Option<Subject>, BackendError> {
+    pub async fn look_up(&self, account: &str) -> Result<Option<Identity>, BackendError> {
         self.chain.look_up(account).await
     }
 
     /// Asks the backends, unless there were too many failures. Anonymous requests have no limit.
+    async fn ask(&self, proof: &Proof, source: &LoginSource) -> Result<LoginOutcome, BackendError> {
+        let asked = self.ask_in_order(proof, source);
+        match proof.is_anonymous() {
+            true => answer(asked.await),
+            false => self.limited(asked, source).await,
+        }
+    }
+
+    /// The outcome of `login`, which is not awaited if there were too many failures.
     async fn limited(
         &self,
-        proof: &Proof,
+        login: impl Future<Output = Result<LoginOutcome, AuthenticationError>>,
         source: &LoginSource,
     ) -> Result<LoginOutcome, BackendError> {
-        if proof.is_anonymous() {
-            return self.ask(proof, source).await;
-        }
         let admission = match self.limiter.admit(source).await {
             Ok(admission) => admission,
             Err(wait) => return Ok(LoginOutcome::TooManyFailures(wait)),
         };
-        let outcome = self.ask(proof, source).await;
+        let outcome = answer(login.await);
         match outcome {
-            Ok(LoginOutcome::Rejected { .. }) => admission.failed(),
+            Ok(LoginOutcome::Rejected { .. } | LoginOutcome::TokenRejected(_)) => {
+                admission.failed();
+            }
             Ok(
                 LoginOutcome::Accepted(_)
                 | LoginOutcome::TooManyFailures(_)
@@ -175,12 +225,15 @@ impl Login {
         outcome
     }
 
-    async fn ask(&self, proof: &Proof, source: &LoginSource) -> Result<LoginOutcome, BackendError> {
-        match self.ask_in_order(proof, source).await {
-            Ok(outcome) => Ok(outcome),
-            Err(AuthenticationError::Busy(wait)) => Ok(LoginOutcome::Busy(wait)),
-            Err(AuthenticationError::Backend(error)) => Err(error),
-        }
+    /// Rejects a token of this server, at the cost of every rejection.
+    async fn reject_token(
+        &self,
+        proof: &Proof,
+        source: &LoginSource,
+        fault: OpaqueTokenFault,
+    ) -> Result<LoginOutcome, AuthenticationError> {
+        let _rejection = self.verifier.reject(proof, source).await?;
+        Ok(LoginOutcome::TokenRejected(fault))
     }
 
     async fn ask_in_order(
@@ -199,5 +252,16 @@ impl Login {
             ChainOutcome::NoMatch => (None, self.verifier.reject(proof, source).await?),
         };
         Ok(LoginOutcome::Rejected { backend })
+    }
+}
+
+/// A queue that is full is an outcome.
+fn answer(
+    outcome: Result<LoginOutcome, AuthenticationError>,
+) -> Result<LoginOutcome, BackendError> {
+    match outcome {
+        Ok(outcome) => Ok(outcome),
+        Err(AuthenticationError::Busy(wait)) => Ok(LoginOutcome::Busy(wait)),
+        Err(AuthenticationError::Backend(error)) => Err(error),
     }
 }

@@ -28,6 +28,22 @@ pub struct Identity {
     pub ceiling: ScopeCeiling,
     /// The bounds of this login.
     pub terms: LoginTerms,
+    /// About whom the rules are asked, below the ceiling.
+    pub permissions: PermissionSource,
+    /// The token of this server that proved it, by its id in lists.
+    pub opaque_token: Option<Box<str>>,
+}
+
+/// About whom the rules are asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PermissionSource {
+    /// The account itself.
+    #[default]
+    Account,
+    /// The owner of the account, which is a robot.
+    Owner(Box<Subject>),
+    /// The rules are not asked: the ceiling alone decides. For robots of the system.
+    Ceiling,
 }
 
 impl Identity {
@@ -39,6 +55,8 @@ impl Identity {
             credential: None,
             ceiling: ScopeCeiling::Unlimited,
             terms: LoginTerms::default(),
+            permissions: PermissionSource::Account,
+            opaque_token: None,
         }
     }
 
@@ -48,6 +66,16 @@ impl Identity {
         Self {
             credential: Some(credential),
             ..self
+        }
+    }
+
+    /// The account that the rules are asked about; `None` if the ceiling alone decides.
+    #[must_use]
+    pub fn ruled_subject(&self) -> Option<&Subject> {
+        match &self.permissions {
+            PermissionSource::Account => Some(&self.subject),
+            PermissionSource::Owner(owner) => Some(owner),
+            PermissionSource::Ceiling => None,
         }
     }
 }

@@ -37,9 +37,13 @@ pub struct CeilingEntry {
 /// The entries of a ceiling, compiled. Unlike the rules of an [`Acl`](crate::Acl), their order does
 /// not count: an action is allowed if one of the entries that match allows it.
 #[derive(Clone, Debug)]
-pub struct CeilingRules {
-    entries: Arc<[CeilingEntry]>,
-    rules: Arc<[Rule]>,
+pub struct CeilingRules(Arc<CompiledEntries>);
+
+/// Entries, and the rule of each.
+#[derive(Debug)]
+struct CompiledEntries {
+    entries: Vec<CeilingEntry>,
+    rules: Vec<Rule>,
 }
 
 /// An entry that is refused.
@@ -70,7 +74,7 @@ impl ScopeCeiling {
     pub fn entries(&self) -> Option<&[CeilingEntry]> {
         match self {
             Self::Unlimited => None,
-            Self::Limited(rules) => Some(&rules.entries),
+            Self::Limited(rules) => Some(&rules.0.entries),
         }
     }
 }
@@ -95,10 +99,7 @@ impl CeilingRules {
             }
         }
         match errors.is_empty() {
-            true => Ok(Self {
-                entries: entries.into(),
-                rules: rules.into(),
-            }),
+            true => Ok(Self(Arc::new(CompiledEntries { entries, rules }))),
             false => Err(errors),
         }
     }
@@ -120,7 +121,7 @@ impl CeilingRules {
     }
 
     fn matching(&self, query: &AclQuery<'_>) -> impl Iterator<Item = (&CeilingEntry, &Rule)> {
-        let rules = self.entries.iter().zip(self.rules.iter());
+        let rules = self.0.entries.iter().zip(&self.0.rules);
         rules.filter(|(_, rule)| rule.first_mismatch(&rule.bindings(query, true)).is_none())
     }
 }
@@ -128,7 +129,7 @@ impl CeilingRules {
 impl PartialEq for CeilingRules {
     /// What is compiled follows from the entries.
     fn eq(&self, other: &Self) -> bool {
-        self.entries == other.entries
+        self.0.entries == other.0.entries
     }
 }
 

@@ -386,7 +386,7 @@ async fn log_in(
         Ok(LoginOutcome::Accepted(accepted)) => {
             Ok(Principal::Account(accepted.identity.subject.account))
         }
-        Ok(LoginOutcome::Rejected { .. }) => {
+        Ok(LoginOutcome::Rejected { .. } | LoginOutcome::TokenRejected(_)) => {
             call.context.set_account(&credentials.account);
             let reason = "incorrect username or password";
             call.observe(EventKind::LoginRefused { reason });

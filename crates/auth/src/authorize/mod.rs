@@ -19,8 +19,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use common::BoxFuture;
-use identity::LoginSource;
-use policy::AclQuery;
+use identity::{Identity, LoginSource};
+use policy::{AclQuery, ScopeCeiling};
 
 pub use acl::AclAuthorizer;
 pub use casbin::{CASBIN_VALUES, CasbinAuthorizer};
@@ -212,6 +212,22 @@ impl AuthorizerChain {
         Ok(Decision::denied())
     }
 
+    /// What `identity` is granted of `query`, which is about the account that its rules are about: the
+    /// decision of the policies within its ceiling, or what the ceiling alone allows.
+    pub(crate) async fn grant(
+        &self,
+        identity: &Identity,
+        query: &AclQuery<'_>,
+        source: &LoginSource,
+    ) -> Result<Decision, AuthorizeError> {
+        if identity.ruled_subject().is_none() {
+            return Ok(Decision::of_ceiling(&identity.ceiling, query));
+        }
+        let mut decision = self.decide(query, source).await?;
+        decision.granted = identity.ceiling.limit(query, decision.granted);
+        Ok(decision)
+    }
+
     /// The rules of all policies; `None` if one of them is not a list of rules.
     pub(crate) fn rules(&self) -> Option<Vec<Arc<dyn RuleSet>>> {
         self.0.iter().map(|authorizer| authorizer.rules()).collect()
@@ -228,6 +244,22 @@ impl Decision {
                 rule: None,
             },
         })
+    }
+
+    /// What the ceiling of a robot of the system allows, for which no policy is asked. Such a robot
+    /// without a ceiling may do nothing.
+    pub(crate) fn of_ceiling(ceiling: &ScopeCeiling, query: &AclQuery<'_>) -> Self {
+        let granted = match ceiling {
+            ScopeCeiling::Unlimited => Vec::new(),
+            ScopeCeiling::Limited(rules) => rules.allowed(query, query.actions),
+        };
+        Self {
+            granted,
+            by: DecidedBy {
+                policy: Some("ceiling"),
+                rule: None,
+            },
+        }
     }
 
     /// Denied, because no policy has an answer.

@@ -25,6 +25,7 @@ fn name(outcome: &LoginOutcome) -> Option<&str> {
         LoginOutcome::Accepted(accepted) => Some(&accepted.identity.subject.account),
         LoginOutcome::Rejected { .. }
         | LoginOutcome::TooManyFailures(_)
+        | LoginOutcome::TokenRejected(_)
         | LoginOutcome::Busy(_) => None,
     }
 }
@@ -53,6 +54,7 @@ async fn all_at_once(
             LoginOutcome::Rejected { .. } => outcomes.1 += 1,
             LoginOutcome::TooManyFailures(_) => outcomes.2 += 1,
             LoginOutcome::Busy(_) => panic!("the queue is full"),
+            LoginOutcome::TokenRejected(fault) => panic!("{fault}"),
         }
     }
     outcomes
