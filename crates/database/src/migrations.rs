@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_session_logins.sql"),
     include_str!("../migrations/0006_sign_ins.sql"),
     include_str!("../migrations/0007_accounts.sql"),
+    include_str!("../migrations/0008_personal_tokens.sql"),
 ];
 
 /// `WHRF`: marks a SQLite file as ours.

@@ -12,8 +12,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::commands::{
     attach, blob, catalog, certs, check, completions, config, copy, credential_helper,
     credential_provider, delete, digest, doctor, explain, hash, import, inspect, keys, login,
-    logout, manifest, passwd, passwords, pull, push, referrers, registry, serve, sessions, tag,
-    tags, token, trust, up,
+    logout, manifest, passwd, passwords, personal_token, pull, push, referrers, registry, robot,
+    serve, sessions, tag, tags, token, trust, up,
 };
 use crate::failure::Failure;
 use crate::{docker_auth, output, registry_program, token_generator};
@@ -53,10 +53,12 @@ enum Command {
     Manifest(manifest::Arguments),
     Passwd(passwd::Arguments),
     Passwords(passwords::Arguments),
+    PersonalToken(personal_token::Arguments),
     Pull(pull::Arguments),
     Push(push::Arguments),
     Referrers(referrers::Arguments),
     Registry(registry::Arguments),
+    Robot(robot::Arguments),
     Serve(serve::Arguments),
     Sessions(sessions::Arguments),
     Tag(tag::Arguments),
@@ -111,10 +113,12 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Manifest(arguments) => manifest::run(&arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),
         Command::Passwords(arguments) => passwords::run(arguments),
+        Command::PersonalToken(arguments) => personal_token::run(arguments),
         Command::Pull(arguments) => pull::run(&arguments),
         Command::Push(arguments) => push::run(&arguments),
         Command::Referrers(arguments) => referrers::run(&arguments),
         Command::Registry(arguments) => registry::run(&arguments),
+        Command::Robot(arguments) => robot::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Sessions(arguments) => sessions::run(arguments),
         Command::Tag(arguments) => tag::run(&arguments),

@@ -34,6 +34,10 @@ const FLOORS: [(&str, &[&str]); 23] = [
             "common", "token", "policy", "identity", "database", "openid",
         ],
     ),
+    (
+        "personal-tokens",
+        &["common", "policy", "identity", "database"],
+    ),
     ("storage", &["common", "oci", "hash-state", "database"]),
     (
         "registry",
@@ -58,6 +62,7 @@ const FLOORS: [(&str, &[&str]); 23] = [
             "openid",
             "workload-identity",
             "sign-in",
+            "personal-tokens",
             "storage",
             "registry",
             "client",

@@ -1,6 +1,7 @@
 //! One file per command. Each has its arguments (a `clap` struct, whose doc comments are its help)
 //! and `run(arguments) -> Result<ExitCode, Failure>`.
 
+mod administrator;
 pub(crate) mod attach;
 pub(crate) mod blob;
 pub(crate) mod catalog;
@@ -28,14 +29,17 @@ pub(crate) mod manifest;
 pub(crate) mod passwd;
 mod password;
 pub(crate) mod passwords;
+pub(crate) mod personal_token;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod referrers;
 pub(crate) mod registry;
+pub(crate) mod robot;
 mod runtime;
 pub(crate) mod serve;
 pub(crate) mod sessions;
 mod sign_ins;
+mod stored_tokens;
 mod table;
 pub(crate) mod tag;
 pub(crate) mod tags;

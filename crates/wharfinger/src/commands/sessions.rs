@@ -140,7 +140,9 @@ async fn without_ended(
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let accounts = accounts_of(config, Some(database), &clock, &entropy)?;
     let never = Revalidation::Never;
-    let chain = Backends::of_token_server(config, &workers, &clock, &accounts, never)?.chain;
+    let chain = Backends::of_token_server(config, &workers, &clock, &accounts, never)?
+        .with_personal_tokens(config, Some(database), &clock, &entropy)
+        .chain;
     let mut accepted = Vec::with_capacity(listed.len());
     for session in listed {
         let status = chain.recheck(&EarlierLogin::from(&session)).await;

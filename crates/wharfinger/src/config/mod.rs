@@ -35,6 +35,7 @@ mod load;
 mod login;
 #[cfg_attr(not(feature = "mongo"), path = "mongo_absent.rs")]
 mod mongo;
+mod personal_tokens;
 mod registry;
 mod schema;
 mod section;

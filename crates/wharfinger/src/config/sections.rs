@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use ::personal_tokens::TokenPolicy;
 use auth::sessions::SessionPolicy;
 use identity::Accounts;
 use workload_identity::IssuerSettings;
@@ -17,6 +18,7 @@ use super::later::{self, Later};
 use super::ldap;
 use super::login;
 use super::mongo::{self, MongoRulesConfig, MongoUsersConfig};
+use super::personal_tokens;
 use super::registry::RegistryServerConfig;
 use super::schema::key;
 use super::section::Section;
@@ -59,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) sign_in: Vec<SignInConfig>,
     /// Refresh tokens, if they are on. With them there is a database.
     pub(crate) refresh_tokens: Option<SessionPolicy>,
+    /// Robots and personal tokens, if they are on. With them there is a database.
+    pub(crate) personal_tokens: Option<TokenPolicy>,
     pub(crate) login: identity::LoginSettings,
     pub(crate) registry: Option<RegistryServerConfig>,
     pub(crate) database: Option<database::DatabaseLocation>,
@@ -118,7 +122,10 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     );
     // A bare docker_auth file, which may run in several replicas, has no refresh tokens.
     let has_database = has_token_server && (has_registry || root.has("database"));
-    let refresh_tokens = read_refresh_tokens(root, has_database);
+    // Each of the three turns both kinds of tokens on, so that what `check --print` shows means the same.
+    let keeps_tokens = has_database || root.has("refresh_tokens") || root.has("personal_tokens");
+    let refresh_tokens = read_refresh_tokens(root, keeps_tokens);
+    let personal_tokens = personal_tokens::read(root, keeps_tokens);
     let registry = root.optional(
         key::mapping("registry").means("the registry: where content is stored, who gets in"),
         |section| RegistryServerConfig::read(section, has_token_server),
@@ -127,8 +134,9 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         return None;
     }
     refuse_database_in_memory(root, registry.as_ref());
-    let needs_database =
-        refresh_tokens.is_some() || sign_in.iter().any(SignInConfig::needs_database);
+    let needs_database = refresh_tokens.is_some()
+        || personal_tokens.is_some()
+        || sign_in.iter().any(SignInConfig::needs_database);
     let database = database.or_else(|| usual_database(root, registry.as_ref(), needs_database));
     Some(Config {
         server: server?,
@@ -151,6 +159,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         registry,
         database,
         refresh_tokens,
+        personal_tokens,
         login,
     })
 }
@@ -195,9 +204,8 @@ fn read_http_backends(
     )
 }
 
-/// On with their own section or with a database.
-fn read_refresh_tokens(root: &mut Section<'_>, has_database: bool) -> Option<SessionPolicy> {
-    let is_on = has_database || root.has("refresh_tokens") || root.context.is_describing();
+fn read_refresh_tokens(root: &mut Section<'_>, is_on: bool) -> Option<SessionPolicy> {
+    let is_on = is_on || root.context.is_describing();
     let key = key::mapping("refresh_tokens")
         .means("how long they last; `{}` takes the defaults")
         .otherwise("off without `database`");
@@ -209,7 +217,7 @@ fn read_refresh_tokens(root: &mut Section<'_>, has_database: bool) -> Option<Ses
     None
 }
 
-/// Beside the registry's content, else, if refresh tokens or sign-ins need one, in the directory that
+/// Beside the registry's content, else, if tokens or sign-ins need one, in the directory that
 /// systemd gives the service.
 fn usual_database(
     root: &mut Section<'_>,
@@ -263,6 +271,7 @@ fn refuse_backends(root: &Section<'_>) {
         "http_authz",
         "casbin_authz",
         "refresh_tokens",
+        "personal_tokens",
     ];
     for name in names.into_iter().chain(sign_in::SECTIONS) {
         if let Some(setting) = root.present(name).filter(|setting| !setting.is_null()) {

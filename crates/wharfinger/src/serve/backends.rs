@@ -8,7 +8,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use auth::{AclAuthorizer, Authorizer, CasbinAuthorizer, ExternalPolicy};
-use common::Clock;
+use common::{Clock, Entropy};
+use database::Database;
 use identity::http::{HttpClient, HttpClientSettings};
 use identity::password::HashCost;
 use identity::process::{LineProgram, Program};
@@ -17,6 +18,7 @@ use identity::{
     LoginCache, LoginLimiter, PasswordVerifier, StaticUsers, WorkerPool,
 };
 use ldap::LdapAuth;
+use personal_tokens::{PersonalTokens, TokenVerifier};
 use sql::SqlUsers;
 
 use sign_in::{SignInAccounts, SignInBackend};
@@ -116,6 +118,25 @@ impl Backends {
             verifier,
             trusted,
         })
+    }
+
+    /// The same backends, asked after the robots and personal tokens of `database`, if they are on.
+    pub(crate) fn with_personal_tokens(
+        self,
+        config: &Config,
+        database: Option<&Database>,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Self {
+        let (Some(policy), Some(database)) = (config.personal_tokens, database) else {
+            return self;
+        };
+        let tokens = PersonalTokens::new(database.clone(), policy, Arc::clone(entropy));
+        let verifier = TokenVerifier::new(tokens, Arc::clone(clock));
+        Self {
+            chain: self.chain.with_tokens(Arc::new(verifier)),
+            ..self
+        }
     }
 
     /// The registry's own, for `registry.auth.htpasswd`.

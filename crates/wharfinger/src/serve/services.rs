@@ -133,6 +133,12 @@ fn token_server(
             accounts,
             Revalidation::Due,
         )?
+        .with_personal_tokens(
+            config,
+            persistent.database.as_ref(),
+            &persistent.clock,
+            &persistent.entropy,
+        )
         .login(config, persistent, Arc::clone(guard))?,
         authorizers: backends::authorizers(config, &persistent.clock, stored, Location::short)?,
         sessions: sessions(config, persistent),

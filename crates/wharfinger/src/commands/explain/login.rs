@@ -103,6 +103,10 @@ impl TriedLogin {
                 FailureKind::Login,
                 format!("{name} rejects the password of {account:?}"),
             ),
+            Some(AskedBackend {
+                answer: BackendAnswer::TokenRejected(fault),
+                ..
+            }) => Failure::new(FailureKind::Login, "the token is rejected").caused_by(fault),
             _ => Failure::new(
                 FailureKind::Login,
                 format!("no backend knows the account {account:?}"),
@@ -158,7 +162,7 @@ fn word(answer: &BackendAnswer) -> &'static str {
     match answer {
         BackendAnswer::NoMatch => "does not know the account",
         BackendAnswer::Accepted(_) => "accepts",
-        BackendAnswer::Rejected => "rejects",
+        BackendAnswer::Rejected | BackendAnswer::TokenRejected(_) => "rejects",
         BackendAnswer::Failed(_) => "has no answer",
     }
 }

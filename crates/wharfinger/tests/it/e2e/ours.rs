@@ -1,6 +1,7 @@
 //! Our registry, with our token server in the same process, and every client.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
@@ -45,6 +46,11 @@ impl Ours {
         self.server.host_port()
     }
 
+    /// Its configuration.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.server.config()
+    }
+
     /// What `wharfinger sessions list` prints.
     pub(crate) fn sessions(&self) -> serde_json::Value {
         let mut list = Command::new(program());
@@ -53,7 +59,7 @@ impl Ours {
         serde_json::from_str(listed.succeeded()).unwrap()
     }
 
-    fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
         Connection::open(&self.host()).request(method, url, headers, None)
     }
 

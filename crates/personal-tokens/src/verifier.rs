@@ -1,0 +1,252 @@
+//! Finds the token of a secret when a client logs in.
+//!
+//! A token that was found is kept in memory, compiled, until something changes: a server with a
+//! thousand robots then needs no query per request. Whether something has changed is asked at most
+//! every [`NOTICED_WITHIN`], so a command's revocation counts that soon.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use common::{BoxFuture, Clock, Secret};
+use identity::{
+    BackendError, CredentialFingerprint, FoundToken, OpaqueToken, OpaqueTokenFault, OpaqueTokens,
+    TokenUse,
+};
+use quick_cache::sync::Cache;
+use rusqlite::Connection;
+
+use crate::operations::PersonalTokens;
+use crate::token::{PersonalToken, TokenFilter, TokenKind};
+use crate::{PersonalTokensError, ROBOT_PREFIX, SECTION, TokenName, rows, secret};
+
+/// How soon a running server notices a change. A command waits this long before it reports success.
+pub const NOTICED_WITHIN: Duration = Duration::from_millis(200);
+
+/// How many tokens are kept in memory, of about a kilobyte each.
+const KEPT: usize = 1 << 13;
+
+/// A use of a secret is not written again within this time.
+const PRECISION: Duration = Duration::from_secs(60);
+
+/// The tokens of a server, as it verifies them.
+pub struct TokenVerifier {
+    tokens: PersonalTokens,
+    clock: Arc<dyn Clock>,
+    found: Cache<CredentialFingerprint, Found>,
+    changes: Mutex<Option<CountedChanges>>,
+    noted: Cache<CredentialFingerprint, NotedUse>,
+}
+
+/// A token as it was read after so many changes.
+#[derive(Clone)]
+struct Found {
+    changes: u64,
+    token: Arc<PersonalToken>,
+}
+
+/// How many changes there were, and when they were counted.
+#[derive(Clone, Copy)]
+struct CountedChanges {
+    count: u64,
+    at: SystemTime,
+}
+
+/// The last use of a secret that was written.
+#[derive(Clone, Copy)]
+struct NotedUse {
+    at: SystemTime,
+    has_repository: bool,
+}
+
+impl TokenVerifier {
+    /// A verifier of `tokens`.
+    #[must_use]
+    pub fn new(tokens: PersonalTokens, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            tokens,
+            clock,
+            found: Cache::new(KEPT),
+            changes: Mutex::new(None),
+            noted: Cache::new(KEPT),
+        }
+    }
+
+    async fn verify(
+        &self,
+        fingerprint: Option<CredentialFingerprint>,
+    ) -> Result<Result<OpaqueToken, OpaqueTokenFault>, PersonalTokensError> {
+        let Some(fingerprint) = fingerprint else {
+            return Ok(Err(OpaqueTokenFault::Unknown));
+        };
+        let now = self.clock.now();
+        let changes = self.count_changes(now).await?;
+        let kept = self.found.get(&fingerprint);
+        let token = match kept.filter(|found| found.changes == changes) {
+            Some(found) => found.token,
+            None => match self.read(fingerprint).await? {
+                Some(token) => {
+                    let token = Arc::new(token);
+                    let found = Found {
+                        changes,
+                        token: Arc::clone(&token),
+                    };
+                    self.found.insert(fingerprint, found);
+                    token
+                }
+                None => return Ok(Err(OpaqueTokenFault::Unknown)),
+            },
+        };
+        Ok(issued(&token, &fingerprint, now))
+    }
+
+    async fn read(
+        &self,
+        fingerprint: CredentialFingerprint,
+    ) -> Result<Option<PersonalToken>, PersonalTokensError> {
+        let read = self.tokens.database.read(move |connection: &Connection| {
+            Ok::<_, PersonalTokensError>(rows::find(connection, &fingerprint)?)
+        });
+        let mut token = read.await?;
+        token.iter_mut().for_each(|token| self.tokens.bound(token));
+        Ok(token)
+    }
+
+    /// How many changes there were. It is counted before a token is read, so that a change while it
+    /// is read makes it stale.
+    async fn count_changes(&self, now: SystemTime) -> Result<u64, PersonalTokensError> {
+        let counted = *self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counted) = counted
+            // After the clock was set back this is an error, and they are counted again.
+            && now.duration_since(counted.at).is_ok_and(|age| age < NOTICED_WITHIN)
+        {
+            return Ok(counted.count);
+        }
+        let read = self.tokens.database.read(|connection: &Connection| {
+            Ok::<_, PersonalTokensError>(rows::changes(connection)?)
+        });
+        let count = read.await?;
+        let counted = CountedChanges { count, at: now };
+        *self.changes.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted);
+        Ok(count)
+    }
+
+    async fn robot(&self, account: &str) -> Result<Option<OpaqueToken>, PersonalTokensError> {
+        let name = account
+            .strip_prefix(ROBOT_PREFIX)
+            .map(str::parse::<TokenName>);
+        let Some(Ok(name)) = name else {
+            return Ok(None);
+        };
+        let filter = TokenFilter {
+            kind: Some(TokenKind::Robot),
+            name: Some(name),
+            ..TokenFilter::default()
+        };
+        let (robots, now) = (self.tokens.list(filter).await?, self.clock.now());
+        Ok(robots.into_iter().next().and_then(|robot| {
+            let mut secrets = robot.secrets.iter();
+            secrets.find_map(|secret| issued(&robot, &secret.fingerprint, now).ok())
+        }))
+    }
+
+    /// Whether a use is written: once a minute, and once more if it is the first with a repository.
+    fn is_due(&self, fingerprint: &CredentialFingerprint, token_use: &TokenUse) -> bool {
+        let has_repository = token_use.repository.is_some();
+        let is_due = self.noted.get(fingerprint).is_none_or(|noted| {
+            let age = token_use.time.duration_since(noted.at);
+            age.is_ok_and(|age| age >= PRECISION) || (has_repository && !noted.has_repository)
+        });
+        if is_due {
+            let noted = NotedUse {
+                at: token_use.time,
+                has_repository,
+            };
+            self.noted.insert(*fingerprint, noted);
+        }
+        is_due
+    }
+}
+
+impl OpaqueTokens for TokenVerifier {
+    fn name(&self) -> &'static str {
+        SECTION
+    }
+
+    fn recognizes(&self, secret: &Secret) -> bool {
+        secret::has_prefix(secret)
+    }
+
+    fn find<'a>(&'a self, secret: &'a Secret) -> BoxFuture<'a, FoundToken> {
+        Box::pin(async {
+            self.verify(secret::fingerprint(secret))
+                .await
+                .map_err(failure)
+        })
+    }
+
+    fn find_by_fingerprint<'a>(
+        &'a self,
+        fingerprint: &'a CredentialFingerprint,
+    ) -> BoxFuture<'a, FoundToken> {
+        Box::pin(async { self.verify(Some(*fingerprint)).await.map_err(failure) })
+    }
+
+    fn find_robot<'a>(
+        &'a self,
+        account: &'a str,
+    ) -> BoxFuture<'a, Result<Option<OpaqueToken>, BackendError>> {
+        Box::pin(async { self.robot(account).await.map_err(failure) })
+    }
+
+    fn note_use(&self, fingerprint: &CredentialFingerprint, token_use: TokenUse) {
+        if !self.is_due(fingerprint, &token_use) {
+            return;
+        }
+        let (database, fingerprint) = (self.tokens.database.clone(), *fingerprint);
+        tokio::spawn(async move {
+            let write = database.write(move |connection: &Connection| {
+                rows::note_use(connection, &fingerprint, &token_use).map_err(database::Error::from)
+            });
+            if let Err(error) = write.await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the use of a personal token could not be written");
+            }
+        });
+    }
+}
+
+/// The token, if this secret of it is valid at `now`.
+fn issued(
+    token: &PersonalToken,
+    fingerprint: &CredentialFingerprint,
+    now: SystemTime,
+) -> Result<OpaqueToken, OpaqueTokenFault> {
+    let secret = token
+        .secrets
+        .iter()
+        .find(|secret| secret.fingerprint == *fingerprint);
+    let Some(secret) = secret else {
+        return Err(OpaqueTokenFault::Unknown);
+    };
+    match token.fault(now) {
+        Some(fault) => Err(fault),
+        None if secret.expires_at <= now => Err(OpaqueTokenFault::Expired),
+        None => Ok(OpaqueToken {
+            id: token.id.clone(),
+            holder: token.holder.clone(),
+            fingerprint: *fingerprint,
+            ceiling: token.ceiling.clone(),
+            networks: token.networks.clone(),
+        }),
+    }
+}
+
+/// A failure of the database, as a login has it.
+fn failure(error: PersonalTokensError) -> BackendError {
+    match error {
+        PersonalTokensError::Database(database::Error::Busy(_)) => {
+            BackendError::unavailable(SECTION, error)
+        }
+        _ => BackendError::broken(SECTION, error),
+    }
+}
