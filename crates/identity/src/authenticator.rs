@@ -53,6 +53,12 @@ pub trait Authenticator: Send + Sync {
     /// When the backend is broken.
     fn recheck<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>>;
 
+    /// A number that changes after each change of the backend's accounts that it can notice. A login
+    /// that was accepted under another number is checked again, although it is remembered.
+    fn revision(&self) -> u64 {
+        0
+    }
+
     /// Connects to what the backend needs, as a login would, and says in a few words what it found:
     /// `TLS 1.3, 214 entries below ou=people`. `None` if there is nothing to connect to. For
     /// `check --connect`; no login waits for it.

@@ -207,6 +207,13 @@ impl AuthenticatorChain {
         asked
     }
 
+    /// A number that changes when that of a backend does. All of them count, because a backend may
+    /// get an account that a later one has.
+    pub(crate) fn revision(&self) -> u64 {
+        let revisions = self.backends.iter().map(|backend| backend.revision());
+        revisions.fold(0, u64::wrapping_add)
+    }
+
     /// The backends, in the order in which they are asked.
     pub fn backends(&self) -> impl Iterator<Item = &dyn Authenticator> {
         self.backends.iter().map(|backend| &**backend)
@@ -284,7 +291,10 @@ impl AuthenticatorChain {
             .take_while(|backend| backend.name() != own)
         {
             let known = backend.recheck(account).await?;
-            if matches!(known, Recheck::Present { .. } | Recheck::ByCredential(_)) {
+            if matches!(
+                known,
+                Recheck::Present { .. } | Recheck::Disabled | Recheck::ByCredential(_)
+            ) {
                 return Ok(Some(known));
             }
         }
@@ -292,7 +302,7 @@ impl AuthenticatorChain {
     }
 
     /// The account with its labels of today, for a caller that need not be it. `None` if no backend
-    /// knows the account, or if only its proof would tell.
+    /// knows the account, if it is disabled, or if only its proof would tell.
     ///
     /// # Errors
     /// Of the first backend that has no answer.
@@ -302,7 +312,11 @@ impl AuthenticatorChain {
         }
         Ok(match self.find(account).await? {
             Some((_, Recheck::Present { subject, .. })) => Some(Identity::new(subject)),
-            Some((_, Recheck::NoMatch | Recheck::ByCredential(_) | Recheck::Unknown)) | None => {
+            Some((
+                _,
+                Recheck::NoMatch | Recheck::Disabled | Recheck::ByCredential(_) | Recheck::Unknown,
+            ))
+            | None => {
                 None
             }
         })
@@ -369,6 +383,7 @@ fn status(
         }
         (
             Recheck::Present { .. }
+            | Recheck::Disabled
             | Recheck::ByCredential(_)
             | Recheck::Unknown
             | Recheck::NoMatch,

@@ -122,8 +122,10 @@ impl Login {
         if !self.cache.is_on() {
             return self.ask(proof, &source).await;
         }
+        // Before a backend is asked: a change of its accounts in the meantime counts.
+        let revision = self.chain.revision();
         let key = self.cache.key(proof);
-        if let Some(accepted) = self.cache.get(&key) {
+        if let Some(accepted) = self.cache.get(&key, revision) {
             return Ok(LoginOutcome::Accepted(Arc::unwrap_or_clone(accepted)));
         }
         // Anonymous requests all look the same and must not wait for each other.
@@ -131,14 +133,14 @@ impl Login {
             false => Some(self.in_flight.enter(key).await),
             true => None,
         };
-        if let Some(accepted) = self.cache.get(&key) {
+        if let Some(accepted) = self.cache.get(&key, revision) {
             return Ok(LoginOutcome::Accepted(Arc::unwrap_or_clone(accepted)));
         }
         let outcome = self.ask(proof, &source).await?;
         if let LoginOutcome::Accepted(accepted) = &outcome
             && accepted.identity.terms.retention != LoginRetention::Never
         {
-            self.cache.insert(key, Arc::new(accepted.clone()));
+            self.cache.insert(key, Arc::new(accepted.clone()), revision);
         }
         Ok(outcome)
     }

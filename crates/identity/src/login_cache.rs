@@ -3,9 +3,10 @@
 //! A client logs in every few requests, and one verification costs as much as thousands of tokens.
 //! So an accepted login is kept under a keyed digest of its proof: the proof cannot be read from
 //! memory, and the next login costs one HMAC and one lookup. Rejections are never kept. A reload
-//! starts with an empty cache, so a changed password counts at once. Only backends whose accounts
-//! change unseen, such as `ext_auth`, may be out of date by this much (`login.remember: 0` asks them
-//! every time).
+//! starts with an empty cache, so a changed password counts at once. A login counts only under the
+//! *revision* of the backends under which it was accepted, so a change that they notice counts, too.
+//! Only backends whose accounts change unseen, such as `ext_auth`, may be out of date by this much
+//! (`login.remember: 0` asks them every time).
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub struct LoginCache {
 struct CachedLogin {
     accepted: Arc<AcceptedLogin>,
     since: SystemTime,
+    revision: u64,
 }
 
 impl LoginCache {
@@ -69,24 +71,29 @@ impl LoginCache {
             .digest(&[proof.kind(), account.as_bytes(), secret.as_bytes()])
     }
 
-    pub(crate) fn get(&self, key: &KeyedDigest) -> Option<Arc<AcceptedLogin>> {
-        let CachedLogin { accepted, since } = self.logins.get(key)?;
+    pub(crate) fn get(&self, key: &KeyedDigest, revision: u64) -> Option<Arc<AcceptedLogin>> {
+        let cached = self.logins.get(key)?;
         // After the clock was set back this is an error, and the login is forgotten: too early is
         // better than too late.
         let now = self.clock.now();
-        let age = now.duration_since(since);
-        let has_ended =
-            matches!(accepted.identity.terms.retention, LoginRetention::Until(end) if end <= now);
-        if age.is_ok_and(|age| age < self.period) && !has_ended {
-            return Some(accepted);
+        let age = now.duration_since(cached.since);
+        let terms = &cached.accepted.identity.terms;
+        let has_ended = matches!(terms.retention, LoginRetention::Until(end) if end <= now);
+        let is_kept = cached.revision == revision && !has_ended;
+        if is_kept && age.is_ok_and(|age| age < self.period) {
+            return Some(cached.accepted);
         }
         self.logins.remove(key);
         None
     }
 
-    pub(crate) fn insert(&self, key: KeyedDigest, accepted: Arc<AcceptedLogin>) {
-        let since = self.clock.now();
-        self.logins.insert(key, CachedLogin { accepted, since });
+    pub(crate) fn insert(&self, key: KeyedDigest, accepted: Arc<AcceptedLogin>, revision: u64) {
+        let cached = CachedLogin {
+            accepted,
+            since: self.clock.now(),
+            revision,
+        };
+        self.logins.insert(key, cached);
     }
 }
 
@@ -167,10 +174,10 @@ mod tests {
     fn a_login_is_kept_until_the_period_is_over() {
         let (cache, clock) = cache(60);
         let key = cache.key(&proof("ann", "p"));
-        assert_eq!(cache.get(&key), None);
-        cache.insert(key, ann());
+        assert_eq!(cache.get(&key, 0), None);
+        cache.insert(key, ann(), 0);
         clock.pass(Duration::from_millis(59_999));
-        assert_eq!(cache.get(&key), Some(ann()));
+        assert_eq!(cache.get(&key, 0), Some(ann()));
         for other in [
             proof("ann", "q"),
             proof("an", "np"),
@@ -178,10 +185,10 @@ mod tests {
             Proof::BearerToken("p".into()),
             Proof::FederatedToken("p".into()),
         ] {
-            assert_eq!(cache.get(&cache.key(&other)), None);
+            assert_eq!(cache.get(&cache.key(&other), 0), None);
         }
         clock.pass(Duration::from_millis(1));
-        assert_eq!(cache.get(&key), None);
+        assert_eq!(cache.get(&key, 0), None);
         assert_eq!(cache.logins.len(), 0);
     }
 
@@ -192,20 +199,30 @@ mod tests {
         let mut login = Arc::unwrap_or_clone(ann());
         login.identity.terms.retention =
             LoginRetention::Until(clock.now() + Duration::from_secs(5));
-        cache.insert(key, Arc::new(login));
+        cache.insert(key, Arc::new(login), 0);
         clock.pass(Duration::from_millis(4_999));
-        assert!(cache.get(&key).is_some());
+        assert!(cache.get(&key, 0).is_some());
         clock.pass(Duration::from_millis(1));
-        assert_eq!(cache.get(&key), None);
+        assert_eq!(cache.get(&key, 0), None);
+    }
+
+    #[test]
+    fn a_login_counts_only_under_the_revision_of_its_backends() {
+        let (cache, _) = cache(60);
+        let key = cache.key(&proof("ann", "p"));
+        cache.insert(key, ann(), 7);
+        assert_eq!(cache.get(&key, 7), Some(ann()));
+        assert_eq!(cache.get(&key, 8), None);
+        assert_eq!(cache.get(&key, 7), None, "it is forgotten");
     }
 
     #[test]
     fn a_clock_set_back_forgets() {
         let (cache, clock) = cache(60);
         let key = cache.key(&proof("ann", "p"));
-        cache.insert(key, ann());
+        cache.insert(key, ann(), 0);
         clock.set_back(Duration::from_secs(1));
-        assert_eq!(cache.get(&key), None);
+        assert_eq!(cache.get(&key, 0), None);
     }
 
     #[test]
@@ -214,7 +231,7 @@ mod tests {
         let labels = [("group".to_owned(), vec!["x".repeat(60_000)])];
         let long = accepted("ann", labels.into_iter().collect());
         for n in 0..1000 {
-            cache.insert(cache.key(&proof("ann", &n.to_string())), long.clone());
+            cache.insert(cache.key(&proof("ann", &n.to_string())), long.clone(), 0);
         }
         assert!(cache.logins.weight() <= CAPACITY);
         let kept = cache.logins.len();

@@ -106,6 +106,9 @@ pub enum Recheck {
     /// The backend keeps no accounts, only rules by which it accepts proofs. A session goes on, with
     /// the labels of its login, while the credential that opened it is one of these.
     ByCredential(Vec<RecheckedCredential>),
+    /// The account is there, and no proof opens it: its sessions have ended, and the next backend is
+    /// not asked.
+    Disabled,
     /// The backend cannot tell without a proof.
     Unknown,
 }

@@ -32,6 +32,22 @@ pub struct Argon2id {
 }
 
 impl Argon2id {
+    /// The memory of hashes that this program makes, in KiB: what OWASP's password storage cheat
+    /// sheet calls the least for two passes.
+    pub const USUAL_MEMORY: u32 = 19_456;
+    /// Their passes.
+    pub const USUAL_PASSES: u32 = 2;
+
+    /// What a hash with these parameters costs.
+    #[must_use]
+    pub fn usual_cost() -> HashCost {
+        HashCost::argon2id(Argon2idParameters {
+            memory: Self::USUAL_MEMORY,
+            passes: Self::USUAL_PASSES,
+            lanes: 1,
+        })
+    }
+
     /// Hashes `password` with `salt`, which must be random, over `memory` KiB in so many `passes`,
     /// on one lane.
     ///

@@ -41,10 +41,6 @@ pub(super) enum Algorithm {
 /// the least.
 const COST: u32 = 10;
 
-/// argon2id's passes and memory by default, from the same source.
-const PASSES: u32 = 2;
-const MEMORY: u32 = 19_456;
-
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     // Errors in the command line are reported before the user types a password.
     let name = arguments.user.as_deref().map(htpasswd_name).transpose()?;
@@ -108,9 +104,14 @@ fn hash(
         (Algorithm::Bcrypt, None) => Bcrypt::hash(password, salt, arguments.cost.unwrap_or(COST))
             .map_err(|error| bcrypt_failure(&error)),
         (Algorithm::Argon2id, memory) => {
-            let passes = arguments.cost.unwrap_or(PASSES);
-            Argon2id::hash(password, &salt, memory.unwrap_or(MEMORY), passes)
-                .map_err(|error| argon2id_failure(&error))
+            let passes = arguments.cost.unwrap_or(Argon2id::USUAL_PASSES);
+            Argon2id::hash(
+                password,
+                &salt,
+                memory.unwrap_or(Argon2id::USUAL_MEMORY),
+                passes,
+            )
+            .map_err(|error| argon2id_failure(&error))
         }
     }
 }
