@@ -25,8 +25,9 @@ pub mod sessions;
 pub use authorize::{
     AclAuthorizer, AuthorizeError, AuthorizeExplanation, Authorizer, CASBIN_VALUES,
     CasbinAuthorizer, DecidedBy, Decision, ExplainedAction, ExplainedDecision, ExplanationEnd,
-    ExternalPolicy, MAX_STORED_RULES, MaxStale, PassedRule, RuleSet, RuleSetExplanation, RuleStore,
-    RuleStoreError, StoredRule, StoredRules, StoredRulesSettings, explain, explain_by_asking,
+    ExternalPolicy, MAX_STORED_RULES, MaxStale, PassedRule, RuleDocumentError, RuleSet,
+    RuleSetExplanation, RuleStore, RuleStoreError, StoredRule, StoredRules, StoredRulesSettings,
+    explain, explain_by_asking, read_rule,
 };
 pub use issue::{MIN_EXPIRATION_SECONDS, ServiceSettings};
 pub use published_keys::PublishedKey;

@@ -316,9 +316,7 @@ impl AuthenticatorChain {
                 _,
                 Recheck::NoMatch | Recheck::Disabled | Recheck::ByCredential(_) | Recheck::Unknown,
             ))
-            | None => {
-                None
-            }
+            | None => None,
         })
     }
 

@@ -55,6 +55,13 @@ impl Acl {
         self.warnings.iter()
     }
 
+    /// The first rule that decides every query, counted from 0. Policies after this one are not asked
+    /// if there is one.
+    #[must_use]
+    pub fn catch_all(&self) -> Option<usize> {
+        self.rules.iter().position(Rule::has_no_conditions)
+    }
+
     /// The decision of the first rule that matches; `None` if no rule does, so that another
     /// authorizer may be asked.
     #[must_use]

@@ -49,6 +49,11 @@ impl Rule {
         })
     }
 
+    /// Whether it decides every query.
+    pub(crate) fn has_no_conditions(&self) -> bool {
+        self.conditions.is_empty()
+    }
+
     /// The first condition that does not hold, and why; `None` if all hold, so that the
     /// rule decides.
     pub(crate) fn first_mismatch(&self, bindings: &Bindings<'_>) -> Option<(&Condition, Mismatch)> {

@@ -30,8 +30,8 @@ pub use explain::{
 };
 pub use external_policy::ExternalPolicy;
 pub use stored_rules::{
-    MAX_STORED_RULES, MaxStale, RuleStore, RuleStoreError, StoredRule, StoredRules,
-    StoredRulesSettings,
+    MAX_STORED_RULES, MaxStale, RuleDocumentError, RuleStore, RuleStoreError, StoredRule,
+    StoredRules, StoredRulesSettings, read_rule,
 };
 
 /// A policy: rules of the configuration, a program, a database.

@@ -6,7 +6,7 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 23] = [
+const FLOORS: [(&str, &[&str]); 25] = [
     ("common", &[]),
     ("oci", &[]),
     ("hash-state", &[]),
@@ -38,6 +38,10 @@ const FLOORS: [(&str, &[&str]); 23] = [
         "personal-tokens",
         &["common", "policy", "identity", "database"],
     ),
+    (
+        "accounts",
+        &["common", "policy", "identity", "database", "auth"],
+    ),
     ("storage", &["common", "oci", "hash-state", "database"]),
     (
         "registry",
@@ -63,6 +67,7 @@ const FLOORS: [(&str, &[&str]); 23] = [
             "workload-identity",
             "sign-in",
             "personal-tokens",
+            "accounts",
             "storage",
             "registry",
             "client",

@@ -55,7 +55,9 @@ impl AuthenticatorChain {
         Ok(match self.find(account).await? {
             Some((backend, Recheck::Present { .. })) => OwnerStatus::Present { backend },
             Some((backend, Recheck::Unknown)) => OwnerStatus::Unverifiable { backend },
-            Some((_, Recheck::NoMatch | Recheck::ByCredential(_))) | None => OwnerStatus::Unknown,
+            Some((_, Recheck::NoMatch | Recheck::Disabled | Recheck::ByCredential(_))) | None => {
+                OwnerStatus::Unknown
+            }
         })
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use policy::{Acl, AclEntryError, AclOptions, Warning, WarningKind};
 
-use super::{StoredRule, document};
+use super::{StoredRule, read_rule};
 
 /// How many wrong rules, or doubts, are shown at once.
 const MAX_SHOWN: usize = 10;
@@ -13,7 +13,7 @@ const MAX_SHOWN: usize = 10;
 pub(super) fn compile(stored: &[StoredRule], options: AclOptions) -> Result<Acl, Vec<String>> {
     let (mut entries, mut wrong) = (Vec::with_capacity(stored.len()), Vec::new());
     for StoredRule { seq, rule } in stored {
-        match document::read(rule) {
+        match read_rule(rule) {
             Ok(entry) => entries.push(entry),
             Err(error) => wrong.push(format!("seq {seq}: {error}")),
         }

@@ -10,25 +10,36 @@ use policy::{AclEntry, Conditions};
 use serde_json::{Map, Value};
 
 /// Why a document is not a rule.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RuleDocumentError {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleDocumentError {
+    /// It is not an object.
     #[error("the rule is {0}: write an object with `match` and `actions`")]
     NoObject(&'static str),
+    /// It has no conditions.
     #[error("`match` is missing: write {{}} for everything")]
     NoMatch,
+    /// It says nothing of actions.
     #[error("`actions` is missing: [\"*\"] allows, [] denies")]
     NoActions,
+    /// A member has another type.
     #[error("`{key}` is {found}: write {wanted}")]
     WrongType {
+        /// The path of the member.
         key: String,
+        /// What it is.
         found: &'static str,
+        /// What it must be.
         wanted: &'static str,
     },
+    /// Two members have one name.
     #[error("`{0}` is there twice, in two spellings")]
     Repeated(&'static str),
+    /// A condition that would not be checked.
     #[error("`match` has the unknown key {key:?}{}", hint(*.nearest))]
     UnknownCondition {
+        /// Its name.
         key: String,
+        /// The known name that is nearest.
         nearest: Option<&'static str>,
     },
 }
@@ -38,7 +49,10 @@ const CONDITIONS: [&str; 6] = ["account", "type", "name", "ip", "service", "labe
 
 /// The rule that `document` is. Members beside `match`, `actions` and `comment` belong to the
 /// database, as MongoDB's `_id` does.
-pub(super) fn read(document: &Value) -> Result<AclEntry, RuleDocumentError> {
+///
+/// # Errors
+/// When the document is not a rule. Its patterns are not looked at.
+pub fn read_rule(document: &Value) -> Result<AclEntry, RuleDocumentError> {
     let not_a_rule = || RuleDocumentError::NoObject(kind(document));
     let rule = document.as_object().ok_or_else(not_a_rule)?;
     let conditions = member(rule, "match")?.ok_or(RuleDocumentError::NoMatch)?;
@@ -162,7 +176,7 @@ mod tests {
     use super::*;
 
     fn rule(text: &str) -> Result<AclEntry, String> {
-        read(&serde_json::from_str(text).unwrap()).map_err(|error| error.to_string())
+        read_rule(&serde_json::from_str(text).unwrap()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -272,7 +286,7 @@ mod tests {
             r#"{"match": {}, "actions": [], "comment": "none"}"#,
         ];
         fuzz::target("stored rule", &seeds, |bytes| {
-            serde_json::from_slice(bytes).is_ok_and(|document| read(&document).is_ok())
+            serde_json::from_slice(bytes).is_ok_and(|document| read_rule(&document).is_ok())
         });
     }
 }

@@ -20,6 +20,8 @@ use policy::{Acl, AclOptions, AclQuery};
 use serde_json::Value;
 use tokio::task::{AbortHandle, spawn_blocking};
 
+pub use self::document::{RuleDocumentError, read_rule};
+
 use self::compile::compile;
 use super::acl::Rules;
 use super::{AuthorizeError, Authorizer, Decision, RuleSet};

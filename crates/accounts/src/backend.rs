@@ -1,0 +1,169 @@
+//! The accounts as a backend of logins.
+
+use std::sync::Arc;
+
+use common::BoxFuture;
+use identity::password::{Argon2id, HashCost};
+use identity::{
+    Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    CredentialFingerprint, CurrentCredentials, HashError, Identity, LoginSource, PasswordCheck,
+    PasswordHash, PasswordVerifier, Proof, Recheck,
+};
+use policy::{Labels, Subject};
+
+use crate::changes::ChangeCounter;
+use crate::store::{AccountError, AccountRow, AccountStore};
+use crate::{AccountName, SECTION};
+
+/// Logs in the accounts of an [`AccountStore`].
+///
+/// Each login and each recheck reads the account anew. Only logins that `identity` remembers need
+/// the [`ChangeCounter`].
+pub struct DatabaseAccounts {
+    store: AccountStore,
+    verifier: Arc<PasswordVerifier>,
+    changes: Option<ChangeCounter>,
+}
+
+impl DatabaseAccounts {
+    /// A backend for the accounts of `store`.
+    #[must_use]
+    pub fn new(store: AccountStore, verifier: Arc<PasswordVerifier>) -> Self {
+        Self {
+            store,
+            verifier,
+            changes: None,
+        }
+    }
+
+    /// The same backend in a server, which remembers logins until `changes` counts one.
+    #[must_use]
+    pub fn noticing(self, changes: ChangeCounter) -> Self {
+        Self {
+            changes: Some(changes),
+            ..self
+        }
+    }
+
+    /// What it costs to find that a password is wrong.
+    #[must_use]
+    pub fn cost() -> HashCost {
+        Argon2id::usual_cost()
+    }
+
+    async fn answer(
+        &self,
+        proof: &Proof,
+        source: &LoginSource,
+    ) -> Result<AuthenticationOutcome, AuthenticationError> {
+        let Some(credentials) = proof.password() else {
+            return Ok(AuthenticationOutcome::NoMatch);
+        };
+        let Some(row) = self.find(&credentials.account).await? else {
+            return Ok(AuthenticationOutcome::NoMatch);
+        };
+        let password = &credentials.password;
+        if row.record.is_disabled {
+            let rejection = self.verifier.reject(proof, source).await?;
+            return Ok(AuthenticationOutcome::Rejected(rejection));
+        }
+        let account = Arc::new(Account {
+            passwords: vec![hash(&row)?],
+            labels: Labels::new(),
+        });
+        let check = self.verifier.verify(&account, password, source).await?;
+        Ok(match check {
+            PasswordCheck::Mismatch(rejection) => AuthenticationOutcome::Rejected(rejection),
+            PasswordCheck::Match(_) => {
+                let credential = fingerprint(&row);
+                let identity = Identity::new(subject(row)).with_credential(credential);
+                AuthenticationOutcome::Accepted(identity)
+            }
+        })
+    }
+
+    async fn current(&self, name: &str) -> Result<Recheck, BackendError> {
+        let Some(row) = self.find(name).await? else {
+            return Ok(Recheck::NoMatch);
+        };
+        if row.record.is_disabled {
+            return Ok(Recheck::Disabled);
+        }
+        Ok(Recheck::Present {
+            credentials: CurrentCredentials::Known(vec![fingerprint(&row)]),
+            subject: subject(row),
+        })
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<AccountRow>, BackendError> {
+        // What cannot be a name is not looked up.
+        if name.parse::<AccountName>().is_err() {
+            return Ok(None);
+        }
+        self.store.row(name).await.map_err(failed)
+    }
+}
+
+impl Authenticator for DatabaseAccounts {
+    fn name(&self) -> &'static str {
+        SECTION
+    }
+
+    fn hint(&self, account: &str) -> AccountHint {
+        match account.parse::<AccountName>() {
+            Ok(_) => AccountHint::NeedsProof,
+            Err(_) => AccountHint::NoMatch,
+        }
+    }
+
+    fn authenticate<'a>(
+        &'a self,
+        proof: &'a Proof,
+        source: &'a LoginSource,
+    ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
+        Box::pin(self.answer(proof, source))
+    }
+
+    fn recheck<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
+        Box::pin(self.current(name))
+    }
+
+    fn revision(&self) -> u64 {
+        let changes = self.changes.as_ref();
+        changes.map_or(0, ChangeCounter::accounts)
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, BackendError>> {
+        Box::pin(async {
+            let count = self.store.count().await.map_err(failed)?;
+            Ok(Some(format!("{count} accounts in the database")))
+        })
+    }
+}
+
+fn hash(row: &AccountRow) -> Result<PasswordHash, BackendError> {
+    let hash = row.hash.parse();
+    hash.map_err(|error: HashError| BackendError::broken(SECTION, error))
+}
+
+/// What a session keeps of its login. It differs after the account was disabled, so that those
+/// sessions stay ended when it is enabled again.
+fn fingerprint(row: &AccountRow) -> CredentialFingerprint {
+    CredentialFingerprint::of(&format!("{} {}", row.epoch, row.hash))
+}
+
+fn subject(row: AccountRow) -> Subject {
+    Subject {
+        account: row.record.name,
+        labels: row.record.labels,
+    }
+}
+
+fn failed(error: AccountError) -> BackendError {
+    match error {
+        AccountError::Database(database::Error::Busy(_)) => {
+            BackendError::unavailable(SECTION, error)
+        }
+        error => BackendError::broken(SECTION, error),
+    }
+}

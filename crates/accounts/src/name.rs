@@ -1,0 +1,105 @@
+//! Names of accounts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use identity::is_unambiguous_name;
+
+/// The longest name, in bytes.
+pub const MAX_ACCOUNT_NAME: usize = 128;
+
+/// How names of robots begin.
+const ROBOT_PREFIX: &str = "robot+";
+
+/// What cloud registries let clients send as the user name beside a token.
+const TOKEN_PLACEHOLDER: &str = "<token>";
+
+/// A name that an account of the database may have.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AccountName(String);
+
+/// Why a text cannot be the name of an account.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountNameError {
+    /// It is the anonymous account's.
+    #[error("the name is empty, which is the anonymous account's name")]
+    Empty,
+    /// It is too long.
+    #[error("the name has {0} bytes, and at most {MAX_ACCOUNT_NAME} are allowed")]
+    TooLong(usize),
+    /// A user name in HTTP Basic ends at a colon (RFC 7617 §2).
+    #[error("the name has a colon, which ends the user name in a client's request")]
+    Colon,
+    /// It could be read as another name.
+    #[error("the name has a control character, or begins or ends with white space")]
+    Ambiguous,
+    /// It would be taken for something else.
+    #[error(
+        "names that begin with {ROBOT_PREFIX} are reserved for robots, and {TOKEN_PLACEHOLDER} stands for a token"
+    )]
+    Reserved,
+}
+
+impl AccountName {
+    /// The name as a text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccountName {
+    type Err = AccountNameError;
+
+    fn from_str(text: &str) -> Result<Self, AccountNameError> {
+        if text.is_empty() {
+            return Err(AccountNameError::Empty);
+        }
+        if text.len() > MAX_ACCOUNT_NAME {
+            return Err(AccountNameError::TooLong(text.len()));
+        }
+        if text.contains(':') {
+            return Err(AccountNameError::Colon);
+        }
+        if !is_unambiguous_name(text) || text.trim() != text {
+            return Err(AccountNameError::Ambiguous);
+        }
+        if text.starts_with(ROBOT_PREFIX) || text == TOKEN_PLACEHOLDER {
+            return Err(AccountNameError::Reserved);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_accounts() {
+        for name in ["bob", "ann@example.com", "Zoë Q.", "robot", "b+c", "-x"] {
+            assert_eq!(name.parse::<AccountName>().unwrap().as_str(), name);
+        }
+        let long = "x".repeat(MAX_ACCOUNT_NAME + 1);
+        for (name, error) in [
+            ("", AccountNameError::Empty),
+            (&*long, AccountNameError::TooLong(129)),
+            ("a:b", AccountNameError::Colon),
+            ("a\nb", AccountNameError::Ambiguous),
+            ("a\0", AccountNameError::Ambiguous),
+            (" bob", AccountNameError::Ambiguous),
+            ("bob\t", AccountNameError::Ambiguous),
+            ("robot+ci", AccountNameError::Reserved),
+            ("<token>", AccountNameError::Reserved),
+        ] {
+            assert_eq!(name.parse::<AccountName>(), Err(error), "{name:?}");
+        }
+        assert!("x".repeat(MAX_ACCOUNT_NAME).parse::<AccountName>().is_ok());
+    }
+}
