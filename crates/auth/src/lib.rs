@@ -27,7 +27,7 @@ pub use authorize::{
     CasbinAuthorizer, DecidedBy, Decision, ExplainedAction, ExplainedDecision, ExplanationEnd,
     ExternalPolicy, MAX_STORED_RULES, MaxStale, PassedRule, RuleDocumentError, RuleSet,
     RuleSetExplanation, RuleStore, RuleStoreError, StoredRule, StoredRules, StoredRulesSettings,
-    explain, explain_by_asking, read_rule,
+    explain, explain_by_asking, explain_ceiling, read_rule,
 };
 pub use issue::{MIN_EXPIRATION_SECONDS, ServiceSettings};
 pub use published_keys::PublishedKey;

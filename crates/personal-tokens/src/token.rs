@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use common::IpNetwork;
-use identity::{CredentialFingerprint, OpaqueTokenFault, TokenHolder, TokenOwner};
+use identity::{CredentialFingerprint, OpaqueToken, OpaqueTokenFault, TokenHolder, TokenOwner};
 use policy::ScopeCeiling;
 
 use crate::TokenName;
@@ -146,6 +146,31 @@ impl PersonalToken {
         }
         let has_ended = self.secrets.iter().all(|secret| secret.expires_at <= now);
         has_ended.then_some(OpaqueTokenFault::Expired)
+    }
+
+    /// The token as a login has it, if this secret of it is valid at `now`.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn opaque(
+        &self,
+        fingerprint: &CredentialFingerprint,
+        now: SystemTime,
+    ) -> Result<OpaqueToken, OpaqueTokenFault> {
+        let mut secrets = self.secrets.iter();
+        let secret = secrets.find(|secret| secret.fingerprint == *fingerprint);
+        let secret = secret.ok_or(OpaqueTokenFault::Unknown)?;
+        match self.fault(now) {
+            Some(fault) => Err(fault),
+            None if secret.expires_at <= now => Err(OpaqueTokenFault::Expired),
+            None => Ok(OpaqueToken {
+                id: self.id.clone(),
+                holder: self.holder.clone(),
+                fingerprint: *fingerprint,
+                ceiling: self.ceiling.clone(),
+                networks: self.networks.clone(),
+            }),
+        }
     }
 
     /// The last use of any of its secrets.

@@ -96,7 +96,7 @@ impl TokenVerifier {
                 None => return Ok(Err(OpaqueTokenFault::Unknown)),
             },
         };
-        Ok(issued(&token, &fingerprint, now))
+        Ok(token.opaque(&fingerprint, now))
     }
 
     async fn read(
@@ -145,7 +145,7 @@ impl TokenVerifier {
         let (robots, now) = (self.tokens.list(filter).await?, self.clock.now());
         Ok(robots.into_iter().next().and_then(|robot| {
             let mut secrets = robot.secrets.iter();
-            secrets.find_map(|secret| issued(&robot, &secret.fingerprint, now).ok())
+            secrets.find_map(|secret| robot.opaque(&secret.fingerprint, now).ok())
         }))
     }
 
@@ -212,32 +212,6 @@ impl OpaqueTokens for TokenVerifier {
                 tracing::warn!(error, "the use of a personal token could not be written");
             }
         });
-    }
-}
-
-/// The token, if this secret of it is valid at `now`.
-fn issued(
-    token: &PersonalToken,
-    fingerprint: &CredentialFingerprint,
-    now: SystemTime,
-) -> Result<OpaqueToken, OpaqueTokenFault> {
-    let secret = token
-        .secrets
-        .iter()
-        .find(|secret| secret.fingerprint == *fingerprint);
-    let Some(secret) = secret else {
-        return Err(OpaqueTokenFault::Unknown);
-    };
-    match token.fault(now) {
-        Some(fault) => Err(fault),
-        None if secret.expires_at <= now => Err(OpaqueTokenFault::Expired),
-        None => Ok(OpaqueToken {
-            id: token.id.clone(),
-            holder: token.holder.clone(),
-            fingerprint: *fingerprint,
-            ceiling: token.ceiling.clone(),
-            networks: token.networks.clone(),
-        }),
     }
 }
 

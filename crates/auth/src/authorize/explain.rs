@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use identity::LoginSource;
-use policy::{AclQuery, SkippedRule};
+use policy::{AclQuery, ScopeCeiling, SkippedRule};
 
 use super::{AuthorizeError, Authorizer, DecidedBy, Decision};
 
@@ -136,6 +136,17 @@ pub async fn explain_by_asking(
         unanswered,
         end: ExplanationEnd::Denied,
     })
+}
+
+/// What the ceiling of a robot of the system allows of `query`, for which no policy is asked.
+#[must_use]
+pub fn explain_ceiling(ceiling: &ScopeCeiling, query: &AclQuery<'_>) -> AuthorizeExplanation {
+    let decision = ExplainedDecision::of(Decision::of_ceiling(ceiling, query), query);
+    AuthorizeExplanation {
+        passed: Vec::new(),
+        unanswered: Vec::new(),
+        end: ExplanationEnd::Decided(decision),
+    }
 }
 
 impl ExplainedDecision {

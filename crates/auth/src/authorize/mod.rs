@@ -26,7 +26,7 @@ pub use acl::AclAuthorizer;
 pub use casbin::{CASBIN_VALUES, CasbinAuthorizer};
 pub use explain::{
     AuthorizeExplanation, ExplainedAction, ExplainedDecision, ExplanationEnd, PassedRule,
-    RuleSetExplanation, explain, explain_by_asking,
+    RuleSetExplanation, explain, explain_by_asking, explain_ceiling,
 };
 pub use external_policy::ExternalPolicy;
 pub use stored_rules::{

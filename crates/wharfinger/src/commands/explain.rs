@@ -2,6 +2,7 @@
 
 mod label;
 mod login;
+mod personal_token;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -14,9 +15,9 @@ use auth::{
     PassedRule, explain_by_asking,
 };
 use common::{Clock, SystemClock};
-use identity::LoginSource;
+use identity::{Identity, LoginSource};
 use oci::RepositoryName;
-use policy::{AclQuery, Labels, ScopeCeiling, SkippedRule};
+use policy::{AclQuery, Labels, SkippedRule};
 use serde::Serialize;
 use token::Scope;
 
@@ -53,8 +54,12 @@ pub(crate) struct Arguments {
     /// server does, and then its policies, programs and servers among them
     #[arg(long, requires = "account")]
     password_stdin: bool,
+    /// A robot, as robot+NAME, or a personal token or robot by its id: what its ceiling and the rules
+    /// of its owner allow, asking as --password-stdin does
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["account", "labels", "password_stdin"])]
+    token: Option<String>,
     /// Print a JSON list with one object for each scope; with --password-stdin an object {login,
-    /// scopes}
+    /// scopes}, and with --token an object {token, scopes}
     #[arg(long)]
     json: bool,
     /// The scope, as repository:NAME:pull,push or registry:catalog:*
@@ -116,7 +121,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .collect::<Result<_, _>>()?;
     let config = load(arguments)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let report = if arguments.password_stdin {
+    let report = if let Some(token) = &arguments.token {
+        let explanation = personal_token::explain(arguments, token, &config, &clock, &scopes);
+        runtime::block_on(explanation)??
+    } else if arguments.password_stdin {
         runtime::block_on(explain_login(arguments, &config, &clock, &scopes))??
     } else {
         explain_account(arguments, &config, &clock, &scopes)?
@@ -180,15 +188,17 @@ async fn explain_login(
         &label::with_arguments(own, &arguments.labels),
         "--label",
     ));
-    let labels = label::with_arguments(identity.subject.labels.clone(), &arguments.labels);
+    // A robot of a person has the person's rights.
+    let ruled = identity.ruled_subject().unwrap_or(&identity.subject);
+    let labels = label::with_arguments(ruled.labels.clone(), &arguments.labels);
     let stored = StoredPolicies::new(config, clock);
     let authorizers = authorizers(config, clock, &stored, Location::to_string)?;
     load_rules(&authorizers).await?;
     let (mut report, mut reports) = (login.text(account, &shown), Vec::new());
     for scope in scopes {
         note_odd_name(scope);
-        let query = query(arguments, account, &labels, scope);
-        let explanation = ask(&authorizers, &query, &identity.ceiling).await?;
+        let query = query(arguments, &ruled.account, &labels, scope);
+        let explanation = ask(&authorizers, &query, identity).await?;
         let scope_report = scope_report(scope, &explanation);
         reports.push(json(&scope_report)?);
         write_text(&mut report, &scope_report, account);
@@ -207,14 +217,19 @@ async fn explain_login(
 async fn ask(
     authorizers: &[Box<dyn Authorizer>],
     query: &AclQuery<'_>,
-    ceiling: &ScopeCeiling,
+    identity: &Identity,
 ) -> Result<AuthorizeExplanation, Failure> {
+    if identity.ruled_subject().is_none() {
+        return Ok(auth::explain_ceiling(&identity.ceiling, query));
+    }
     let source = LoginSource::new(query.ip, query.account);
     let explanation = explain_by_asking(authorizers, query, &source).await;
     let mut explanation =
         explanation.map_err(|error| Failure::system("the server would fail").caused_by(&error))?;
     if let ExplanationEnd::Decided(decision) = &mut explanation.end {
-        let granted = ceiling.limit(query, std::mem::take(&mut decision.granted));
+        let granted = identity
+            .ceiling
+            .limit(query, std::mem::take(&mut decision.granted));
         let asked = query.actions.iter();
         let refused = asked.filter(|action| !granted.contains(action));
         decision.refused = refused.cloned().collect();

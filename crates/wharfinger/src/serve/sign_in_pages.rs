@@ -63,18 +63,21 @@ pub(crate) fn stored_accounts(
         return Ok(Vec::new());
     }
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let database = match config.database.as_ref().map(Database::open).transpose() {
-        Ok(database) => database,
-        Err(DatabaseOpenError::Missing(_)) => None,
-        Err(error) => {
-            return Err(Failure::system("the sign-ins cannot be reached")
-                .caused_by(&error)
-                .hint("run as the user that the server runs as"));
-        }
-    };
+    let database = stored_database(config)?;
     let sections = config.sign_in.iter();
     let sections = sections.filter(|section| database.is_some() || !section.needs_database());
     accounts_in(sections, database.as_ref(), clock, &entropy)
+}
+
+/// The database, for a command. Before the first start of the server there is none.
+pub(crate) fn stored_database(config: &Config) -> Result<Option<Database>, Failure> {
+    match config.database.as_ref().map(Database::open).transpose() {
+        Ok(database) => Ok(database),
+        Err(DatabaseOpenError::Missing(_)) => Ok(None),
+        Err(error) => Err(Failure::system("the database cannot be reached")
+            .caused_by(&error)
+            .hint("run as the user that the server runs as")),
+    }
 }
 
 /// The server of the pages, if there is a section.

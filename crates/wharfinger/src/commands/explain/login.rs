@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use common::{Clock, Secret};
+use common::{Clock, Entropy, Secret, SystemEntropy};
 use identity::{
     AskedBackend, AuthenticationError, BackendAnswer, Credentials, Identity, LoginSource, Proof,
     WorkerPool, is_unambiguous_name,
@@ -16,7 +16,7 @@ use super::label::ShownLabel;
 use crate::config::Config;
 use crate::failure::{Failure, FailureKind, with_causes};
 use crate::serve::backends::{Backends, Revalidation};
-use crate::serve::sign_in_pages::stored_accounts;
+use crate::serve::sign_in_pages::{stored_accounts, stored_database};
 
 /// A login that was tried.
 pub(super) struct TriedLogin {
@@ -61,7 +61,11 @@ impl TriedLogin {
         let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
         let accounts = stored_accounts(config, clock)?;
         let never = Revalidation::Never;
-        let chain = Backends::of_token_server(config, &workers, clock, &accounts, never)?.chain;
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let database = stored_database(config)?;
+        let chain = Backends::of_token_server(config, &workers, clock, &accounts, never)?
+            .with_personal_tokens(config, database.as_ref(), clock, &entropy)
+            .chain;
         let proof = Proof::Password(Credentials {
             account: account.to_owned(),
             password,

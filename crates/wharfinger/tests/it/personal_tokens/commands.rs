@@ -250,3 +250,60 @@ fn a_killed_command_loses_nothing_that_it_printed() {
         granted(&ours, secret.trim_end(), "scope=repository:team/app:pull");
     }
 }
+
+#[test]
+fn explain_shows_the_owner_s_rules_and_the_ceiling() {
+    let ours = Ours::start();
+    let options = ["--owner", "reader", "--scope", "repository:*/app:pull"];
+    let deploy = add_robot(&ours, "deploy", &options);
+    let scopes = [
+        "repository:reader/app:pull,push",
+        "repository:reader/x:pull",
+    ];
+    let explain = |token: &str, more: &[&str]| {
+        let words = ["explain", "FILE", "--token", token];
+        command(&ours, &[&words[..], more, &scopes].concat())
+    };
+    let text = explain("robot+deploy", &[]);
+    for line in [
+        &format!("robot+deploy (id {}) is owned by reader", deploy.id),
+        "  granted: pull",
+        "  the ceiling allows: pull (repository:*/app:pull)",
+        "  granted: pull, push",
+        "  the ceiling allows: nothing (no entry matches)",
+    ] {
+        let text = text.succeeded();
+        assert!(
+            text.lines().any(|printed| printed == line),
+            "{line} in\n{text}"
+        );
+    }
+    let by_id = explain(&deploy.id, &["--json"]);
+    let report: serde_json::Value = serde_json::from_str(by_id.succeeded()).unwrap();
+    assert_eq!(report["scopes"][0]["granted"], serde_json::json!(["pull"]));
+    assert_eq!(
+        report["scopes"][0]["owner"]["granted"],
+        serde_json::json!(["pull", "push"])
+    );
+    assert_eq!(
+        report["scopes"][1]["ceiling"]["allows"],
+        serde_json::json!([])
+    );
+    add_robot(&ours, "system", &["--scope", "repository:reader/*:push"]);
+    let system = explain("robot+system", &[]);
+    let line = "no rule is asked, because the robot is the system's";
+    assert!(system.succeeded().contains(line), "{system}");
+    command(&ours, &["robot", "disable", "FILE", "deploy"]).succeeded();
+    let disabled = explain("robot+deploy", &[]);
+    assert!(
+        disabled.refused().contains("the robot is disabled"),
+        "{disabled}"
+    );
+    let missing = explain("robot+missing", &[]);
+    assert!(
+        missing
+            .refused()
+            .contains("there is no robot or personal token"),
+        "{missing}"
+    );
+}
