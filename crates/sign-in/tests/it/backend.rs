@@ -11,7 +11,12 @@ use crate::conformance::{EmptyPassword, NameMatching, Subject};
 use crate::oidc_stub::OidcStub;
 use crate::support::{Bench, START, hourly_policy, label, tokens};
 
-/// A user of a provider that is never asked.
+/// Accounts of a provider that is never asked.
+fn unasked() -> Bench {
+    Bench::oidc(&OidcStub::start(START))
+}
+
+/// One of its users.
 fn user(name: &str, subject: &str) -> ProviderUser {
     ProviderUser {
         name: name.to_owned(),
@@ -58,8 +63,7 @@ async fn is_rejected(bench: &Bench, name: &str, password: &Secret) -> bool {
 /// The suite of every backend, over records that `docker_auth` wrote.
 #[tokio::test]
 async fn the_conformance_suite_of_backends() {
-    let stub = OidcStub::start(START);
-    let bench = Bench::oidc(&stub);
+    let bench = unasked();
     put(
         &bench,
         "ann",
@@ -85,8 +89,7 @@ async fn the_conformance_suite_of_backends() {
 
 #[tokio::test]
 async fn our_record_is_one_that_docker_auth_accepts() {
-    let stub = OidcStub::start(START);
-    let bench = Bench::oidc(&stub);
+    let bench = unasked();
     let password = bench
         .store_user(&tokens("at", "rt-0"), &user("ann", "7"))
         .await;
@@ -115,8 +118,7 @@ async fn our_record_is_one_that_docker_auth_accepts() {
 
 #[tokio::test]
 async fn a_user_has_several_passwords_and_revokes_one() {
-    let stub = OidcStub::start(START);
-    let bench = Bench::oidc(&stub);
+    let bench = unasked();
     put(
         &bench,
         "ann",
@@ -196,8 +198,7 @@ async fn a_user_has_several_passwords_and_revokes_one() {
 
 #[tokio::test]
 async fn a_password_of_docker_auth_s_record_is_revoked_there() {
-    let stub = OidcStub::start(START);
-    let bench = Bench::oidc(&stub);
+    let bench = unasked();
     put(
         &bench,
         "ann",
@@ -225,8 +226,7 @@ async fn a_password_of_docker_auth_s_record_is_revoked_there() {
 
 #[tokio::test]
 async fn the_name_of_another_person_opens_nothing() {
-    let stub = OidcStub::start(START);
-    let bench = Bench::oidc(&stub);
+    let bench = unasked();
     let first = bench
         .store_user(&tokens("at", "rt-0"), &user("ann", "7"))
         .await;
@@ -246,8 +246,7 @@ async fn the_name_of_another_person_opens_nothing() {
 
 #[tokio::test]
 async fn a_name_that_a_log_could_misread_is_refused() {
-    let stub = OidcStub::start(START);
-    let bench = Bench::oidc(&stub);
+    let bench = unasked();
     for name in ["", "ann\n", "ann\0", &"a".repeat(256)] {
         let outcome = bench
             .accounts
@@ -276,8 +275,7 @@ async fn names_without_case_are_found_in_their_spelling() {
 
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_an_error() {
-    let stub = OidcStub::start(START);
-    let bench = Bench::oidc(&stub);
+    let bench = unasked();
     put(&bench, "ann", b"{\"access_token\":\"SECRET\"}").await;
     let error = bench.log_in("ann", &"x".into()).await.unwrap_err();
     let shown = format!("{error:?}");
