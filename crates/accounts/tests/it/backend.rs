@@ -97,7 +97,7 @@ async fn sessions_end_with_the_account_its_password_and_for_good() {
     store.set_labels(&root(), "ann", change).await.unwrap();
     assert!(goes_on(&chain, &credential).await);
     assert_eq!(
-        chain.look_up("ann").await.unwrap().unwrap().labels,
+        chain.look_up("ann").await.unwrap().unwrap().subject.labels,
         labels("team", &["red"])
     );
 

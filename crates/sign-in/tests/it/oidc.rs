@@ -366,6 +366,9 @@ async fn a_slow_provider_is_given_up_and_asked_again() {
                 "{error}"
             ),
         }
+        // After a failure it is left alone for a moment.
+        bench.clock.pass(2);
+        stub.state().now += 2;
     };
     bench.clock.pass(301);
     stub.state().now += 301;

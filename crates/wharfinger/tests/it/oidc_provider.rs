@@ -8,7 +8,7 @@ use peers::http::{self, Answer};
 use peers::{OidcProviderServer, Server, TestCertificate, TestKeyKind};
 use tempfile::TempDir;
 
-use crate::sign_in::{shown_password, sign_in_by_page};
+use crate::sign_in::{shown_password, sign_in_by_page, wait_for_provider};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 const CALLBACK: &str = "http://localhost/oidc_auth";
@@ -145,6 +145,7 @@ fn a_provider_that_is_down_at_start_is_asked_when_it_is_there() {
     let page = setup.server.url("/oidc_auth?start=1");
     assert_eq!(http::get(&page).status, 503);
     setup.provider.start_again();
+    wait_for_provider(&setup.server, "/oidc_auth");
     let password = setup.sign_in("ann");
     assert_eq!(setup.log_in(&password).status, 200);
     setup.provider.kill();

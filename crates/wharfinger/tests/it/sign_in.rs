@@ -125,6 +125,13 @@ pub(crate) fn sign_in_by_page(
     shown.body
 }
 
+/// Waits until a sign-in can be begun at `path`. A provider that did not answer is left alone for a
+/// moment.
+pub(crate) fn wait_for_provider(server: &Server, path: &str) {
+    let start = || http::get(&server.url(&format!("{path}?start=1")));
+    until(start, |page| page.status == 303);
+}
+
 /// The new password on a page.
 pub(crate) fn shown_password(page: &str) -> String {
     let (_, rest) = page.split_once("<code class=\"password\">").unwrap();
@@ -265,9 +272,7 @@ fn a_provider_that_is_down_at_start_keeps_no_server_from_starting() {
     assert_eq!(start.status, 503);
     assert!(start.body.contains("Try again"), "{}", start.body);
     setup.stub.state().broken = None;
-    // The provider is asked at most once a second.
-    let page = setup.server.url("/oidc_auth?start=1");
-    until(|| http::get(&page), |it| it.status == 303);
+    wait_for_provider(&setup.server, "/oidc_auth");
     setup.sign_in();
 }
 
