@@ -307,12 +307,11 @@ fn minimum(text: &str) -> Result<Minimum, String> {
 /// of TLS 1.3's.
 fn chosen(list: &Setting<'_>, since_1_3: bool) -> Option<Vec<SupportedCipherSuite>> {
     if since_1_3 {
-        list.report(
-            Problem::Conflict,
-            "TLS 1.3's cipher suites cannot be chosen, and tls_min_version leaves no others; \
-             remove the list",
+        list.warn(
+            Problem::NoEffect,
+            "no effect: TLS 1.3's cipher suites cannot be chosen, and tls_min_version leaves no \
+             others",
         );
-        return None;
     }
     let of_1_3 = aws_lc_rs::ALL_CIPHER_SUITES
         .iter()
