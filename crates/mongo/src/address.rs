@@ -1,7 +1,6 @@
 //! Where MongoDB is, and how to log in there: from keys one by one, or from a connection string.
 //!
-//! No error repeats a part of a connection string, because a password may be anywhere in one that
-//! is wrong.
+//! No error repeats what may be a secret: see [`crate::uri_error`].
 
 use std::fmt;
 use std::future::IntoFuture;
