@@ -364,6 +364,10 @@ async fn a_key_of_another_type_is_an_error() {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::await_holding_lock,
+    reason = "each test has a runtime of its own: no task of this one waits for the cluster"
+)]
 async fn a_slot_that_moved_is_followed() {
     let (store, cluster) = empty_cluster_store();
     // A key in a slot of the first master.
