@@ -244,6 +244,18 @@ const SECTIONS: &[ExampleSection] = &[
     ),
 ];
 
+/// The stores that the example names in two sections at once, beside the LevelDB. Of them, docker_auth
+/// uses the bucket.
+const STORES: &str = r#"  gcs_token_db:
+    bucket: "tokenBucket"
+    client_secret_file: "{{dir}}/gcs.json"
+  redis_token_db:
+    redis_options:
+      addr: localhost:6379
+    redis_cluster_options:
+      addrs: ["localhost:7000"]
+"#;
+
 /// What the example has in `server` besides, which docker_auth takes instead of `certificate`.
 const LETSENCRYPT: &str = r#"server:
   addr: ":5001"
@@ -291,6 +303,31 @@ fn each_section_of_the_example_loads_by_itself_and_all_together() {
     if let Err(wrong) = fixture.load(&all) {
         panic!("{wrong}");
     }
+}
+
+/// Both sections have the same bucket, in which a user of one would open as a user of the other.
+#[test]
+fn the_example_s_stores_load_in_each_section_and_are_not_shared() {
+    let fixture = Fixture::new();
+    let with_stores = |name: &str| {
+        let section = SECTIONS
+            .iter()
+            .find(|section| section.name == name)
+            .unwrap();
+        format!("{name}:\n{}{STORES}", section.text)
+    };
+    let rest = "@server\n@token\n@users\n@acl\n";
+    let (github, gitlab) = (with_stores("github_auth"), with_stores("gitlab_auth"));
+    for section in [&github, &gitlab] {
+        let found = fixture.findings(&format!("{section}{rest}"));
+        assert!(!found.contains("error: "), "{found}");
+        let counts = "redis_token_db: no effect: gcs_token_db counts, as in docker_auth";
+        assert!(found.contains(counts), "{found}");
+    }
+    let shared = fixture.findings(&format!("{github}{gitlab}{rest}"));
+    let told = "gitlab_auth: github_auth keeps its sign-ins in the same place";
+    assert!(shared.contains(told), "{shared}");
+    assert_eq!(shared.matches("error: ").count(), 1, "{shared}");
 }
 
 #[test]
