@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    attach, blob, catalog, certs, check, completions, config, copy, credential_helper,
+    attach, audit, blob, catalog, certs, check, completions, config, copy, credential_helper,
     credential_provider, delete, digest, doctor, explain, hash, import, inspect, keys, login,
-    logout, manifest, passwd, passwords, personal_token, pull, push, referrers, registry, robot,
-    serve, sessions, tag, tags, token, trust, up,
+    logout, manifest, passwd, passwords, personal_token, policy, pull, push, referrers, registry,
+    robot, rule, serve, sessions, tag, tags, token, trust, up, user,
 };
 use crate::failure::Failure;
 use crate::{docker_auth, output, registry_program, token_generator};
@@ -30,6 +30,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Attach(attach::Arguments),
+    Audit(audit::Arguments),
     Blob(blob::Arguments),
     Catalog(catalog::Arguments),
     Certs(certs::Arguments),
@@ -54,11 +55,13 @@ enum Command {
     Passwd(passwd::Arguments),
     Passwords(passwords::Arguments),
     PersonalToken(personal_token::Arguments),
+    Policy(policy::Arguments),
     Pull(pull::Arguments),
     Push(push::Arguments),
     Referrers(referrers::Arguments),
     Registry(registry::Arguments),
     Robot(robot::Arguments),
+    Rule(rule::Arguments),
     Serve(serve::Arguments),
     Sessions(sessions::Arguments),
     Tag(tag::Arguments),
@@ -66,6 +69,7 @@ enum Command {
     Token(token::Arguments),
     Trust(trust::Arguments),
     Up(up::Arguments),
+    User(user::Arguments),
 }
 
 /// Whether `word` is the name of a command.
@@ -90,6 +94,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     };
     match cli.command {
         Command::Attach(arguments) => attach::run(&arguments),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Blob(arguments) => blob::run(&arguments),
         Command::Catalog(arguments) => catalog::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
@@ -114,11 +119,13 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Passwd(arguments) => passwd::run(&arguments),
         Command::Passwords(arguments) => passwords::run(arguments),
         Command::PersonalToken(arguments) => personal_token::run(arguments),
+        Command::Policy(arguments) => policy::run(arguments),
         Command::Pull(arguments) => pull::run(&arguments),
         Command::Push(arguments) => push::run(&arguments),
         Command::Referrers(arguments) => referrers::run(&arguments),
         Command::Registry(arguments) => registry::run(&arguments),
         Command::Robot(arguments) => robot::run(arguments),
+        Command::Rule(arguments) => rule::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Sessions(arguments) => sessions::run(arguments),
         Command::Tag(arguments) => tag::run(&arguments),
@@ -126,5 +133,6 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Token(arguments) => token::run(&arguments),
         Command::Trust(arguments) => trust::run(arguments),
         Command::Up(arguments) => up::run(&arguments),
+        Command::User(arguments) => user::run(arguments),
     }
 }

@@ -28,6 +28,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::remote::password;
 use crate::serve::backends::authorizers;
+use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::stored_policies::StoredPolicies;
 
 /// Explain what an account is granted of each scope, and which rule of the configuration decided
@@ -140,12 +141,14 @@ fn explain_account(
     clock: &Arc<dyn Clock>,
     scopes: &[Scope],
 ) -> Result<String, Failure> {
-    let labels = labels(arguments, config);
+    let managed = ManagedAccounts::stored(config)?;
     let stored = StoredPolicies::new(config, clock);
-    let authorizers = authorizers(config, clock, &stored, Location::to_string)?;
-    if stored.all().next().is_some() {
-        runtime::block_on(load_rules(&authorizers))??;
-    }
+    let managed = managed.as_ref();
+    let authorizers = authorizers(config, clock, &stored, managed, Location::to_string)?;
+    let labels = runtime::block_on(async {
+        load_rules(&authorizers).await?;
+        labels(arguments, config, managed).await
+    })??;
     let (mut report, mut reports) = (String::new(), Vec::new());
     for scope in scopes {
         note_odd_name(scope);
@@ -170,7 +173,9 @@ async fn explain_login(
 ) -> Result<String, Failure> {
     let password = password(true, "")?;
     let typed = arguments.account.as_str();
-    let login = TriedLogin::of(config, clock, typed, password, arguments.ip).await?;
+    let managed = ManagedAccounts::stored(config)?;
+    let managed = managed.as_ref();
+    let login = TriedLogin::of(config, clock, managed, typed, password, arguments.ip).await?;
     let Some((identity, backend)) = login.accepted() else {
         output::print(&match arguments.json {
             true => format!(
@@ -192,7 +197,7 @@ async fn explain_login(
     let ruled = identity.ruled_subject().unwrap_or(&identity.subject);
     let labels = label::with_arguments(ruled.labels.clone(), &arguments.labels);
     let stored = StoredPolicies::new(config, clock);
-    let authorizers = authorizers(config, clock, &stored, Location::to_string)?;
+    let authorizers = authorizers(config, clock, &stored, managed, Location::to_string)?;
     load_rules(&authorizers).await?;
     let (mut report, mut reports) = (login.text(account, &shown), Vec::new());
     for scope in scopes {
@@ -276,7 +281,7 @@ fn load(arguments: &Arguments) -> Result<Config, Failure> {
 }
 
 /// Loads the rules that are in a database.
-async fn load_rules(authorizers: &[Box<dyn Authorizer>]) -> Result<(), Failure> {
+pub(super) async fn load_rules(authorizers: &[Box<dyn Authorizer>]) -> Result<(), Failure> {
     for authorizer in authorizers {
         authorizer.load().await.map_err(|error| {
             Failure::system("the rules cannot be loaded from their database").caused_by(&error)
@@ -285,12 +290,20 @@ async fn load_rules(authorizers: &[Box<dyn Authorizer>]) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The labels that the configuration gives the account, and those of the command line.
-fn labels(arguments: &Arguments, config: &Config) -> Labels {
-    let account = config
-        .users
-        .as_ref()
-        .and_then(|users| users.find(&arguments.account));
+/// The labels that the configuration or the database gives the account, and those of the command
+/// line.
+async fn labels(
+    arguments: &Arguments,
+    config: &Config,
+    managed: Option<&ManagedAccounts>,
+) -> Result<Labels, Failure> {
+    let users = config.users.as_ref();
+    let account = users.and_then(|users| users.find(&arguments.account));
+    let labels = match (account, managed) {
+        (Some(account), _) => Some(account.labels.clone()),
+        (None, Some(managed)) => managed.labels(&arguments.account).await?,
+        (None, None) => None,
+    };
     let has_others = config.ext_auth.is_some()
         || config.htpasswd.is_some()
         || config.http_auth.is_some()
@@ -298,14 +311,16 @@ fn labels(arguments: &Arguments, config: &Config) -> Labels {
         || config.mongo_users.is_some()
         || config.sql_users.is_some()
         || !config.trust.is_empty();
-    if account.is_none() && !has_others {
+    if labels.is_none() && !has_others {
         output::note(format_args!(
             "note: no user of the configuration is called {:?}: it could not log in",
             arguments.account
         ));
     }
-    let labels = account.map(|account| account.labels.clone());
-    label::with_arguments(labels.unwrap_or_default(), &arguments.labels)
+    Ok(label::with_arguments(
+        labels.unwrap_or_default(),
+        &arguments.labels,
+    ))
 }
 
 /// Notes that no registry can have the repository: a capital letter in a name is a common mistake.

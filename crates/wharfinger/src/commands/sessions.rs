@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::output;
 use crate::serve::backends::{Backends, Revalidation};
+use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::accounts_of;
 use crate::when::relative;
 
@@ -140,7 +141,10 @@ async fn without_ended(
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let accounts = accounts_of(config, Some(database), &clock, &entropy)?;
     let never = Revalidation::Never;
-    let chain = Backends::of_token_server(config, &workers, &clock, &accounts, never)?
+    let managed = ManagedAccounts::in_database(config, database.clone());
+    let managed = managed.as_ref();
+    let backends = Backends::of_token_server(config, &workers, &clock, managed, &accounts, never)?;
+    let chain = backends
         .with_personal_tokens(config, Some(database), &clock, &entropy)
         .chain;
     let mut accepted = Vec::with_capacity(listed.len());

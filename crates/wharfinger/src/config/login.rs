@@ -4,11 +4,33 @@ use std::time::Duration;
 
 use identity::LoginSettings;
 
+use super::effective::Effective;
+use super::schema::Kind;
 use super::schema::key::{self, from_str};
 use super::section::Section;
+use super::setting::Setting;
 
 /// A remembered login survives a change of the password for that long.
 const LONGEST_MEMORY: Duration = Duration::from_secs(3600);
+
+/// `order`, a list whose names are checked when all sections were read.
+pub(super) fn read_order<'a>(login: &mut Section<'a>) -> Option<Setting<'a>> {
+    let order = login.setting(
+        key::custom("order", Kind::List(Box::new(Kind::Text)))
+            .means("the backends of logins in the order in which they are asked, each of the file once")
+            .otherwise(
+                "`users`, `users_htpasswd`, `accounts`, `ext_auth`, `http_auth`, `google_auth`, \
+                 `github_auth`, `oidc_auth`, `gitlab_auth`, `ldap_auth`, `mongo_auth`, `xorm_auth`",
+            ),
+    )?;
+    if let Some(names) = order.texts() {
+        login.show(
+            "order",
+            Effective::List(names.iter().map(Effective::plain).collect()),
+        );
+    }
+    Some(order)
+}
 
 /// The defaults are those of the crate `identity`.
 pub(super) fn read(login: &mut Section<'_>) -> LoginSettings {

@@ -16,6 +16,7 @@
 //! Any text may contain `${env:NAME}` or `${config_dir}`, and most may come from a file, as
 //! `KEY_file: PATH`.
 
+mod accounts;
 mod acl;
 mod address;
 mod agreement;
@@ -33,6 +34,7 @@ mod later;
 mod ldap;
 mod load;
 mod login;
+mod login_order;
 #[cfg_attr(not(feature = "mongo"), path = "mongo_absent.rs")]
 mod mongo;
 mod personal_tokens;
@@ -54,6 +56,7 @@ mod trust;
 mod users;
 mod yaml;
 
+pub(crate) use self::accounts::AccountsConfig;
 pub(crate) use self::address::{ListenAddress, TcpAddress};
 pub(crate) use self::agreement::TokenAgreement;
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};

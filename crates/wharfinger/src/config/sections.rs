@@ -7,6 +7,7 @@ use auth::sessions::SessionPolicy;
 use identity::Accounts;
 use workload_identity::IssuerSettings;
 
+use super::accounts::{self, AccountsConfig};
 use super::acl::{self, AccessRules};
 use super::casbin::CasbinConfig;
 use super::diagnostics::Problem;
@@ -14,9 +15,10 @@ use super::effective::Effective;
 use super::external_program::ExternalProgram;
 use super::http_backend::HttpBackendConfig;
 use super::keys::KeyPairFiles;
-use super::later::{self, Later};
+use super::later;
 use super::ldap;
 use super::login;
+use super::login_order;
 use super::mongo::{self, MongoRulesConfig, MongoUsersConfig};
 use super::personal_tokens;
 use super::registry::RegistryServerConfig;
@@ -64,8 +66,36 @@ pub(crate) struct Config {
     /// Robots and personal tokens, if they are on. With them there is a database.
     pub(crate) personal_tokens: Option<TokenPolicy>,
     pub(crate) login: identity::LoginSettings,
+    /// The order of the backends of logins, if it is not the usual one.
+    pub(crate) login_order: Option<Vec<&'static str>>,
+    /// The accounts and rules in the database.
+    pub(crate) accounts: Option<AccountsConfig>,
     pub(crate) registry: Option<RegistryServerConfig>,
     pub(crate) database: Option<database::DatabaseLocation>,
+}
+
+impl Config {
+    /// The sections of all backends of logins, in their usual order.
+    pub(crate) fn login_backends(&self) -> Vec<&'static str> {
+        let section = |name, is_there: bool| is_there.then_some(name);
+        let sign_in = self.sign_in.iter().map(|section| Some(section.section));
+        [
+            section("users", self.users.is_some()),
+            section("users_htpasswd", self.htpasswd.is_some()),
+            section(::accounts::SECTION, self.accounts.is_some()),
+            section("ext_auth", self.ext_auth.is_some()),
+            section("http_auth", self.http_auth.is_some()),
+        ]
+        .into_iter()
+        .chain(sign_in)
+        .chain([
+            section("ldap_auth", self.ldap_auth.is_some()),
+            section("mongo_auth", self.mongo_users.is_some()),
+            self.sql_users.as_ref().map(|users| users.section),
+        ])
+        .flatten()
+        .collect()
+    }
 }
 
 /// Asks for every section, and for every key in them.
@@ -106,14 +136,9 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         .iter()
         .chain(htpasswd.iter().map(|file| &file.accounts));
     let trust = trust::read(root, lists);
-    if has_token_server || !has_registry {
-        require_backends(root, &later);
-    } else {
-        refuse_backends(root);
-    }
-    let login = root.always(
-        key::mapping("login").means("limits on passwords"),
-        login::read,
+    let (login, order) = root.always(
+        key::mapping("login").means("limits on passwords, and the order of the backends"),
+        |section| (login::read(section), login::read_order(section)),
     );
     let database = root.optional(
         key::mapping("database")
@@ -122,23 +147,38 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     );
     // A bare docker_auth file, which may run in several replicas, has no refresh tokens.
     let has_database = has_token_server && (has_registry || root.has("database"));
-    // Each of the three turns both kinds of tokens on, so that what `check --print` shows means the same.
-    let keeps_tokens = has_database || root.has("refresh_tokens") || root.has("personal_tokens");
+    let has_accounts = has_token_server && root.has("accounts");
+    // Each of these turns both kinds of tokens on, so that what `check --print` shows means the same.
+    let keeps_tokens =
+        has_database || has_accounts || root.has("refresh_tokens") || root.has("personal_tokens");
     let refresh_tokens = read_refresh_tokens(root, keeps_tokens);
     let personal_tokens = personal_tokens::read(root, keeps_tokens);
     let registry = root.optional(
         key::mapping("registry").means("the registry: where content is stored, who gets in"),
         |section| RegistryServerConfig::read(section, has_token_server),
     );
-    if has_registry && registry.is_none() {
-        return None;
-    }
     refuse_database_in_memory(root, registry.as_ref());
     let needs_database = refresh_tokens.is_some()
         || personal_tokens.is_some()
-        || sign_in.iter().any(SignInConfig::needs_database);
+        || sign_in.iter().any(SignInConfig::needs_database)
+        || has_accounts;
     let database = database.or_else(|| usual_database(root, registry.as_ref(), needs_database));
-    Some(Config {
+    let accounts = accounts::read(root, has_token_server && database.is_some(), acl_options);
+    if has_token_server || !has_registry {
+        // Alone, they are enough if the file asks for them.
+        let has_accounts = has_accounts && accounts.is_some();
+        require_backends(
+            root,
+            later.logins || has_accounts,
+            later.rules || has_accounts,
+        );
+    } else {
+        refuse_backends(root);
+    }
+    if has_registry && registry.is_none() {
+        return None;
+    }
+    let mut config = Config {
         server: server?,
         token: if has_token_server { Some(token?) } else { None },
         users,
@@ -161,7 +201,11 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         refresh_tokens,
         personal_tokens,
         login,
-    })
+        login_order: None,
+        accounts,
+    };
+    config.login_order = order.and_then(|list| login_order::read(&list, &config.login_backends()));
+    Some(config)
 }
 
 /// The server, and the pair of its TLS, which signs tokens unless there is another.
@@ -241,13 +285,16 @@ fn usual_database(
 /// A database that outlives the content would list images that cannot be pulled.
 fn refuse_database_in_memory(root: &Section<'_>, registry: Option<&RegistryServerConfig>) {
     let is_in_memory = registry.is_some_and(|registry| registry.storage.root().is_none());
-    if let Some(setting) = root.present("database").filter(|_| is_in_memory)
-        && !setting.is_null()
-    {
-        setting.report(
-            Problem::Conflict,
-            "with registry.storage.inmemory, the database ends with the server; remove one of them",
-        );
+    for name in ["database", "accounts"] {
+        if let Some(setting) = root.present(name).filter(|_| is_in_memory)
+            && !setting.is_null()
+        {
+            setting.report(
+                Problem::Conflict,
+                "with registry.storage.inmemory, the database ends with the server; remove one of \
+                 them",
+            );
+        }
     }
 }
 
@@ -272,6 +319,7 @@ fn refuse_backends(root: &Section<'_>) {
         "casbin_authz",
         "refresh_tokens",
         "personal_tokens",
+        "accounts",
     ];
     for name in names.into_iter().chain(sign_in::SECTIONS) {
         if let Some(setting) = root.present(name).filter(|setting| !setting.is_null()) {
@@ -285,7 +333,7 @@ fn refuse_backends(root: &Section<'_>) {
 }
 
 /// Without a backend every login or every access would be refused: always a mistake.
-fn require_backends(root: &Section<'_>, later: &Later) {
+fn require_backends(root: &Section<'_>, has_logins: bool, has_rules: bool) {
     let has = |names: &[&str]| names.iter().any(|name| root.has(name));
     let logins = [
         "users",
@@ -298,11 +346,12 @@ fn require_backends(root: &Section<'_>, later: &Later) {
         "sql_auth",
         "trust",
     ];
-    if !has(&logins) && !has(&sign_in::SECTIONS) && !later.logins {
+    if !has(&logins) && !has(&sign_in::SECTIONS) && !has_logins {
         root.error(
             Problem::Missing,
             "no one can log in: set users, users_htpasswd, ext_auth, http_auth, ldap_auth, \
-             mongo_auth, xorm_auth or trust (users: {\"\": {}} lets everyone in without a name)",
+             mongo_auth, xorm_auth or trust (users: {\"\": {}} lets everyone in without a name), or \
+             accounts: {} for accounts in the database",
         );
     }
     let rules = [
@@ -314,11 +363,11 @@ fn require_backends(root: &Section<'_>, later: &Later) {
         "http_authz",
         "casbin_authz",
     ];
-    if !has(&rules) && !later.rules {
+    if !has(&rules) && !has_rules {
         root.error(
             Problem::Missing,
-            "nothing is allowed: write rules under acl, or set acl_mongo, acl_xorm, ext_authz, http_authz \
-             or casbin_authz",
+            "nothing is allowed: write rules under acl, or set acl_mongo, acl_xorm, ext_authz, \
+             http_authz, casbin_authz, or accounts: {} for rules in the database",
         );
     }
 }

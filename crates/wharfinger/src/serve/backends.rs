@@ -7,6 +7,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use accounts::DatabaseAccounts;
 use auth::{AclAuthorizer, Authorizer, CasbinAuthorizer, ExternalPolicy};
 use common::{Clock, Entropy};
 use database::Database;
@@ -24,6 +25,7 @@ use sql::SqlUsers;
 use sign_in::{SignInAccounts, SignInBackend};
 use workload_identity::{IssuerSettings, TrustAuth, TrustedIssuer};
 
+use super::managed_accounts::ManagedAccounts;
 use super::mongo;
 use super::persistent_state::PersistentState;
 use super::stored_policies::{StoredPolicies, sql_database};
@@ -49,13 +51,14 @@ pub(crate) struct Backends {
 }
 
 impl Backends {
-    /// The token server's: `trust`, `users`, `users_htpasswd`, `ext_auth`, `http_auth`, the users of
-    /// `accounts`, who sign in by a page, `ldap_auth`, `mongo_auth`,
-    /// `xorm_auth`.
+    /// The token server's: `trust`, `users`, `users_htpasswd`, `accounts`, `ext_auth`, `http_auth`, the
+    /// users of `accounts`, who sign in by a page, `ldap_auth`, `mongo_auth`, `xorm_auth`; or in the
+    /// order of `login.order`.
     pub(crate) fn of_token_server(
         config: &Config,
         workers: &Arc<WorkerPool>,
         clock: &Arc<dyn Clock>,
+        managed: Option<&ManagedAccounts>,
         accounts: &[SignInAccounts],
         revalidation: Revalidation,
     ) -> Result<Self, Failure> {
@@ -70,6 +73,9 @@ impl Backends {
         if config.mongo_users.is_some() || config.sql_users.is_some() {
             verifier = verifier.expecting(&HashCost::bcrypt(STORED_HASH_ROUNDS));
         }
+        if managed.is_some() {
+            verifier = verifier.expecting(&DatabaseAccounts::cost());
+        }
         let verifier = Arc::new(verifier);
         let mut backends: Vec<Box<dyn Authenticator>> = Vec::new();
         // First, so that no other backend has an account with the name of a workload.
@@ -81,6 +87,9 @@ impl Backends {
         for (name, accounts) in lists() {
             let backend = StaticUsers::new(accounts.clone(), Arc::clone(&verifier));
             backends.push(Box::new(backend.named(name)));
+        }
+        if let Some(managed) = managed {
+            backends.push(Box::new(managed.backend(Arc::clone(&verifier))));
         }
         if let Some(process) = &config.ext_auth {
             backends.push(ext_auth(process, &verifier, clock));
@@ -112,6 +121,10 @@ impl Backends {
                 users.query.clone(),
                 Arc::clone(&verifier),
             )));
+        }
+        if let Some(order) = &config.login_order {
+            // Backends without a place in the list recognize their proofs by form, and are first.
+            backends.sort_by_key(|backend| order.iter().position(|name| *name == backend.name()));
         }
         Ok(Self {
             chain: AuthenticatorChain::new(backends),
@@ -175,6 +188,7 @@ pub(crate) fn authorizers(
     config: &Config,
     clock: &Arc<dyn Clock>,
     stored: &StoredPolicies,
+    managed: Option<&ManagedAccounts>,
     place: impl Fn(&Location) -> String + Send + Sync + 'static,
 ) -> Result<Vec<Box<dyn Authorizer>>, Failure> {
     let mut authorizers: Vec<Box<dyn Authorizer>> = Vec::new();
@@ -185,6 +199,9 @@ pub(crate) fn authorizers(
             rules.acl.clone(),
             places,
         )));
+    }
+    if let Some(managed) = managed {
+        authorizers.push(Box::new(managed.policy()));
     }
     for rules in stored.all() {
         authorizers.push(Box::new(rules));

@@ -22,6 +22,7 @@ mod jwks;
 mod known_platforms;
 mod lingering_close;
 mod listen;
+pub(crate) mod managed_accounts;
 #[cfg_attr(not(feature = "mongo"), path = "mongo_absent.rs")]
 mod mongo;
 mod mounts;

@@ -5,14 +5,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use auth::sessions::{Sessions, SqliteSessions};
-use auth::{PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
-use identity::{LoginLimiter, WorkerPool};
-use sign_in::SignInAccounts;
+use auth::{Authorizer, PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
+use identity::{Login, LoginLimiter, WorkerPool};
 use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::access_log::AccessLog;
-use super::backends::{self, Backends, Revalidation};
+use super::backends::{Backends, Revalidation, authorizers};
 use super::context::{ContextRule, RequestIds};
+use super::managed_accounts::ManagedAccounts;
 use super::mounts::Mounts;
 use super::persistent_state::PersistentState;
 use super::readiness::Readiness;
@@ -37,6 +37,7 @@ pub(super) struct Services {
     guard: Arc<LoginLimiter>,
     workers: Arc<WorkerPool>,
     stored: StoredPolicies,
+    managed: Option<ManagedAccounts>,
 }
 
 impl Services {
@@ -66,10 +67,22 @@ impl Services {
             }
             None => StoredPolicies::default(),
         };
+        let before = before.and_then(|services| services.managed.as_ref());
+        let managed = ManagedAccounts::running(config, persistent, before);
         let token_server = match &config.token {
-            Some(token) => Some(Arc::new(token_server(
-                config, token, persistent, &guard, &workers, &accounts, &stored,
-            )?)),
+            Some(token) => {
+                let (clock, due) = (&persistent.clock, Revalidation::Due);
+                let managed = managed.as_ref();
+                let backends =
+                    Backends::of_token_server(config, &workers, clock, managed, &accounts, due)?;
+                let (database, entropy) = (persistent.database.as_ref(), &persistent.entropy);
+                let login = backends
+                    .with_personal_tokens(config, database, clock, entropy)
+                    .login(config, persistent, Arc::clone(&guard))?;
+                let authorizers = authorizers(config, clock, &stored, managed, Location::short)?;
+                let server = token_server(config, token, persistent, login, authorizers)?;
+                Some(Arc::new(server))
+            }
             None => None,
         };
         let pages = sign_in_pages::pages(config, accounts)?;
@@ -105,6 +118,7 @@ impl Services {
             guard,
             workers,
             stored,
+            managed,
         })
     }
 }
@@ -113,10 +127,8 @@ fn token_server(
     config: &Config,
     token: &TokenConfig,
     persistent: &PersistentState,
-    guard: &Arc<LoginLimiter>,
-    workers: &Arc<WorkerPool>,
-    accounts: &[SignInAccounts],
-    stored: &StoredPolicies,
+    login: Login,
+    authorizers: Vec<Box<dyn Authorizer>>,
 ) -> Result<TokenServer, Failure> {
     Ok(TokenServer::new(TokenServerSettings {
         issuer: token.issuer.clone(),
@@ -126,21 +138,8 @@ fn token_server(
         keys: published(token),
         path_prefix: config.server.path_prefix.clone(),
         hsts: config.server.hsts.clone(),
-        login: Backends::of_token_server(
-            config,
-            workers,
-            &persistent.clock,
-            accounts,
-            Revalidation::Due,
-        )?
-        .with_personal_tokens(
-            config,
-            persistent.database.as_ref(),
-            &persistent.clock,
-            &persistent.entropy,
-        )
-        .login(config, persistent, Arc::clone(guard))?,
-        authorizers: backends::authorizers(config, &persistent.clock, stored, Location::short)?,
+        login,
+        authorizers,
         sessions: sessions(config, persistent),
         body_limit: config.server.limits.body,
         body_timeout: config.server.limits.request_timeout,

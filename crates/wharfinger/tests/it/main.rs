@@ -6,6 +6,7 @@
     reason = "helpers of tests fail the test on the spot"
 )]
 
+mod accounts;
 mod bad_input;
 mod bounds;
 mod casbin;

@@ -37,6 +37,11 @@ fn the_commands_of_token_server() {
 }
 
 #[test]
+fn the_commands_of_accounts() {
+    run_page("accounts.md");
+}
+
+#[test]
 fn the_commands_of_client() {
     run_page("client.md");
 }

@@ -37,6 +37,10 @@ case \${1-} in
         echo 'a new password' >"\$T/work/password"
         exec -a "\$0" "\$program" "\$@" --password-stdin <"\$T/work/password"
         ;;
+    user) case \${2-} in
+        add | passwd) exec -a "\$0" "\$program" "\$@" --password-stdin <<<'a new password' ;;
+        *) exec -a "\$0" "\$program" "\$@" ;;
+    esac ;;
     hash) echo 'a new password' | exec -a "\$0" "\$program" "\$@" ;;
     login) case " \$* " in
         *" --password-stdin "*) exec -a "\$0" "\$program" "\$@" ;;

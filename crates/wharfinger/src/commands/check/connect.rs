@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::config::{Config, Location};
 use crate::failure::{Failure, with_causes};
 use crate::serve::backends::{Backends, Revalidation, authorizers};
+use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::stored_accounts;
 use crate::serve::stored_policies::StoredPolicies;
 
@@ -57,9 +58,12 @@ pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Fai
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let accounts = stored_accounts(config, &clock)?;
     let never = Revalidation::Never;
-    let chain = Backends::of_token_server(config, &workers, &clock, &accounts, never)?.chain;
+    let managed = ManagedAccounts::stored(config)?;
+    let managed = managed.as_ref();
+    let backends = Backends::of_token_server(config, &workers, &clock, managed, &accounts, never)?;
+    let chain = backends.chain;
     let stored = StoredPolicies::new(config, &clock);
-    let authorizers = authorizers(config, &clock, &stored, Location::to_string)?;
+    let authorizers = authorizers(config, &clock, &stored, managed, Location::to_string)?;
     let mut tried = Vec::new();
     for backend in chain.backends() {
         tried.push(TriedConnection::new(backend.name(), backend.probe().await));

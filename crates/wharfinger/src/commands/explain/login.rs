@@ -16,6 +16,7 @@ use super::label::ShownLabel;
 use crate::config::Config;
 use crate::failure::{Failure, FailureKind, with_causes};
 use crate::serve::backends::{Backends, Revalidation};
+use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::{stored_accounts, stored_database};
 
 /// A login that was tried.
@@ -48,6 +49,7 @@ impl TriedLogin {
     pub(super) async fn of(
         config: &Config,
         clock: &Arc<dyn Clock>,
+        managed: Option<&ManagedAccounts>,
         account: &str,
         password: Secret,
         ip: Option<IpAddr>,
@@ -63,7 +65,9 @@ impl TriedLogin {
         let never = Revalidation::Never;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let database = stored_database(config)?;
-        let chain = Backends::of_token_server(config, &workers, clock, &accounts, never)?
+        let backends =
+            Backends::of_token_server(config, &workers, clock, managed, &accounts, never)?;
+        let chain = backends
             .with_personal_tokens(config, database.as_ref(), clock, &entropy)
             .chain;
         let proof = Proof::Password(Credentials {

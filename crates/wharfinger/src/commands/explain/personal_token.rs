@@ -18,6 +18,7 @@ use super::{Arguments, load_rules, note_odd_name, query, scope_report, write_tex
 use crate::config::{Config, Location};
 use crate::failure::Failure;
 use crate::serve::backends::{Backends, Revalidation, authorizers};
+use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::accounts_of;
 use crate::serve::stored_policies::StoredPolicies;
 
@@ -40,7 +41,9 @@ pub(super) async fn explain(
 ) -> Result<String, Failure> {
     let (token, identity) = find(text, config, clock).await?;
     let stored = StoredPolicies::new(config, clock);
-    let policies = authorizers(config, clock, &stored, Location::to_string)?;
+    let managed = ManagedAccounts::stored(config)?;
+    let managed = managed.as_ref();
+    let policies = authorizers(config, clock, &stored, managed, Location::to_string)?;
     load_rules(&policies).await?;
     let account = token.account();
     let owner = token.owner().unwrap_or("the system");
@@ -150,7 +153,9 @@ async fn find(
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
     let accounts = accounts_of(config, Some(&database), clock, &entropy)?;
     let never = Revalidation::Never;
-    let backends = Backends::of_token_server(config, &workers, clock, &accounts, never)?;
+    let managed = ManagedAccounts::in_database(config, database.clone());
+    let managed = managed.as_ref();
+    let backends = Backends::of_token_server(config, &workers, clock, managed, &accounts, never)?;
     let identity = backends.chain.identify(opaque).await;
     let identity = identity
         .map_err(|error| Failure::system("the owner cannot be looked up").caused_by(&error))?;

@@ -22,6 +22,7 @@ use super::configuration;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::serve::backends::{Backends, Revalidation};
+use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::accounts_of;
 
 /// The tokens of a configuration, for one command.
@@ -65,7 +66,11 @@ impl OpenedTokens {
         let config = &self.config;
         let accounts = accounts_of(config, Some(&self.database), &clock, &entropy)?;
         let never = Revalidation::Never;
-        Ok(Backends::of_token_server(config, &workers, &clock, &accounts, never)?.chain)
+        let managed = ManagedAccounts::in_database(config, self.database.clone());
+        let managed = managed.as_ref();
+        let backends =
+            Backends::of_token_server(config, &workers, &clock, managed, &accounts, never)?;
+        Ok(backends.chain)
     }
 
     /// What is printed of a new secret, once a running server accepts it.

@@ -48,7 +48,11 @@ pub(super) fn first(
          \n  docker pull busybox\
          \n  docker tag busybox {registry}/busybox\
          \n  docker push {registry}/busybox\
-         \n  docker pull {registry}/busybox\n\n",
+         \n  docker pull {registry}/busybox\n\n\
+         Add the next person, while this runs:\n\
+         \n  wharfinger user add {configuration} bob\
+         \n  wharfinger rule add {configuration} --account bob --name 'bob/*' --actions '*'\n\n",
+        configuration = shell_word(&installation.configuration().display().to_string()),
     );
     text
 }

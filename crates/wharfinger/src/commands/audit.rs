@@ -1,0 +1,102 @@
+//! `wharfinger audit`: what was changed by commands, and by which user of the system.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use common::{rfc3339, unix_seconds};
+use database::{AdministrationEntry, AdministrationFilter, logged_changes};
+use serde_json::json;
+
+use super::managed_database::{ManagedDatabase, failed};
+use super::runtime;
+use super::table::table;
+use crate::failure::Failure;
+use crate::output;
+
+/// Show who changed accounts, rules and tokens
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+}
+
+/// List the last changes, the latest last
+#[derive(Debug, Args)]
+struct List {
+    /// The server's configuration.
+    file: PathBuf,
+    /// Only changes of this user or account, as the list shows it.
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// Only changes of this object: an account, or "rule NUMBER".
+    #[arg(long, value_name = "NAME")]
+    object: Option<String>,
+    /// How many changes are listed.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u32,
+    /// Print a JSON object on each line: {id, time, origin, actor, action, object, details}.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let Command::List(list) = arguments.command;
+    let report = runtime::block_on(list.run())??;
+    output::print(&report)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl List {
+    async fn run(self) -> Result<String, Failure> {
+        let database = ManagedDatabase::open(&self.file)?.database;
+        let filter = AdministrationFilter {
+            actor: self.actor,
+            object: self.object,
+            before: None,
+        };
+        let limit = self.limit;
+        let read = database.read(move |connection| logged_changes(connection, &filter, limit));
+        let mut entries = read.await.map_err(|error| failed(&error))?;
+        entries.reverse();
+        Ok(match self.json {
+            true => entries.iter().map(line).collect(),
+            false => {
+                let head = ["TIME", "ACTOR", "ACTION", "OBJECT", "DETAILS"];
+                table(head, entries.iter().map(row).collect())
+            }
+        })
+    }
+}
+
+fn line(entry: &AdministrationEntry) -> String {
+    let object = json!({
+        "id": entry.id,
+        "time": rfc3339(unix_seconds(entry.at)),
+        "origin": entry.by.origin(),
+        "actor": entry.by.name(),
+        "action": entry.action,
+        "object": entry.object,
+        "details": entry.details,
+    });
+    format!("{object}\n")
+}
+
+fn row(entry: &AdministrationEntry) -> [String; 5] {
+    let details = match entry.details.as_object() {
+        Some(details) if details.is_empty() => String::new(),
+        _ => entry.details.to_string(),
+    };
+    [
+        rfc3339(unix_seconds(entry.at)),
+        entry.by.name().to_owned(),
+        entry.action.clone(),
+        entry.object.clone(),
+        details,
+    ]
+}

@@ -1,0 +1,228 @@
+//! The commands that change accounts. Each prints its result when it is on the disk.
+
+use std::io;
+
+use accounts::{AccountName, AccountNameError, AccountRecord, AccountStore, LabelChange};
+use clap::Args;
+use common::Secret;
+use policy::Labels;
+
+use super::view::account_json;
+use super::{Target, refused};
+use crate::commands::administrator::administrator;
+use crate::commands::managed_database::ManagedDatabase;
+use crate::commands::password;
+use crate::failure::Failure;
+
+/// Add an account
+///
+/// The password is asked for, or read from standard input. Rules say what the account may do: those of
+/// the configuration, and those of `wharfinger rule`.
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    #[command(flatten)]
+    target: Target,
+    /// A label, which rules can match; may be repeated, also for several values of one label.
+    #[arg(long = "label", value_name = "LABEL=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Read the password from standard input, one line.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+/// Set the password of an account. The sessions of the old password end
+#[derive(Debug, Args)]
+pub(super) struct Passwd {
+    #[command(flatten)]
+    target: Target,
+    /// Read the password from standard input, one line.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+/// Change the labels of an account
+///
+/// A label gets the values of this command instead of those that it has. Labels that are not named
+/// stay as they are.
+#[derive(Debug, Args)]
+pub(super) struct Label {
+    #[command(flatten)]
+    target: Target,
+    /// A label and a value; repeat the label for several values.
+    #[arg(value_name = "LABEL=VALUE", value_parser = label, required_unless_present = "remove")]
+    labels: Vec<(String, String)>,
+    /// A label to remove; may be repeated.
+    #[arg(long, value_name = "LABEL")]
+    remove: Vec<String>,
+}
+
+/// Reject logins of an account from now on, and end its sessions
+///
+/// Access tokens that were issued before stay valid until they expire, a few minutes later. The
+/// sessions have ended for good, also if the account is enabled again.
+#[derive(Debug, Args)]
+pub(super) struct Disable {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Accept logins of a disabled account again
+#[derive(Debug, Args)]
+pub(super) struct Enable {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Remove an account. Its sessions end
+#[derive(Debug, Args)]
+pub(super) struct Remove {
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Add {
+    pub(super) async fn run(self) -> Result<String, Failure> {
+        let name = &self.target.name;
+        let name: AccountName = name.parse().map_err(|error: AccountNameError| {
+            Failure::usage(format!("{name:?} cannot be an account's name")).caused_by(&error)
+        })?;
+        let managed = ManagedDatabase::with_accounts(&self.target.file)?;
+        refuse_configured(&managed, &name)?;
+        // Before the user types a password.
+        let store = managed.accounts();
+        if store
+            .find(name.as_str())
+            .await
+            .map_err(|error| refused(&error))?
+            .is_some()
+        {
+            return Err(refused(&accounts::AccountError::Exists(name.to_string())));
+        }
+        let password = read_password(self.password_stdin)?;
+        let labels = grouped(self.labels);
+        let added = store.add(&administrator(), &name, &password, labels).await;
+        let added = added.map_err(|error| refused(&error))?;
+        Ok(self.target.report(
+            &added,
+            "added; a running server accepts its login within a second",
+        ))
+    }
+}
+
+impl Passwd {
+    pub(super) async fn run(self) -> Result<String, Failure> {
+        let store = self.target.existing().await?;
+        let password = read_password(self.password_stdin)?;
+        let name = &self.target.name;
+        let changed = store.set_password(&administrator(), name, &password).await;
+        let changed = changed.map_err(|error| refused(&error))?;
+        Ok(self.target.report(
+            &changed,
+            "has another password; sessions of the old one end at their next use",
+        ))
+    }
+}
+
+impl Label {
+    pub(super) async fn run(self) -> Result<String, Failure> {
+        let store = self.target.existing().await?;
+        let change = LabelChange {
+            set: grouped(self.labels),
+            remove: self.remove,
+        };
+        let name = &self.target.name;
+        let changed = store.set_labels(&administrator(), name, change).await;
+        let changed = changed.map_err(|error| refused(&error))?;
+        Ok(self.target.report(&changed, "has other labels"))
+    }
+}
+
+impl Disable {
+    pub(super) async fn run(self) -> Result<String, Failure> {
+        let store = self.target.existing().await?;
+        let changed = store.disable(&administrator(), &self.target.name).await;
+        let changed = changed.map_err(|error| refused(&error))?;
+        Ok(self
+            .target
+            .report(&changed, "is disabled, and its sessions have ended"))
+    }
+}
+
+impl Enable {
+    pub(super) async fn run(self) -> Result<String, Failure> {
+        let store = self.target.existing().await?;
+        let changed = store.enable(&administrator(), &self.target.name).await;
+        let changed = changed.map_err(|error| refused(&error))?;
+        Ok(self.target.report(&changed, "is enabled"))
+    }
+}
+
+impl Remove {
+    pub(super) async fn run(self) -> Result<String, Failure> {
+        let store = self.target.existing().await?;
+        let removed = store.remove(&administrator(), &self.target.name).await;
+        let removed = removed.map_err(|error| refused(&error))?;
+        Ok(self
+            .target
+            .report(&removed, "is removed, and its sessions have ended"))
+    }
+}
+
+impl Target {
+    /// The accounts, if this one is among them, so that a password is only asked for if it can be
+    /// set.
+    async fn existing(&self) -> Result<AccountStore, Failure> {
+        let store = ManagedDatabase::with_accounts(&self.file)?.accounts();
+        let found = store
+            .find(&self.name)
+            .await
+            .map_err(|error| refused(&error))?;
+        match found {
+            Some(_) => Ok(store),
+            None => Err(refused(&accounts::AccountError::Unknown(self.name.clone()))),
+        }
+    }
+
+    fn report(&self, account: &AccountRecord, done: &str) -> String {
+        match self.json {
+            true => format!("{:#}\n", account_json(account)),
+            false => format!("account {} {done}\n", account.name),
+        }
+    }
+}
+
+/// An account of the configuration is asked first, so one of the same name would never log in.
+fn refuse_configured(managed: &ManagedDatabase, name: &AccountName) -> Result<(), Failure> {
+    let users = managed.config.users.iter();
+    let htpasswd = managed.config.htpasswd.iter().map(|file| &file.accounts);
+    let mut lists = users.chain(htpasswd);
+    if lists.any(|accounts| accounts.find(name.as_str()).is_some()) {
+        let message = format!("{name} is an account of the configuration already");
+        return Err(Failure::negative(message)
+            .hint("`wharfinger passwd` sets its password; remove it there to add it here"));
+    }
+    Ok(())
+}
+
+fn read_password(from_stdin: bool) -> Result<Secret, Failure> {
+    match from_stdin {
+        true => password::piped(io::stdin().lock()),
+        false => password::prompted(),
+    }
+}
+
+/// Each label with all of its values.
+fn grouped(labels: Vec<(String, String)>) -> Labels {
+    let mut all = Labels::new();
+    for (name, value) in labels {
+        all.entry(name).or_default().push(value);
+    }
+    all
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a label is written LABEL=VALUE".to_owned()),
+    }
+}
