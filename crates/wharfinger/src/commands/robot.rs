@@ -26,8 +26,11 @@ enum Command {
     List(List),
     Show(Show),
     Rotate(Rotate),
+    /// Refuse a robot's secrets, until it is enabled again
     Disable(Named),
+    /// Accept a disabled robot's secrets again
     Enable(Named),
+    /// Remove a robot, and revoke its secrets
     Remove(Named),
 }
 

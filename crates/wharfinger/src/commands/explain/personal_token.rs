@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use auth::{AuthorizeExplanation, Authorizer, ExplanationEnd, explain_by_asking};
 use common::{Clock, Entropy, SystemEntropy};
-use database::Database;
 use identity::{Identity, LoginSource, OpaqueToken, WorkerPool};
 use personal_tokens::{PersonalToken, PersonalTokens, ROBOT_PREFIX, TokenFilter, TokenKind};
 use policy::{AclQuery, CeilingEntry, ScopeCeiling};
@@ -15,6 +14,7 @@ use serde::Serialize;
 use token::Scope;
 
 use super::{Arguments, load_rules, note_odd_name, query, scope_report, write_text};
+use crate::commands::configuration;
 use crate::config::{Config, Location};
 use crate::failure::Failure;
 use crate::serve::backends::{Backends, Revalidation, authorizers};
@@ -114,11 +114,7 @@ async fn find(
             "the configuration keeps no robots and no personal tokens",
         ));
     };
-    let database = Database::open(location).map_err(|error| {
-        Failure::system("the database cannot be reached")
-            .caused_by(&error)
-            .hint("run as the user that the server runs as")
-    })?;
+    let database = configuration::open_database(location, "the robots and personal tokens")?;
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let tokens = PersonalTokens::new(database.clone(), policy, Arc::clone(&entropy));
     let failed = |error| Failure::system("the token cannot be read").caused_by(&error);

@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
-use common::{escape_line, rfc3339, unix_seconds};
+use common::{rfc3339, unix_seconds};
 use personal_tokens::{LastUse, PersonalToken, secret::sha256_hex};
 use serde_json::{Value, json};
 
+use crate::commands::table;
 use crate::when::relative;
 
 /// A line for each under the names of its columns.
@@ -20,23 +21,7 @@ pub(in crate::commands) fn table(tokens: &[PersonalToken], now: SystemTime) -> S
         "LAST USED",
         "ID",
     ];
-    let rows = tokens.iter().map(|token| row(token, now));
-    let rows: Vec<_> = std::iter::once(head.map(str::to_owned))
-        .chain(rows)
-        .collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or_default()
-    };
-    let widths: [usize; 8] = std::array::from_fn(width);
-    let line = |row: &[String; 8]| {
-        let cells = row.iter().zip(widths);
-        let cells: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+    table::table(head, tokens.iter().map(|token| row(token, now)).collect())
 }
 
 fn row(token: &PersonalToken, now: SystemTime) -> [String; 8] {
@@ -49,11 +34,11 @@ fn row(token: &PersonalToken, now: SystemTime) -> [String; 8] {
             .map_or("-".to_owned(), |secret| ago(secret.expires_at)),
     };
     [
-        escape_line(&token.log_name()).into_owned(),
-        escape_line(token.owner().unwrap_or("(system)")).into_owned(),
+        token.log_name(),
+        token.owner().unwrap_or("(system)").to_owned(),
         may_do(token),
         ago(token.created_at),
-        escape_line(&token.created_by).into_owned(),
+        token.created_by.clone(),
         end,
         token
             .last_use()
@@ -85,7 +70,7 @@ fn may_do(token: &PersonalToken) -> String {
             ""
         };
     }
-    escape_line(&text).into_owned()
+    text
 }
 
 /// `2h ago from 192.0.2.7 (team/app)`.
@@ -98,7 +83,7 @@ fn used(last: &LastUse, ago: &str) -> String {
         "" => String::new(),
         repository => format!(" ({repository})"),
     };
-    escape_line(&format!("{ago} from {address}{repository}")).into_owned()
+    format!("{ago} from {address}{repository}")
 }
 
 /// The same for programs.

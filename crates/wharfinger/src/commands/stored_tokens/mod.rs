@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
-use database::{Administrator, Database, DatabaseOpenError};
+use database::{Administrator, Database};
 use identity::{AuthenticatorChain, WorkerPool};
 use personal_tokens::{CreatedSecret, NOTICED_WITHIN, PersonalTokens, PersonalTokensError};
 
@@ -47,7 +47,7 @@ impl OpenedTokens {
                 "write `personal_tokens: {}` to turn them on; `database: {url: sqlite:///…}` says where they are kept",
             ));
         };
-        let database = Database::open(location).map_err(|error| unopened(&error))?;
+        let database = configuration::open_database(location, "the robots and personal tokens")?;
         let tokens = PersonalTokens::new(database.clone(), policy, Arc::new(SystemEntropy));
         Ok(Self {
             tokens,
@@ -110,17 +110,4 @@ pub(super) fn failed(error: &PersonalTokensError) -> Failure {
         _ => Failure::system("nothing was changed"),
     };
     failure.caused_by(error)
-}
-
-fn unopened(error: &DatabaseOpenError) -> Failure {
-    let failure = Failure::system("the database cannot be reached").caused_by(error);
-    match error {
-        DatabaseOpenError::Unreachable { .. } | DatabaseOpenError::Database { .. } => {
-            failure.hint("run as the user that the server runs as; without `database`, the file is in $STATE_DIRECTORY")
-        }
-        DatabaseOpenError::Missing(_) => failure.hint(
-            "start the server once, which creates it; without `database` in the configuration, $STATE_DIRECTORY says where it is",
-        ),
-        _ => failure,
-    }
 }
