@@ -67,6 +67,16 @@ fn the_commands_of_upgrading() {
 }
 
 #[test]
+fn the_commands_of_robots_and_personal_tokens() {
+    run_page("robots-and-personal-tokens.md");
+}
+
+#[test]
+fn the_commands_of_workload_identity() {
+    run_page("workload-identity.md");
+}
+
+#[test]
 fn the_commands_of_when_something_is_broken() {
     run_page("when-something-is-broken.md");
 }
@@ -329,7 +339,10 @@ fn check_words(line: &str) -> Result<(), String> {
     let mut path: Vec<&str> = Vec::new();
     let mut help = help(&path);
     for word in &words {
-        let is_command = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let is_command = word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'-');
         // `gc|verify` are several.
         if let Some(word) = word.split('|').next()
             && (is_command || word != words[path.len()])
