@@ -73,3 +73,9 @@ END;
 CREATE TRIGGER personal_token_secret_removed AFTER DELETE ON personal_token_secrets BEGIN
     UPDATE change_counters SET count = count + 1 WHERE subject = 'personal_tokens';
 END;
+
+-- Another person may get the name of a removed account, and none of its tokens.
+CREATE TRIGGER account_removed_with_its_tokens AFTER DELETE ON accounts BEGIN
+    UPDATE personal_tokens SET revoked_at = unixepoch()
+        WHERE owner = OLD.name AND owner_backend = 'accounts' AND revoked_at IS NULL;
+END;

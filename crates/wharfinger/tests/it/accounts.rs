@@ -223,6 +223,22 @@ fn an_account_lives_and_ends_by_commands_beside_the_server() {
 }
 
 #[test]
+fn another_person_of_a_removed_account_s_name_does_not_get_its_tokens() {
+    let installation = Installation::new("");
+    installation.add("bob", "first password");
+    let options = ["--user", "bob", "--name", "laptop", "--unlimited"];
+    let created = installation.json(&["personal-token", "create"], &options, "");
+    let secret = created["secret"].as_str().unwrap();
+    assert_eq!(installation.token("bob", secret, "").status, 200);
+    installation
+        .run(&["user", "remove"], &["bob"], "")
+        .succeeded();
+    installation.add("bob", "second password");
+    assert_eq!(installation.token("bob", "second password", "").status, 200);
+    eventually(|| installation.token("bob", secret, "").status == 401);
+}
+
+#[test]
 fn what_commands_refuse() {
     let installation = Installation::new("");
     installation.add("bob", "sesame");

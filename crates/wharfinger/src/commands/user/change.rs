@@ -73,7 +73,7 @@ pub(super) struct Enable {
     target: Target,
 }
 
-/// Remove an account. Its sessions end
+/// Remove an account. Its sessions and its tokens end
 #[derive(Debug, Args)]
 pub(super) struct Remove {
     #[command(flatten)]
