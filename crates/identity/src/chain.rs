@@ -114,6 +114,9 @@ impl AuthenticatorChain {
 
     /// The login of an account that takes any password, if `account` is one.
     pub(crate) fn open(&self, account: &str) -> Option<AcceptedLogin> {
+        if self.is_reserved(account) {
+            return None;
+        }
         for (index, backend) in self.backends.iter().enumerate() {
             match backend.hint(account) {
                 AccountHint::AnyPassword(identity) => return Some(self.accepted(index, identity)),
@@ -157,7 +160,8 @@ impl AuthenticatorChain {
             match backend.authenticate(proof, source).await? {
                 AuthenticationOutcome::NoMatch => {}
                 AuthenticationOutcome::Accepted(identity)
-                    if self.belongs_to_earlier(index, &identity, proof).await? => {}
+                    if self.is_reserved(&identity.subject.account)
+                        || self.belongs_to_earlier(index, &identity, proof).await? => {}
                 AuthenticationOutcome::Accepted(identity) => {
                     return Ok(ChainOutcome::Accepted(AcceptedLogin {
                         identity,
@@ -187,6 +191,11 @@ impl AuthenticatorChain {
         for (index, backend) in self.asked(proof) {
             let answer = match backend.authenticate(proof, source).await {
                 Ok(AuthenticationOutcome::NoMatch) => BackendAnswer::NoMatch,
+                Ok(AuthenticationOutcome::Accepted(identity))
+                    if self.is_reserved(&identity.subject.account) =>
+                {
+                    BackendAnswer::NoMatch
+                }
                 Ok(AuthenticationOutcome::Accepted(identity)) => {
                     match self.belongs_to_earlier(index, &identity, proof).await {
                         Ok(true) => BackendAnswer::NoMatch,
@@ -322,6 +331,9 @@ impl AuthenticatorChain {
 
     /// What the first backend says that knows the account, and which one it is.
     async fn find(&self, account: &str) -> Result<Option<(&'static str, Recheck)>, BackendError> {
+        if self.is_reserved(account) {
+            return Ok(None);
+        }
         for backend in &self.backends {
             match backend.recheck(account).await? {
                 Recheck::NoMatch => {}

@@ -22,6 +22,9 @@ pub trait OpaqueTokens: Send + Sync {
     /// no open account may accept it.
     fn recognizes(&self, secret: &Secret) -> bool;
 
+    /// Whether only a token may be this account: it is the name of a robot, or could be one's.
+    fn reserves(&self, account: &str) -> bool;
+
     /// The token whose text is `secret`, or why it is not valid now. Its owner is not looked up, and
     /// the client's address is not checked.
     ///

@@ -168,6 +168,10 @@ impl TokenVerifier {
 }
 
 impl OpaqueTokens for TokenVerifier {
+    fn reserves(&self, account: &str) -> bool {
+        account.starts_with(ROBOT_PREFIX)
+    }
+
     fn name(&self) -> &'static str {
         SECTION
     }

@@ -47,6 +47,12 @@ impl AuthenticatorChain {
         self.tokens_like(secret).is_some()
     }
 
+    /// Whether no backend may have `account`, because only a token of this server may be it.
+    pub(super) fn is_reserved(&self, account: &str) -> bool {
+        let tokens = self.tokens.as_ref();
+        tokens.is_some_and(|tokens| tokens.reserves(account))
+    }
+
     /// Whether an account can own tokens, and which backend has it.
     ///
     /// # Errors

@@ -125,6 +125,20 @@ async fn an_open_account_accepts_no_token() {
 }
 
 #[tokio::test]
+async fn no_backend_has_an_account_with_a_robot_s_name() {
+    let mut open = Accounts::default();
+    open.add("robot+guest".into(), Account::default()).unwrap();
+    let passwords = Bench::new().passwords;
+    let users = StaticUsers::new(open, passwords);
+    let bench = Bench::with(TokenPolicy::default(), vec![Box::new(users)]);
+    let outcome = bench.log_in("robot+guest", &"any".into(), HERE).await;
+    assert!(
+        matches!(outcome, LoginOutcome::Rejected { .. }),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
 async fn failures_are_limited_and_a_valid_secret_is_not() {
     let bench = Bench::new();
     let ci = bench.create(robot("ci", None)).await.unwrap();

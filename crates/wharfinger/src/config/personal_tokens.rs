@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ::personal_tokens::TokenPolicy;
+use ::personal_tokens::{ROBOT_PREFIX, TokenPolicy};
+use identity::Accounts;
 
 use super::diagnostics::Problem;
 use super::schema::key;
@@ -21,6 +22,21 @@ pub(super) fn read(root: &mut Section<'_>, is_on: bool) -> Option<TokenPolicy> {
     // Asked for, so that it is a known key.
     root.setting(section);
     None
+}
+
+/// Accounts of the file that only robots may be.
+pub(super) fn warn_of_robots_names(root: &Section<'_>, accounts: &Accounts) {
+    let Some(users) = root.present("users") else {
+        return;
+    };
+    for (name, _) in accounts.iter() {
+        if name.starts_with(ROBOT_PREFIX) {
+            users.warn(
+                Problem::NoEffect,
+                format!("{name} cannot log in: names with {ROBOT_PREFIX} are for robots"),
+            );
+        }
+    }
 }
 
 /// The defaults are those of the crate.

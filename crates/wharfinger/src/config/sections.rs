@@ -153,6 +153,11 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         has_database || has_accounts || root.has("refresh_tokens") || root.has("personal_tokens");
     let refresh_tokens = read_refresh_tokens(root, keeps_tokens);
     let personal_tokens = personal_tokens::read(root, keeps_tokens);
+    if personal_tokens.is_some()
+        && let Some(accounts) = &users
+    {
+        personal_tokens::warn_of_robots_names(root, accounts);
+    }
     let registry = root.optional(
         key::mapping("registry").means("the registry: where content is stored, who gets in"),
         |section| RegistryServerConfig::read(section, has_token_server),
