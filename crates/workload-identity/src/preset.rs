@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use policy::TextPattern;
+
 /// A platform whose tokens are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Preset {
@@ -32,6 +34,8 @@ struct Platform {
     names: &'static [&'static str],
     /// Claims that say the same by a number that never is.
     ids: &'static [&'static str],
+    /// What these claims are in the token of a stranger, where strangers have workloads, too.
+    strangers: &'static [(&'static str, &'static str)],
     /// Short names of claims, and the paths that they stand for.
     paths: &'static [(&'static str, &'static str)],
 }
@@ -65,6 +69,25 @@ const GITHUB: Platform = Platform {
     origin: &["repository", "run_id", "run_attempt", "workflow", "ref"],
     names: ACTIONS_NAMES,
     ids: ACTIONS_IDS,
+    strangers: &[
+        ("sub", "repo:some-stranger/some-image:ref:refs/heads/main"),
+        (
+            "sub",
+            "repo:some-stranger@7070707070707/some-image@7070707070708:ref:refs/heads/main",
+        ),
+        ("repository", "some-stranger/some-image"),
+        ("repository_owner", "some-stranger"),
+        (
+            "workflow_ref",
+            "some-stranger/some-image/.github/workflows/a.yml@refs/heads/main",
+        ),
+        (
+            "job_workflow_ref",
+            "some-stranger/some-image/.github/workflows/a.yml@refs/heads/main",
+        ),
+        ("repository_id", "7070707070708"),
+        ("repository_owner_id", "7070707070707"),
+    ],
     paths: &[],
 };
 
@@ -87,6 +110,20 @@ const GITLAB: Platform = Platform {
     origin: &["project_path", "pipeline_id", "job_id", "ref"],
     names: &["sub", "project_path", "namespace_path", "ci_config_ref_uri"],
     ids: &["project_id", "namespace_id"],
+    strangers: &[
+        (
+            "sub",
+            "project_path:some-stranger/some-image:ref_type:branch:ref:main",
+        ),
+        ("project_path", "some-stranger/some-image"),
+        ("namespace_path", "some-stranger"),
+        (
+            "ci_config_ref_uri",
+            "gitlab.com/some-stranger/some-image//.gitlab-ci.yml@refs/heads/main",
+        ),
+        ("project_id", "7070707070708"),
+        ("namespace_id", "7070707070707"),
+    ],
     paths: &[],
 };
 
@@ -98,6 +135,7 @@ const KUBERNETES: Platform = Platform {
     origin: &["namespace", "service_account", "pod", "node"],
     names: &[],
     ids: &[],
+    strangers: &[],
     paths: &[
         ("namespace", "kubernetes.io.namespace"),
         ("service_account", "kubernetes.io.serviceaccount.name"),
@@ -126,6 +164,7 @@ const FORGEJO: Platform = Platform {
     origin: &["repository", "run_id", "run_attempt", "workflow", "ref"],
     names: ACTIONS_NAMES,
     ids: ACTIONS_IDS,
+    strangers: &[],
     paths: &[],
 };
 
@@ -137,6 +176,7 @@ const OIDC: Platform = Platform {
     origin: &["sub", "jti"],
     names: &[],
     ids: &[],
+    strangers: &[],
     paths: &[],
 };
 
@@ -208,10 +248,20 @@ impl Preset {
         self.platform().ids
     }
 
-    /// Whether strangers have workloads at `issuer`, too.
+    /// The platform whose public service, where strangers have workloads, too, is `issuer`.
     #[must_use]
-    pub fn is_shared(self, issuer: &str) -> bool {
-        self.issuer() == Some(issuer)
+    pub fn of_public_service(issuer: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|preset| preset.issuer() == Some(issuer))
+    }
+
+    /// Whether one of `patterns` matches what a stranger's workload has in `claim`.
+    #[must_use]
+    pub fn lets_strangers_in(self, claim: &str, patterns: &[TextPattern]) -> bool {
+        let values = self.platform().strangers.iter();
+        let mut values = values.filter(|(name, _)| *name == claim);
+        values.any(|(_, value)| patterns.iter().any(|pattern| pattern.matches(value)))
     }
 
     pub(crate) fn full_path(self, name: &str) -> Option<&'static str> {

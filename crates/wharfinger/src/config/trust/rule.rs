@@ -227,10 +227,15 @@ fn read_entry(entry: &mut Section<'_>) -> Option<CeilingEntry> {
 
 /// What is probably not meant: a name that may be another's one day, or a rule for every stranger.
 pub(super) fn warn(section: &Section<'_>, preset: Preset, issuer: &str, rules: &[ReadRule]) {
+    let public = Preset::of_public_service(issuer);
+    let preset = public.unwrap_or(preset);
     for ReadRule { rule, position } in rules {
         let has = |is_it: &dyn Fn(&str) -> bool| {
             let mut conditions = rule.conditions.iter();
-            conditions.find(|condition| is_it(condition.claim.as_str()))
+            conditions.find(|condition| {
+                let claim = condition.claim.as_str();
+                is_it(claim) && !preset.lets_strangers_in(claim, &condition.patterns)
+            })
         };
         if has(&|claim| preset.is_id(claim)).is_some() {
             continue;
@@ -251,7 +256,7 @@ pub(super) fn warn(section: &Section<'_>, preset: Preset, issuer: &str, rules: &
                 let key = "trust.rules.claims";
                 context.warn(*position, key, Problem::Insecure, message);
             }
-            None if preset.is_shared(issuer) => {
+            None if public.is_some() => {
                 let message = format!(
                     "every workload of {issuer}, strangers' among them, could log in: match {ids}"
                 );
