@@ -68,7 +68,13 @@ pub(crate) fn print_names<T: AsRef<str>>(
 
 /// [`print`] of JSON, laid out for people.
 pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
-    write(escape_json(&format!("{value:#}\n")).as_bytes())
+    write(json(value).as_bytes())
+}
+
+/// The text of JSON, laid out for people. It stays JSON when it is printed: a character that
+/// [`print`] would escape is escaped as JSON has it.
+pub(crate) fn json(value: &serde_json::Value) -> String {
+    escape_json(&format!("{value:#}\n")).into_owned()
 }
 
 /// Writes `line` to standard error. If that cannot be written, the line is lost.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use common::{rfc3339, unix_seconds};
+use common::{escape_json, rfc3339, unix_seconds};
 use database::{AdministrationEntry, AdministrationFilter, logged_changes};
 use serde_json::json;
 
@@ -84,7 +84,7 @@ fn line(entry: &AdministrationEntry) -> String {
         "object": entry.object,
         "details": entry.details,
     });
-    format!("{object}\n")
+    escape_json(&format!("{object}\n")).into_owned()
 }
 
 fn row(entry: &AdministrationEntry) -> [String; 5] {

@@ -5,6 +5,8 @@ mod connect;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use common::escape_json;
+
 use self::connect::TriedConnection;
 use super::runtime;
 use crate::config::{self, Diagnostic, Diagnostics, LoadedConfig, Severity};
@@ -40,7 +42,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let Some(file) = &arguments.file else {
-        output::print(&format!("{:#}\n", config::json_schema()))?;
+        output::print_json(&config::json_schema())?;
         return Ok(ExitCode::SUCCESS);
     };
     let loaded = config::load(file);
@@ -141,7 +143,7 @@ fn json<'a>(
     if let Some(tried) = tried {
         report["connections"] = serde_json::json!(tried);
     }
-    format!("{report}\n")
+    escape_json(&format!("{report}\n")).into_owned()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use client::ImageName;
-use common::{Clock, SystemClock, unix_seconds};
+use common::{Clock, SystemClock, escape_json, unix_seconds};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use token::UnverifiedToken;
@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let response = CredentialProviderResponse::new(&image, token);
     let json = serde_json::to_string(&response)
         .map_err(|error| Failure::system("no JSON").caused_by(&error))?;
-    output::print(&format!("{json}\n"))?;
+    output::print(&escape_json(&format!("{json}\n")))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -159,7 +159,7 @@ fn explain_account(
         write_text(&mut report, &scope_report, &arguments.account);
     }
     Ok(match arguments.json {
-        true => format!("{:#}\n", serde_json::Value::Array(reports)),
+        true => output::json(&serde_json::Value::Array(reports)),
         false => report,
     })
 }
@@ -178,10 +178,7 @@ async fn explain_login(
     let login = TriedLogin::of(config, clock, managed, typed, password, arguments.ip).await?;
     let Some((identity, backend)) = login.accepted() else {
         output::print(&match arguments.json {
-            true => format!(
-                "{:#}\n",
-                serde_json::json!({"login": login.report(typed, &[])})
-            ),
+            true => output::json(&serde_json::json!({"login": login.report(typed, &[])})),
             false => login.text(typed, &[]),
         })?;
         return Err(login.failure(typed));
@@ -210,10 +207,7 @@ async fn explain_login(
     }
     let login = login.report(account, &shown);
     Ok(match arguments.json {
-        true => format!(
-            "{:#}\n",
-            serde_json::json!({"login": login, "scopes": reports})
-        ),
+        true => output::json(&serde_json::json!({"login": login, "scopes": reports})),
         false => report,
     })
 }

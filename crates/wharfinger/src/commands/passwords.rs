@@ -191,7 +191,7 @@ fn json(rows: &[Row]) -> String {
             "created_at": made(&row.password),
         })
     });
-    format!("{:#}\n", serde_json::Value::from_iter(rows))
+    output::json(&serde_json::Value::from_iter(rows))
 }
 
 /// When it was made, if that is known.

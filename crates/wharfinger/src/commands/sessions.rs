@@ -238,7 +238,7 @@ fn json(sessions: &[Session]) -> String {
             "expires_at": date(session.expires_at),
         })
     });
-    format!("{:#}\n", serde_json::Value::from_iter(sessions))
+    output::json(&serde_json::Value::from_iter(sessions))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use common::{Clock, Secret, SystemClock};
+use common::{Clock, Secret, SystemClock, escape_line};
 use identity::{Identity, LifetimeBound, SessionAllowance};
 use serde::Serialize;
 use workload_identity::{RuleOutcome, TrustReport};
@@ -86,7 +86,7 @@ impl Check {
         let report = runtime::block_on(trust.report(token.expose()))?;
         let shown = CheckReport::of(&report);
         output::print(&match self.json {
-            true => format!("{:#}\n", serde_json::json!(shown)),
+            true => output::json(&serde_json::json!(shown)),
             false => shown.text(),
         })?;
         match report.accepted {
@@ -159,6 +159,8 @@ impl<'a> CheckReport<'a> {
             lines.push(format!("refresh token: for {lifetime}"));
         }
         lines.push(String::new());
+        // A job chooses the values of some claims, and a line end in one would forge a line.
+        let lines: Vec<_> = lines.iter().map(|line| escape_line(line)).collect();
         lines.join("\n")
     }
 }

@@ -311,6 +311,39 @@ fn what_commands_refuse() {
     );
 }
 
+/// A name may change the direction of a terminal's text, and a comment, too.
+#[test]
+fn json_is_json_whatever_a_name_has() {
+    let installation = Installation::new("");
+    let name = "a\u{202e}b";
+    let added = installation.json(&["user", "add"], &[name, "--password-stdin"], "sesame");
+    assert_eq!(added["name"], name);
+    let rule = ["--account", name, "--deny", "--comment", name];
+    let rule = installation.json(&["rule", "add"], &rule, "");
+    assert_eq!(
+        (&rule["match"]["account"], &rule["comment"]),
+        (&name.into(), &name.into())
+    );
+    assert_eq!(
+        installation.json(&["user", "list"], &[], "")[0]["name"],
+        name
+    );
+    assert_eq!(
+        installation.json(&["user", "show"], &[name], "")["name"],
+        name
+    );
+    assert_eq!(
+        installation.json(&["rule", "list"], &[], "")[0]["comment"],
+        name
+    );
+    let log = installation.run(&["audit", "list"], &["--json"], "");
+    for line in log.succeeded().lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    let shown = installation.run(&["user", "list"], &[], "");
+    assert!(!shown.succeeded().contains('\u{202e}'), "{shown}");
+}
+
 #[test]
 fn rules_are_listed_in_their_order_and_a_rule_that_decides_all_is_noted() {
     let installation = Installation::new("");

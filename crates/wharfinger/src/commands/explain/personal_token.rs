@@ -17,6 +17,7 @@ use super::{Arguments, load_rules, note_odd_name, query, scope_report, write_tex
 use crate::commands::configuration;
 use crate::config::{Config, Location};
 use crate::failure::Failure;
+use crate::output;
 use crate::serve::backends::{Backends, Revalidation, authorizers};
 use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::accounts_of;
@@ -98,7 +99,7 @@ pub(super) async fn explain(
         "scopes": reports,
     });
     Ok(match arguments.json {
-        true => format!("{json:#}\n"),
+        true => output::json(&json),
         false => report,
     })
 }

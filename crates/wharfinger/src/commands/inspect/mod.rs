@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let trust = trust(arguments, &bundle, jwks.as_ref());
     let report = Report::new(&token, trust, &registries(&arguments.registry), now)?;
     output::print(&if arguments.json {
-        format!("{:#}\n", report.to_json())
+        output::json(&report.to_json())
     } else {
         human::text(&report)
     })?;

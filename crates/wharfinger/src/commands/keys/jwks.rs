@@ -48,10 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .flat_map(|key| with_ids(key, arguments.kid))
             .collect(),
     };
-    output::print(&format!(
-        "{:#}\n",
-        serde_json::to_value(&set).unwrap_or_default()
-    ))?;
+    output::print_json(&serde_json::to_value(&set).unwrap_or_default())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let found = key_file::all(&arguments.file)?;
     output::print(&if arguments.json {
-        format!("{:#}\n", found.iter().map(to_json).collect::<Value>())
+        output::json(&found.iter().map(to_json).collect())
     } else {
         found.iter().map(text).collect()
     })?;

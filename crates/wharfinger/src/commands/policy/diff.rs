@@ -97,12 +97,13 @@ impl Diff {
             );
         }
         let report = runtime::block_on(self.compare(&recorded))??;
-        let text = match self.json {
-            true => serde_json::to_string_pretty(&report)
-                .map_err(|error| Failure::system("no JSON").caused_by(&error))?,
-            false => text(&report),
-        };
-        output::print(&format!("{text}\n"))?;
+        match self.json {
+            true => output::print_json(
+                &serde_json::to_value(&report)
+                    .map_err(|error| Failure::system("no JSON").caused_by(&error))?,
+            )?,
+            false => output::print(&format!("{}\n", text(&report)))?,
+        }
         Ok(match report.changes.is_empty() {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,

@@ -96,7 +96,7 @@ fn interrupted(message: &str, error: &storage::Error) -> Failure {
 /// Prints a report in one of its two forms.
 fn print(as_json: bool, json: &Value, human: &str) -> Result<(), Failure> {
     if as_json {
-        output::print(&format!("{json:#}\n"))
+        output::print_json(json)
     } else {
         output::print(human)
     }

@@ -132,7 +132,7 @@ impl Add {
         note_doubts(&managed, &all, Some(added.number))?;
         note_shadowed(&managed);
         Ok(match self.json {
-            true => format!("{:#}\n", rule_json(&added)),
+            true => output::json(&rule_json(&added)),
             false => format!(
                 "rule {} added; a running server asks it within a second\n",
                 added.number
@@ -151,10 +151,8 @@ impl List {
             note_shadowed(&managed);
         }
         if self.json {
-            return Ok(format!(
-                "{:#}\n",
-                Value::from_iter(listed.iter().map(rule_json))
-            ));
+            let rules = listed.iter().map(rule_json);
+            return Ok(output::json(&Value::from_iter(rules)));
         }
         let rows = listed.iter().map(|rule| {
             let document = rule_document(&rule.entry);
@@ -185,7 +183,7 @@ impl Move {
             .await;
         let moved = moved.map_err(|error| refused(&error))?;
         Ok(match self.json {
-            true => format!("{:#}\n", rule_json(&moved)),
+            true => output::json(&rule_json(&moved)),
             false => format!("rule {} moved\n", self.number),
         })
     }
@@ -197,7 +195,7 @@ impl Remove {
         let removed = managed.rules().remove(&administrator(), self.number).await;
         removed.map_err(|error| refused(&error))?;
         Ok(match self.json {
-            true => format!("{:#}\n", json!({ "removed": self.number })),
+            true => output::json(&json!({ "removed": self.number })),
             false => format!("rule {} removed\n", self.number),
         })
     }

@@ -7,6 +7,7 @@ use data_encoding::BASE64;
 use personal_tokens::{CreatedSecret, TokenSecret};
 use serde_json::json;
 
+use crate::output;
 use crate::when::relative;
 
 /// The secret alone on its line, and lines to copy.
@@ -57,7 +58,7 @@ pub(super) fn json(created: &CreatedSecret) -> String {
         "secret": created.secret.expose(),
         "expires_at": end,
     });
-    format!("{value:#}\n")
+    output::json(&value)
 }
 
 fn end(secret: &TokenSecret, now: SystemTime) -> String {

@@ -7,6 +7,7 @@ use personal_tokens::{LastUse, PersonalToken, secret::sha256_hex};
 use serde_json::{Value, json};
 
 use crate::commands::table;
+use crate::output;
 use crate::when::relative;
 
 /// A line for each under the names of its columns.
@@ -114,5 +115,5 @@ pub(in crate::commands) fn json_list(tokens: &[PersonalToken]) -> String {
             "secrets": Value::from_iter(secrets),
         })
     });
-    format!("{:#}\n", Value::from_iter(listed))
+    output::json(&Value::from_iter(listed))
 }

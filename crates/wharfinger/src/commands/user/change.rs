@@ -13,6 +13,7 @@ use crate::commands::administrator::administrator;
 use crate::commands::managed_database::ManagedDatabase;
 use crate::commands::password;
 use crate::failure::Failure;
+use crate::output;
 
 /// Add an account
 ///
@@ -185,7 +186,7 @@ impl Target {
 
     fn report(&self, account: &AccountRecord, done: &str) -> String {
         match self.json {
-            true => format!("{:#}\n", account_json(account)),
+            true => output::json(&account_json(account)),
             false => format!("account {} {done}\n", account.name),
         }
     }

@@ -12,6 +12,7 @@ use super::{Target, refused};
 use crate::commands::managed_database::ManagedDatabase;
 use crate::commands::table::table;
 use crate::failure::Failure;
+use crate::output;
 use crate::when::relative;
 
 /// List the accounts, by name
@@ -47,7 +48,7 @@ impl ListAccounts {
         }
         if self.json {
             let accounts = all.iter().map(account_json);
-            return Ok(format!("{:#}\n", Value::from_iter(accounts)));
+            return Ok(output::json(&Value::from_iter(accounts)));
         }
         let now = unix_seconds(SystemClock.now());
         let rows = all.iter().map(|account| {
@@ -72,7 +73,7 @@ impl Show {
         let account =
             found.ok_or_else(|| refused(&accounts::AccountError::Unknown(name.clone())))?;
         if self.target.json {
-            return Ok(format!("{:#}\n", account_json(&account)));
+            return Ok(output::json(&account_json(&account)));
         }
         let date = |time| rfc3339(unix_seconds(time));
         let labels = account.labels.iter().map(|(name, values)| {
