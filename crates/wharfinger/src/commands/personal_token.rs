@@ -184,9 +184,10 @@ impl Revoke {
         let revoked = revoked.map_err(|error| failed(&error))?;
         opened.noticed().await;
         match (revoked.len(), id) {
-            (0, Some(id)) => Err(Failure::negative(format!(
-                "no personal token {id}, or it was revoked already"
-            ))
+            // The id may be a secret, by mistake: it is not repeated.
+            (0, Some(_)) => Err(Failure::negative(
+                "there is no personal token of this id, or it was revoked already",
+            )
             .hint(format!(
                 "`wharfinger personal-token list {}` shows the ids",
                 self.file.display()

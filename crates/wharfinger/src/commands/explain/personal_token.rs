@@ -135,7 +135,7 @@ async fn find(
     };
     let token = tokens.list(filter).await.map_err(failed)?.pop();
     let token = token.ok_or_else(|| {
-        Failure::negative(format!("there is no robot or personal token {text}"))
+        Failure::negative("there is no robot or personal token of this name or id")
             .hint("`wharfinger robot list` and `wharfinger personal-token list` show the ids")
     })?;
     let rejected = |fault| {
