@@ -152,8 +152,8 @@ impl AccountResolver {
         })
     }
 
-    /// The session's account as it is today, and the bounds of its tokens. `None` if it is gone, has another password, or was not
-    /// confirmed for too long.
+    /// The session's account as it is today, and the bounds of its tokens. `None` if it is gone, has
+    /// another password, or was not confirmed for too long.
     async fn recheck(
         &self,
         sessions: &Sessions,

@@ -533,7 +533,7 @@ mod tests {
                 post("", &form("grant_type=password&username=ann&password=TOKEN")),
                 "ann",
             ),
-            // An empty member of a form is none, but a token must not count as anonymous.
+            // An empty member of a form is absent, but a token must not count as anonymous.
             (post("", &form("username=&password=TOKEN")), ""),
             // What containerd makes of a password without a user name.
             (

@@ -38,9 +38,9 @@ impl Default for LoginSettings {
     }
 }
 
-/// Logs clients in, the cheapest check first: a token of this server is looked up; an account that takes any password needs none; a
-/// remembered login is looked up; a source with too many failures is turned away; and only then is
-/// a proof verified.
+/// Logs clients in, the cheapest check first: a token of this server is looked up; an account that
+/// takes any password needs none; a remembered login is looked up; a source with too many failures
+/// is turned away; and only then is a proof verified.
 pub struct Login {
     chain: AuthenticatorChain,
     cache: LoginCache,

@@ -67,7 +67,7 @@ impl Certificate {
     /// PEM, because it was cut off or is not base64, is passed over. It is returned, too.
     ///
     /// # Errors
-    /// When the text has no certificate, or a whole block is none.
+    /// When the text has no certificate, or a whole block is not a certificate.
     pub fn readable_in_pem(text: &str) -> Result<(Vec<Self>, Vec<PemError>), CertificateError> {
         let (mut blocks, mut broken) = (Vec::new(), Vec::new());
         for block in pem::each_block(text) {

@@ -67,7 +67,7 @@ impl AuthenticatorChain {
         })
     }
 
-    /// The login by a token of this server; `None` if the proof is none.
+    /// The login by a token of this server; `None` if the proof is not such a token.
     ///
     /// # Errors
     /// When the tokens cannot be read, or the owner's backend has no answer.

@@ -69,7 +69,7 @@ impl LevelDb {
     /// directory if one does.
     ///
     /// # Errors
-    /// When it is none, or cannot be read.
+    /// When it is not a LevelDB, or cannot be read.
     pub fn read(directory: &Path) -> Result<Self, LevelDbError> {
         let current = directory.join("CURRENT");
         if !current.exists() {
