@@ -78,7 +78,7 @@ impl MongoCollection {
         Err(MongoError::TimedOut(timeout))
     }
 
-    /// The client, which is made if there is none.
+    /// The client. The first caller makes it.
     async fn connected(&self) -> Result<Arc<ConnectedClient>, MongoError> {
         let mut slot = self.client.lock().await;
         if let Some(client) = &*slot {
@@ -133,7 +133,7 @@ async fn read(
     Ok(found)
 }
 
-/// Makes the unique index that docker_auth makes, or says why there is none. No login waits for it:
+/// Makes the unique index that docker_auth makes, or logs why it cannot. No login waits for it:
 /// rights to read are enough.
 async fn make_index(section: &'static str, collection: Collection<Document>, key: &'static str) {
     loop {

@@ -130,7 +130,7 @@ impl ProviderClient {
     /// The response to GET.
     ///
     /// # Errors
-    /// When there is none within the bounds. Any status is a response.
+    /// When no response comes within the bounds of size and time. Any status is a response.
     pub async fn get(
         &self,
         address: &str,
@@ -142,7 +142,7 @@ impl ProviderClient {
     /// The response to POST with a form.
     ///
     /// # Errors
-    /// When there is none within the bounds. Any status is a response.
+    /// When no response comes within the bounds of size and time. Any status is a response.
     pub async fn post(
         &self,
         address: &str,
@@ -163,7 +163,7 @@ impl ProviderClient {
     /// The response to any request.
     ///
     /// # Errors
-    /// When there is none within the bounds. Any status is a response.
+    /// When no response comes within the bounds of size and time. Any status is a response.
     pub async fn send(
         &self,
         method: Method,

@@ -176,7 +176,7 @@ impl GcsTokenStore {
         if content != before {
             return Ok(false);
         }
-        // 0: only if there is none.
+        // 0: only if the object does not exist.
         let generation = object.map_or(0, |object| object.generation);
         let response = match after {
             Some(after) => {
