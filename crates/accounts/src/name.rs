@@ -3,16 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use identity::is_unambiguous_name;
+use identity::{ROBOT_PREFIX, TOKEN_USER, is_unambiguous_name};
 
 /// The longest name, in bytes.
 pub const MAX_ACCOUNT_NAME: usize = 128;
-
-/// How names of robots begin.
-const ROBOT_PREFIX: &str = "robot+";
-
-/// What cloud registries let clients send as the user name beside a token.
-const TOKEN_PLACEHOLDER: &str = "<token>";
 
 /// A name that an account of the database may have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +29,7 @@ pub enum AccountNameError {
     Ambiguous,
     /// It would be taken for something else.
     #[error(
-        "names that begin with {ROBOT_PREFIX} are reserved for robots, and {TOKEN_PLACEHOLDER} stands for a token"
+        "names that begin with {ROBOT_PREFIX} are reserved for robots, and {TOKEN_USER} stands for a token"
     )]
     Reserved,
 }
@@ -64,7 +58,7 @@ impl FromStr for AccountName {
         if !is_unambiguous_name(text) || text.trim() != text {
             return Err(AccountNameError::Ambiguous);
         }
-        if text.starts_with(ROBOT_PREFIX) || text == TOKEN_PLACEHOLDER {
+        if text.starts_with(ROBOT_PREFIX) || text == TOKEN_USER {
             return Err(AccountNameError::Reserved);
         }
         Ok(Self(text.to_owned()))

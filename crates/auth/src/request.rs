@@ -3,7 +3,7 @@
 use common::{BasicCredentials, BasicError, Secret};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
-use identity::{Credentials, Proof, is_unambiguous_name};
+use identity::{Credentials, Proof, TOKEN_USER, is_unambiguous_name};
 use token::{Scope, ScopeError};
 
 use crate::parameters::{MalformedEscape, NotUtf8, Parameters, ParametersError};
@@ -11,9 +11,6 @@ use crate::sessions::is_refresh_token;
 
 /// How many scopes one request may name. Clients name three at most (a push with a mount).
 pub const MAX_SCOPES: usize = 100;
-
-/// The user name that stands for "the password is a token" (docker/cli, containers/image).
-const TOKEN_USER: &str = "<token>";
 
 /// The grant of RFC 8693 §2.1.
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";

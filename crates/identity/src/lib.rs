@@ -93,7 +93,8 @@ pub use limiter::{Admission, LoginLimiter};
 pub use login::{Login, LoginOutcome, LoginSettings};
 pub use login_cache::LoginCache;
 pub use opaque_token::{
-    FoundToken, OpaqueToken, OpaqueTokenFault, OpaqueTokens, TokenHolder, TokenOwner, TokenUse,
+    FoundToken, OpaqueToken, OpaqueTokenFault, OpaqueTokens, ROBOT_PREFIX, TOKEN_USER, TokenHolder,
+    TokenOwner, TokenUse,
 };
 pub use outcome::{
     AccountHint, AuthenticationOutcome, CurrentCredentials, Identity, PermissionSource, Recheck,

@@ -13,6 +13,12 @@ use policy::ScopeCeiling;
 
 use crate::{BackendError, CredentialFingerprint};
 
+/// How the account names of robots begin. No other account may have such a name.
+pub const ROBOT_PREFIX: &str = "robot+";
+
+/// The user name that stands for "the password is a token" (docker/cli, containers/image).
+pub const TOKEN_USER: &str = "<token>";
+
 /// The tokens of this installation.
 pub trait OpaqueTokens: Send + Sync {
     /// The section in the configuration, for logs and sessions.

@@ -50,7 +50,7 @@ mod verifier;
 
 pub use ceiling::{CeilingTextError, parse_ceiling};
 pub use error::PersonalTokensError;
-pub use name::{ROBOT_PREFIX, TokenName, TokenNameError};
+pub use name::{TokenName, TokenNameError};
 pub use operations::{CreatedSecret, NewToken, NewTokenHolder, PersonalTokens, Rotation};
 pub use policy::TokenPolicy;
 pub use token::{LastUse, PersonalToken, TokenFilter, TokenKind, TokenSecret};

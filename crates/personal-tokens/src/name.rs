@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What stands before a robot's name in its account name.
-pub const ROBOT_PREFIX: &str = "robot+";
+use identity::ROBOT_PREFIX;
 
 const LONGEST: usize = 64;
 

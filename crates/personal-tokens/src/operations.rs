@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common::{Entropy, IpNetwork, Secret, rfc3339, unix_seconds};
 use data_encoding::HEXLOWER;
 use database::{AdministrativeChange, Administrator, Database, log_change};
-use identity::{AuthenticatorChain, OwnerStatus, TokenHolder, TokenOwner};
+use identity::{AuthenticatorChain, OwnerStatus, ROBOT_PREFIX, TokenHolder, TokenOwner};
 use policy::ScopeCeiling;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::token::{PersonalToken, TokenFilter, TokenKind, TokenSecret};
-use crate::{PersonalTokensError, ROBOT_PREFIX, TokenName, TokenPolicy, rows, secret};
+use crate::{PersonalTokensError, TokenName, TokenPolicy, rows, secret};
 
 /// The robots and personal tokens of one installation. Clones share the database.
 #[derive(Clone)]

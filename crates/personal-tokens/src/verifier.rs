@@ -10,14 +10,14 @@ use std::time::{Duration, SystemTime};
 use common::{BoxFuture, Clock, Secret};
 use identity::{
     BackendError, CredentialFingerprint, FoundToken, OpaqueToken, OpaqueTokenFault, OpaqueTokens,
-    TokenUse,
+    ROBOT_PREFIX, TokenUse,
 };
 use quick_cache::sync::Cache;
 use rusqlite::Connection;
 
 use crate::operations::PersonalTokens;
 use crate::token::{PersonalToken, TokenFilter, TokenKind};
-use crate::{PersonalTokensError, ROBOT_PREFIX, SECTION, TokenName, rows, secret};
+use crate::{PersonalTokensError, SECTION, TokenName, rows, secret};
 
 /// How soon a running server notices a change. A command waits this long before it reports success.
 pub const NOTICED_WITHIN: Duration = Duration::from_millis(200);

@@ -9,11 +9,8 @@ use policy::Subject;
 use super::{AcceptedLogin, AskedBackend, AuthenticatorChain, BackendAnswer, EarlierLogin};
 use crate::{
     BackendError, Identity, LoginSource, OpaqueToken, OpaqueTokenFault, OpaqueTokens,
-    PermissionSource, Proof, Recheck, SourceAddress, TokenHolder, TokenOwner, TokenUse,
+    PermissionSource, Proof, Recheck, SourceAddress, TOKEN_USER, TokenHolder, TokenOwner, TokenUse,
 };
-
-/// The user name that stands for "the password is a token" (docker/cli, containers/image).
-const TOKEN_USER: &str = "<token>";
 
 /// Whether the account of a token's owner can be looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]

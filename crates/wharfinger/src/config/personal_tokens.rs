@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ::personal_tokens::{ROBOT_PREFIX, TokenPolicy};
-use identity::Accounts;
+use ::personal_tokens::TokenPolicy;
+use identity::{Accounts, ROBOT_PREFIX};
 
 use super::diagnostics::Problem;
 use super::schema::key;

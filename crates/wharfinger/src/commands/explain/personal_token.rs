@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use auth::{AuthorizeExplanation, Authorizer, ExplanationEnd, explain_by_asking};
 use common::{Clock, Entropy, SystemEntropy};
-use identity::{Identity, LoginSource, OpaqueToken, WorkerPool};
-use personal_tokens::{PersonalToken, PersonalTokens, ROBOT_PREFIX, TokenFilter, TokenKind};
+use identity::{Identity, LoginSource, OpaqueToken, ROBOT_PREFIX, WorkerPool};
+use personal_tokens::{PersonalToken, PersonalTokens, TokenFilter, TokenKind};
 use policy::{AclQuery, CeilingEntry, ScopeCeiling};
 use serde::Serialize;
 use token::Scope;
