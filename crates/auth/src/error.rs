@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use identity::process::RETRY_AFTER;
+use identity::RETRY_AFTER;
 use identity::{BackendError, BackendFault};
 
 use crate::authorize::AuthorizeError;

@@ -200,7 +200,7 @@ impl ErrorResponse {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooMany(wait) | Self::Busy(wait) => Some(*wait),
-            Self::Unavailable(_) => Some(identity::process::RETRY_AFTER),
+            Self::Unavailable(_) => Some(identity::RETRY_AFTER),
             _ => None,
         }
     }

@@ -19,11 +19,11 @@ use policy::Subject;
 use zeroize::Zeroizing;
 
 use self::response::ResponseError;
-use crate::process::{ProcessError, Program, RETRY_AFTER};
+use crate::process::{ProcessError, Program};
 use crate::verifier::PasswordVerifier;
 use crate::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
-    Credentials, Identity, LoginSource, Proof, Recheck,
+    Credentials, Identity, LoginSource, Proof, RETRY_AFTER, Recheck,
 };
 
 /// A program that knows accounts.

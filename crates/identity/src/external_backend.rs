@@ -8,11 +8,10 @@ use std::sync::Arc;
 use common::BoxFuture;
 
 use crate::login_question::{LoginAnswer, LoginQuestion};
-use crate::process::RETRY_AFTER;
 use crate::verifier::PasswordVerifier;
 use crate::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
-    LoginSource, Proof, Recheck,
+    LoginSource, Proof, RETRY_AFTER, Recheck,
 };
 
 /// A server or a program that knows accounts.

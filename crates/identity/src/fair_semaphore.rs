@@ -1,15 +1,27 @@
 //! A semaphore whose permits go to sources in turn.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::LoginSource;
 use crate::fair_queue::FairQueue;
 
+/// When a client that was turned away may try again.
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How many callers may wait for each permit.
+pub(crate) const WAITING: usize = 4;
+
 /// So many permits, and a bounded queue of callers that wait for one. Addresses take turns, and at
 /// each address its accounts.
-pub struct FairSemaphore(Arc<Mutex<State>>);
+pub struct FairSemaphore {
+    state: Arc<Mutex<State>>,
+    limit: Duration,
+}
 
 struct State {
     free: usize,
@@ -19,31 +31,46 @@ struct State {
 /// A permit. The next caller gets it when it is dropped.
 pub struct Permit(Option<Arc<Mutex<State>>>);
 
-/// Too many callers are waiting.
+/// Too many callers are waiting, or the wait was as long as it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many are waiting")]
 pub struct TooManyWaiting;
 
 impl FairSemaphore {
-    /// A semaphore for which so many callers may wait.
+    /// A semaphore for which four callers may wait for each permit, and none for longer than `limit`.
     #[must_use]
-    pub fn new(permits: usize, waiting: usize) -> Self {
-        Self(Arc::new(Mutex::new(State {
+    pub fn new(permits: NonZeroUsize, limit: Duration) -> Self {
+        let permits = permits.get();
+        Self::with_queue(permits, permits.saturating_mul(WAITING), limit)
+    }
+
+    fn with_queue(permits: usize, waiting: usize, limit: Duration) -> Self {
+        let state = Mutex::new(State {
             free: permits,
             waiting: FairQueue::new(waiting),
-        })))
+        });
+        Self {
+            state: Arc::new(state),
+            limit,
+        }
     }
 
     /// Waits for the turn of `source`.
     ///
     /// # Errors
-    /// When too many callers are waiting, or another source has a better claim to the place.
+    /// When too many callers are waiting, another source has a better claim to the place, or the wait
+    /// was as long as it may be.
     pub async fn acquire(&self, source: &LoginSource) -> Result<Permit, TooManyWaiting> {
+        let turn = timeout(self.limit, self.turn(source));
+        turn.await.unwrap_or(Err(TooManyWaiting))
+    }
+
+    async fn turn(&self, source: &LoginSource) -> Result<Permit, TooManyWaiting> {
         let turn = {
-            let mut state = lock(&self.0);
+            let mut state = lock(&self.state);
             if state.free > 0 {
                 state.free -= 1;
-                return Ok(Permit(Some(self.0.clone())));
+                return Ok(Permit(Some(self.state.clone())));
             }
             // Callers that gave up take no place.
             state.waiting.retain(|waiting| !waiting.is_closed());
@@ -90,6 +117,8 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(60);
+
     fn source(address: u8) -> LoginSource {
         let address = IpAddr::from(Ipv4Addr::new(192, 0, 2, address));
         LoginSource::new(Some(address), "ann")
@@ -97,7 +126,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_gets_its_turn_although_another_took_every_place() {
-        let semaphore = Arc::new(FairSemaphore::new(1, 4));
+        let semaphore = Arc::new(FairSemaphore::with_queue(1, 4, LIMIT));
         let first = semaphore.acquire(&source(1)).await.unwrap();
         let wait = |address| {
             let semaphore = semaphore.clone();
@@ -123,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_that_gives_up_neither_keeps_a_place_nor_a_permit() {
-        let semaphore = Arc::new(FairSemaphore::new(1, 1));
+        let semaphore = Arc::new(FairSemaphore::with_queue(1, 1, LIMIT));
         let first = semaphore.acquire(&source(1)).await.unwrap();
         for _ in 0..3 {
             let waiting = semaphore.clone();
@@ -134,6 +163,6 @@ mod tests {
         }
         drop(first);
         drop(semaphore.acquire(&source(1)).await.unwrap());
-        assert_eq!(lock(&semaphore.0).free, 1);
+        assert_eq!(lock(&semaphore.state).free, 1);
     }
 }

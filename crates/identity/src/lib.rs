@@ -87,7 +87,7 @@ pub use chain::{
 };
 pub use ext_auth::ExtAuth;
 pub use external_backend::ExternalBackend;
-pub use fair_semaphore::{FairSemaphore, Permit, TooManyWaiting};
+pub use fair_semaphore::{FairSemaphore, Permit, RETRY_AFTER, TooManyWaiting};
 pub use fingerprint::CredentialFingerprint;
 pub use limiter::{Admission, LoginLimiter};
 pub use login::{Login, LoginOutcome, LoginSettings};

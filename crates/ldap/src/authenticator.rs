@@ -1,16 +1,14 @@
 //! The backend: an account's entry is searched, and a bind as that entry checks the password.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use common::{BoxFuture, Clock, escape_line};
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CredentialFingerprint, Credentials, CurrentCredentials, FairSemaphore, Identity, LoginSource,
-    PasswordVerifier, Permit, Proof, Recheck, SourceAddress, TooManyWaiting,
+    PasswordVerifier, Proof, RETRY_AFTER, Recheck, SourceAddress, TooManyWaiting,
 };
 use policy::{Labels, Subject};
-use tokio::time::timeout;
 
 use crate::account_state;
 use crate::connection::BindOutcome;
@@ -24,12 +22,6 @@ use crate::labels;
 use crate::pool::{ConnectionPool, ServerList};
 use crate::reader::Reader;
 use crate::settings::{LdapSettings, SearchIdentity};
-
-/// How many logins may wait for each one that is checked.
-const WAITING: usize = 4;
-
-/// When a client that was turned away may try again.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The longest name that is looked up, in bytes.
 const LONGEST_ACCOUNT: usize = 1024;
@@ -83,7 +75,7 @@ impl LdapAuth {
             readers: ConnectionPool::new(Arc::clone(&servers), reader, most),
             binders: ConnectionPool::new(Arc::clone(&servers), None, most),
             attributes: settings.attributes(),
-            turns: FairSemaphore::new(most, most.saturating_mul(WAITING)),
+            turns: FairSemaphore::new(settings.concurrency, settings.timeouts.operation),
             settings,
             servers,
             verifier,
@@ -100,8 +92,8 @@ impl LdapAuth {
             return Ok(AuthenticationOutcome::NoMatch);
         };
         let result = {
-            let turn = self.turn(source).await;
-            let _permit = turn.ok_or(AuthenticationError::Busy(RETRY_AFTER))?;
+            let turn = self.turns.acquire(source).await;
+            let _permit = turn.map_err(|TooManyWaiting| AuthenticationError::Busy(RETRY_AFTER))?;
             self.log_in(credentials).await.map_err(BackendError::from)?
         };
         Ok(match result {
@@ -111,13 +103,6 @@ impl LdapAuth {
                 AuthenticationOutcome::Rejected(self.verifier.reject(proof, source).await?)
             }
         })
-    }
-
-    /// `None` if too many are waiting, or the wait was as long as an operation may take.
-    async fn turn(&self, source: &LoginSource) -> Option<Permit> {
-        let turn = self.turns.acquire(source);
-        let turn = timeout(self.settings.timeouts.operation, turn).await;
-        turn.ok()?.ok()
     }
 
     async fn log_in(&self, credentials: &Credentials) -> Result<LoginResult, DirectoryError> {
@@ -324,7 +309,7 @@ impl Authenticator for LdapAuth {
                 return Ok(Recheck::Unknown);
             }
             let source = LoginSource::new(SourceAddress::shared(None), account);
-            let Some(_permit) = self.turn(&source).await else {
+            let Ok(_permit) = self.turns.acquire(&source).await else {
                 return Err(BackendError::unavailable(SECTION, TooManyWaiting));
             };
             Ok(self.status(account).await?)

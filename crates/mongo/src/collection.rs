@@ -46,11 +46,6 @@ impl MongoCollection {
         }
     }
 
-    /// How long an operation may take.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.settings.timeout
-    }
-
     /// The documents that `filter` finds, `limit` at most.
     pub(crate) async fn find(
         &self,

@@ -2,28 +2,20 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use common::BoxFuture;
 use identity::{
     Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CredentialFingerprint, CurrentCredentials, FairSemaphore, Identity, LoginSource, PasswordCheck,
-    PasswordHash, PasswordVerifier, Permit, Proof, Recheck, SourceAddress, TooManyWaiting,
+    PasswordHash, PasswordVerifier, Proof, RETRY_AFTER, Recheck, SourceAddress, TooManyWaiting,
 };
 use mongodb::bson::doc;
 use policy::{Labels, Subject};
-use tokio::time::timeout;
 
 use crate::collection::MongoCollection;
 use crate::error::MongoError;
 use crate::settings::MongoSettings;
 use crate::user::{UserDocument, UserDocumentError};
-
-/// How many logins may wait for each one that is looked up.
-const WAITING: usize = 4;
-
-/// When a client that was turned away may try again.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The longest name that is looked up, in bytes.
 const LONGEST_ACCOUNT: usize = 1024;
@@ -60,11 +52,10 @@ impl MongoUsers {
         concurrency: NonZeroUsize,
         verifier: Arc<PasswordVerifier>,
     ) -> Self {
-        let most = concurrency.get();
         Self {
             name,
+            turns: FairSemaphore::new(concurrency, settings.timeout),
             collection: MongoCollection::new(name, settings, "username"),
-            turns: FairSemaphore::new(most, most.saturating_mul(WAITING)),
             verifier,
         }
     }
@@ -79,8 +70,8 @@ impl MongoUsers {
         };
         let name = &credentials.account;
         let user = {
-            let turn = self.turn(source).await;
-            let _permit = turn.ok_or(AuthenticationError::Busy(RETRY_AFTER))?;
+            let turn = self.turns.acquire(source).await;
+            let _permit = turn.map_err(|TooManyWaiting| AuthenticationError::Busy(RETRY_AFTER))?;
             self.find(name).await?
         };
         let Some(user) = user else {
@@ -116,12 +107,6 @@ impl MongoUsers {
                 Identity::new(self.subject(name, &user)?).with_credential(credential),
             ),
         })
-    }
-
-    /// `None` if too many are waiting, or the wait was as long as an operation may take.
-    async fn turn(&self, source: &LoginSource) -> Option<Permit> {
-        let turn = timeout(self.collection.timeout(), self.turns.acquire(source)).await;
-        turn.ok()?.ok()
     }
 
     async fn find(&self, name: &str) -> Result<Option<UserDocument>, BackendError> {
@@ -172,7 +157,7 @@ impl MongoUsers {
 
     async fn look_again(&self, name: &str) -> Result<Recheck, BackendError> {
         let source = LoginSource::new(SourceAddress::shared(None), name);
-        let Some(_permit) = self.turn(&source).await else {
+        let Ok(_permit) = self.turns.acquire(&source).await else {
             return Err(BackendError::unavailable(self.name, TooManyWaiting));
         };
         let Some(user) = self.find(name).await? else {

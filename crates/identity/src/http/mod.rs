@@ -25,14 +25,11 @@ pub use self::json::{JsonPlace, json_object};
 pub use self::url::{BackendUrl, BackendUrlError};
 use crate::LoginSource;
 use crate::circuit_breaker::{CircuitBreaker, CircuitOpen};
-use crate::fair_semaphore::{FairSemaphore, Permit};
+use crate::fair_semaphore::{FairSemaphore, TooManyWaiting};
 use crate::tls::{ClientTls, ClientTlsError};
 
 /// How much of an answer is read, in bytes.
 pub const MOST_ANSWER: usize = 64 * 1024;
-
-/// How many requests may wait for each one that is in progress.
-const WAITING: usize = 4;
 
 /// The pause before a connection is tried once more.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -161,13 +158,12 @@ impl HttpClient {
         let json = HeaderValue::from_static("application/json");
         headers.insert(CONTENT_TYPE, json.clone());
         headers.insert(ACCEPT, json);
-        let running = settings.concurrency.get();
         Ok(Self {
             client,
             url: settings.url,
             headers,
             limit: settings.timeout,
-            running: FairSemaphore::new(running, running.saturating_mul(WAITING)),
+            running: FairSemaphore::new(settings.concurrency, settings.timeout),
             breaker: CircuitBreaker::new(settings.section, clock),
         })
     }
@@ -188,7 +184,8 @@ impl HttpClient {
         body: &[u8],
     ) -> Result<HttpAnswer, HttpClientError> {
         self.breaker.check().map_err(|open| self.open(open))?;
-        let _permit = self.turn(source).await?;
+        let turn = self.running.acquire(source).await;
+        let _permit = turn.map_err(|TooManyWaiting| HttpClientError::Busy(self.url.clone()))?;
         let attempt = self.breaker.admit().map_err(|open| self.open(open))?;
         let outcome = match timeout(self.limit, self.exchange(body)).await {
             Ok(outcome) => outcome,
@@ -257,13 +254,6 @@ impl HttpClient {
             headers: std::mem::take(response.headers_mut()),
             body,
         })
-    }
-
-    async fn turn(&self, source: &LoginSource) -> Result<Permit, HttpClientError> {
-        match timeout(self.limit, self.running.acquire(source)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(HttpClientError::Busy(self.url.clone())),
-        }
     }
 
     fn has_token(&self) -> bool {

@@ -22,10 +22,10 @@ use zeroize::Zeroizing;
 
 use super::running::RunningProcess;
 use super::stderr::StderrBeginning;
-use super::{MOST_OUTPUT, ProcessError, WAITING, without};
+use super::{MOST_OUTPUT, ProcessError, without};
 use crate::LoginSource;
 use crate::circuit_breaker::{CircuitBreaker, CircuitOpen};
-use crate::fair_semaphore::{FairSemaphore, Permit};
+use crate::fair_semaphore::{FairSemaphore, TooManyWaiting};
 
 /// A program that answers lines, with its bounds.
 pub struct LineProgram {
@@ -124,12 +124,11 @@ impl LineProgram {
         concurrency: NonZeroUsize,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let running = concurrency.get();
         Self {
             command: command.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
             limit,
-            running: FairSemaphore::new(running, running.saturating_mul(WAITING)),
+            running: FairSemaphore::new(concurrency, limit),
             breaker: CircuitBreaker::new(section, clock),
             next_id: AtomicU64::new(1),
             idle: Mutex::default(),
@@ -148,7 +147,8 @@ impl LineProgram {
         secret: &str,
     ) -> Result<A, LineProgramError> {
         self.breaker.check()?;
-        let _permit = self.turn(source).await?;
+        let turn = self.running.acquire(source).await;
+        let _permit = turn.map_err(|TooManyWaiting| LineProgramError::Busy)?;
         let attempt = self.breaker.admit()?;
         match self.exchange(question, secret).await {
             Ok(line) => {
@@ -220,13 +220,6 @@ impl LineProgram {
                 LineProgramError::Protocol { violation, stderr }
             }
         })
-    }
-
-    async fn turn(&self, source: &LoginSource) -> Result<Permit, LineProgramError> {
-        match timeout(self.limit, self.running.acquire(source)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(LineProgramError::Busy),
-        }
     }
 
     fn take_idle(&self) -> Option<LineProcess> {

@@ -22,19 +22,13 @@ use tokio::time::timeout;
 pub use self::lines::{LineProgram, LineProgramError, ProtocolViolation};
 use self::running::RunningProcess;
 use crate::LoginSource;
-use crate::fair_semaphore::{FairSemaphore, Permit};
+use crate::fair_semaphore::{FairSemaphore, TooManyWaiting};
 
 /// How much of a program's standard output is read, in bytes.
 pub const MOST_OUTPUT: usize = 64 * 1024;
 
 /// How much of a program's standard error is kept, in bytes.
 const MOST_STDERR: usize = 4 * 1024;
-
-/// When a client that was turned away may try again.
-pub const RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// How many calls may wait for each one that runs.
-const WAITING: usize = 4;
 
 /// A program with its arguments and its bounds.
 pub struct Program {
@@ -98,12 +92,11 @@ impl Program {
         limit: Duration,
         concurrency: NonZeroUsize,
     ) -> Self {
-        let running = concurrency.get();
         Self {
             command: command.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
             limit,
-            running: FairSemaphore::new(running, running.saturating_mul(WAITING)),
+            running: FairSemaphore::new(concurrency, limit),
         }
     }
 
@@ -117,7 +110,8 @@ impl Program {
         source: &LoginSource,
         input: &[u8],
     ) -> Result<ProcessOutput, ProcessError> {
-        let _permit = self.turn(source).await?;
+        let turn = self.running.acquire(source).await;
+        let _permit = turn.map_err(|TooManyWaiting| ProcessError::Busy)?;
         let mut process = RunningProcess::start(&self.command, &self.arguments)?;
         match timeout(self.limit, converse(&mut process, input)).await {
             Ok(finished) => finished,
@@ -125,13 +119,6 @@ impl Program {
                 process.end().await;
                 Err(ProcessError::Limit { limit: self.limit })
             }
-        }
-    }
-
-    async fn turn(&self, source: &LoginSource) -> Result<Permit, ProcessError> {
-        match timeout(self.limit, self.running.acquire(source)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(ProcessError::Busy),
         }
     }
 }
@@ -249,6 +236,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::fair_semaphore::WAITING;
 
     fn shell(script: &str, limit: Duration) -> Program {
         Program::new("sh", ["-c", script], limit, NonZeroUsize::MIN)

@@ -15,16 +15,13 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::fair_queue::{FairQueue, QueueFull};
-use crate::{AuthenticationError, LoginSource};
+use crate::{AuthenticationError, LoginSource, RETRY_AFTER};
 
 /// How many jobs may wait for their turn.
 const WAITING: usize = 512;
 
 /// How long a job waits for its turn.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// When a client that was turned away may try again.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How much less important than requests these threads are, on Unix's scale of 20 steps.
 const NICENESS: i32 = 10;
