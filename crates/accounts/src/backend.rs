@@ -5,11 +5,11 @@ use std::sync::Arc;
 use common::BoxFuture;
 use identity::password::{Argon2id, HashCost};
 use identity::{
-    Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CredentialFingerprint, CurrentCredentials, HashError, Identity, LoginSource, PasswordCheck,
     PasswordHash, PasswordVerifier, Proof, Recheck,
 };
-use policy::{Labels, Subject};
+use policy::Subject;
 
 use crate::changes::ChangeCounter;
 use crate::store::{AccountError, AccountRow, AccountStore};
@@ -67,11 +67,8 @@ impl DatabaseAccounts {
             let rejection = self.verifier.reject(proof, source).await?;
             return Ok(AuthenticationOutcome::Rejected(rejection));
         }
-        let account = Arc::new(Account {
-            passwords: vec![hash(&row)?],
-            labels: Labels::new(),
-        });
-        let check = self.verifier.verify(&account, password, source).await?;
+        let check = self.verifier.verify_hash(hash(&row)?, password, source);
+        let check = check.await?;
         Ok(match check {
             PasswordCheck::Mismatch(rejection) => AuthenticationOutcome::Rejected(rejection),
             PasswordCheck::Match(_) => {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use common::BoxFuture;
 use identity::{
-    Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CredentialFingerprint, CurrentCredentials, FairSemaphore, Identity, LoginSource, PasswordCheck,
-    PasswordHash, PasswordVerifier, Proof, RETRY_AFTER, Recheck, SourceAddress, TooManyWaiting,
+    PasswordVerifier, Proof, RETRY_AFTER, Recheck, SourceAddress, StoredHash, TooManyWaiting,
 };
 use mongodb::bson::doc;
-use policy::{Labels, Subject};
+use policy::Subject;
 
 use crate::collection::MongoCollection;
 use crate::error::MongoError;
@@ -91,17 +91,9 @@ impl MongoUsers {
                 identity.with_credential(CredentialFingerprint::NO_PASSWORD),
             ));
         };
-        let Some(hash) = self.hash(name, password) else {
-            let rejection = self.verifier.reject(proof, source).await?;
-            return Ok(AuthenticationOutcome::Rejected(rejection));
-        };
-        let account = Arc::new(Account {
-            passwords: vec![hash],
-            labels: Labels::new(),
-        });
-        let password = &credentials.password;
-        let check = self.verifier.verify(&account, password, source).await?;
-        Ok(match check {
+        let hash = self.hash(name, password);
+        let check = hash.check(&self.verifier, proof, source);
+        Ok(match check.await? {
             PasswordCheck::Mismatch(rejection) => AuthenticationOutcome::Rejected(rejection),
             PasswordCheck::Match(credential) => AuthenticationOutcome::Accepted(
                 Identity::new(self.subject(name, &user)?).with_credential(credential),
@@ -127,14 +119,12 @@ impl MongoUsers {
         }
     }
 
-    /// The user's hash. One that cannot be read matches no password.
-    fn hash(&self, account: &str, text: &str) -> Option<PasswordHash> {
-        let parsed = text.parse::<PasswordHash>();
-        let parsed = parsed.inspect_err(|error| {
-            let (backend, error) = (self.name, error as &dyn std::error::Error);
-            tracing::warn!(backend, account, error, "a user cannot log in");
-        });
-        parsed.ok()
+    fn hash<'a>(&self, account: &'a str, text: &'a str) -> StoredHash<'a> {
+        StoredHash {
+            backend: self.name,
+            account,
+            text,
+        }
     }
 
     fn subject(&self, name: &str, user: &UserDocument) -> Result<Subject, BackendError> {
@@ -164,15 +154,12 @@ impl MongoUsers {
             return Ok(Recheck::NoMatch);
         };
         let credentials = match &user.password {
-            None => vec![CredentialFingerprint::NO_PASSWORD],
-            Some(password) => {
-                let hash = self.hash(name, password);
-                hash.iter().map(PasswordHash::fingerprint).collect()
-            }
+            None => CurrentCredentials::Known(vec![CredentialFingerprint::NO_PASSWORD]),
+            Some(password) => self.hash(name, password).credentials(),
         };
         Ok(Recheck::Present {
             subject: self.subject(name, &user)?,
-            credentials: CurrentCredentials::Known(credentials),
+            credentials,
         })
     }
 

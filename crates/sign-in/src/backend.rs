@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::BoxFuture;
 use identity::password::HashCost;
 use identity::{
-    Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
+    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CurrentCredentials, Identity, LoginSource, PasswordCheck, PasswordVerifier, Proof, Recheck,
 };
 use policy::{Labels, Subject};
@@ -96,13 +96,8 @@ impl SignInBackend {
         let hash = account.document.bcrypt(&account.record.docker_password);
         match hash.and_then(|hash| hash.parse().ok()) {
             Some(hash) => {
-                let of_docker_auth = Arc::new(Account {
-                    passwords: vec![hash],
-                    labels: Labels::new(),
-                });
-                self.verifier
-                    .verify(&of_docker_auth, proof.secret(), source)
-                    .await
+                let check = self.verifier.verify_hash(hash, proof.secret(), source);
+                check.await
             }
             None => {
                 let rejection = self.verifier.reject(proof, source).await?;

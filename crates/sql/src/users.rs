@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use common::BoxFuture;
 use identity::{
-    Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
-    CredentialFingerprint, CurrentCredentials, HashError, Identity, LoginSource, PasswordCheck,
-    PasswordHash, PasswordVerifier, Proof, Recheck,
+    AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError, Identity,
+    LoginSource, PasswordCheck, PasswordVerifier, Proof, Recheck, StoredHash,
 };
-use policy::{Labels, Subject};
+use policy::Subject;
 
 use crate::connection::QueryRun;
 use crate::database::SqlDatabase;
@@ -89,19 +88,8 @@ impl SqlUsers {
         let Some(user) = self.find(&credentials.account).await? else {
             return Ok(AuthenticationOutcome::NoMatch);
         };
-        let Ok(hash) = self.hash(&user) else {
-            let rejection = self.verifier.reject(proof, source).await?;
-            return Ok(AuthenticationOutcome::Rejected(rejection));
-        };
-        let account = Arc::new(Account {
-            passwords: vec![hash],
-            labels: Labels::new(),
-        });
-        let check = self
-            .verifier
-            .verify(&account, &credentials.password, source)
-            .await?;
-        Ok(match check {
+        let check = self.hash(&user).check(&self.verifier, proof, source);
+        Ok(match check.await? {
             PasswordCheck::Mismatch(rejection) => AuthenticationOutcome::Rejected(rejection),
             PasswordCheck::Match(credential) => AuthenticationOutcome::Accepted(
                 Identity::new(self.subject(user)?).with_credential(credential),
@@ -157,13 +145,12 @@ impl SqlUsers {
         Ok(User { name, hash, labels })
     }
 
-    /// The user's hash. One that cannot be read matches no password.
-    fn hash(&self, user: &User) -> Result<PasswordHash, HashError> {
-        user.hash.parse().inspect_err(|error| {
-            let (backend, account) = (self.name, &user.name);
-            let error = error as &dyn std::error::Error;
-            tracing::warn!(backend, account, error, "a user cannot log in");
-        })
+    fn hash<'a>(&self, user: &'a User) -> StoredHash<'a> {
+        StoredHash {
+            backend: self.name,
+            account: &user.name,
+            text: &user.hash,
+        }
     }
 
     fn subject(&self, user: User) -> Result<Subject, BackendError> {
@@ -189,14 +176,9 @@ impl SqlUsers {
         let Some(user) = user else {
             return Ok(Recheck::NoMatch);
         };
-        let credentials: Vec<CredentialFingerprint> = self
-            .hash(&user)
-            .iter()
-            .map(PasswordHash::fingerprint)
-            .collect();
         Ok(Recheck::Present {
+            credentials: self.hash(&user).credentials(),
             subject: self.subject(user)?,
-            credentials: CurrentCredentials::Known(credentials),
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use common::Secret;
 
 use super::{Rejection, WorkerPool};
-use crate::password::{HashCost, perform};
+use crate::password::{HashCost, PasswordHash, perform};
 use crate::{Account, AuthenticationError, CredentialFingerprint, LoginSource, Proof};
 
 /// Verifies passwords on a [`WorkerPool`], at one cost for every rejection.
@@ -85,6 +85,24 @@ impl PasswordVerifier {
             PasswordCheck::Mismatch(Rejection::paid()),
             PasswordCheck::Match,
         ))
+    }
+
+    /// Whether `password` is the one that `hash` was made of, for a backend that reads each hash when
+    /// it is needed.
+    ///
+    /// # Errors
+    /// [`AuthenticationError::Busy`] when too many verifications are waiting.
+    pub async fn verify_hash(
+        &self,
+        hash: PasswordHash,
+        password: &Secret,
+        source: &LoginSource,
+    ) -> Result<PasswordCheck, AuthenticationError> {
+        let account = Account {
+            passwords: vec![hash],
+            ..Account::default()
+        };
+        self.verify(&Arc::new(account), password, source).await
     }
 
     /// Rejects a `proof` that no password was verified for, at the cost of every rejection.
