@@ -43,6 +43,8 @@ impl Slapd {
     pub const PEOPLE: &str = "ou=people,dc=example,dc=com";
     /// Where groups are.
     pub const GROUPS: &str = "ou=groups,dc=example,dc=com";
+    /// The policy of passwords: ten wrong ones in a row lock an account.
+    pub const POLICY: &str = "cn=policy,dc=example,dc=com";
     /// The account that may search.
     pub const READER: &str = "cn=reader,dc=example,dc=com";
     /// Its password, until a test changes it.

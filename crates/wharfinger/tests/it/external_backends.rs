@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use peers::{
@@ -17,6 +18,9 @@ use tempfile::TempDir;
 use crate::wire::{Answer, Connection};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
+
+/// The pause between two looks at a condition.
+const SHORTLY: Duration = Duration::from_millis(5);
 
 /// The rules of every test: each user's own namespace, and that of each team.
 const ACL: &str = "acl:\n\
@@ -218,7 +222,7 @@ fn a_server_that_is_away_is_503_and_one_that_is_back_is_asked() {
     let _stub = HttpStub::start_at(address, |_| StubAnswer::Status(200, "{}".into()));
     // The circuit is tried again after its pause.
     while log_in(&server, "ann", "sesame", "").status != 200 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     }
     server.wait_for_log("a backend answers again");
 }
@@ -254,16 +258,21 @@ fn a_reload_fails_no_login() {
                 }
             });
         }
-        for round in 1..=4 {
+        let some_logins = || {
             let before = logins.load(Ordering::SeqCst);
             while logins.load(Ordering::SeqCst) < before + 10 {
-                std::thread::yield_now();
+                std::thread::sleep(SHORTLY);
             }
+        };
+        for round in 1..=4 {
+            some_logins();
             server.hang_up();
             while server.log().matches("configuration reloaded").count() < round {
-                std::thread::yield_now();
+                std::thread::sleep(SHORTLY);
             }
         }
+        // The programs of the last configuration are started by its first logins.
+        some_logins();
         done.store(true, Ordering::SeqCst);
     });
     let children = children_of(server.id());
@@ -271,7 +280,7 @@ fn a_reload_fails_no_login() {
     assert!(server.terminate().success());
     for child in children {
         while is_alive(child) {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(SHORTLY);
         }
     }
 }

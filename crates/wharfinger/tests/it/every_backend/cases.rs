@@ -169,7 +169,12 @@ pub(super) fn http_auth_and_http_authz() -> BackendCase {
 }
 
 pub(super) fn ldap_auth() -> BackendCase {
-    let slapd = shared(&SLAPD, || Slapd::start(&SlapdConfig::default()));
+    let slapd = shared(&SLAPD, || {
+        let slapd = Slapd::start(&SlapdConfig::default());
+        // A crowd with wrong passwords must not lock the account of the others.
+        slapd.replace(Slapd::POLICY, "pwdMaxFailure", "0");
+        slapd
+    });
     let folder = tempfile::tempdir().unwrap();
     let (address, port) = (slapd.host_port(), slapd.port());
     let sections = format!(
