@@ -2,8 +2,8 @@
 //!
 //! The ground floor: it knows no other crate of this workspace and nothing of registries. Time and
 //! randomness are parameters ([`Clock`], [`Entropy`]), so that a test can fix both. A [`Secret`] is
-//! never printed. Text from others is escaped before it is shown. Dates are written as RFC 3339 has them, and IP networks are read as Go reads
-//! them.
+//! never printed. Text from others is escaped before it is shown. Dates are written as RFC 3339 has
+//! them, lengths of time as people write them, and IP networks are read as Go reads them.
 //!
 //! ```
 //! use common::{Clock, IpNetwork, SystemClock, rfc3339, unix_seconds};
@@ -19,6 +19,7 @@ mod basic;
 mod clock;
 mod date;
 mod display;
+mod duration;
 mod entropy;
 mod future;
 mod ip;
@@ -30,6 +31,7 @@ pub use basic::{BasicCredentials, BasicError};
 pub use clock::{Clock, SystemClock, seconds_rounded_up, unix_seconds};
 pub use date::{go_date, rfc3339};
 pub use display::{escape_json, escape_line, escape_lines};
+pub use duration::{DurationError, parse_duration, print_duration};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use future::BoxFuture;
 pub use ip::{IpNetwork, IpNetworkError, client_network, parse_ip};

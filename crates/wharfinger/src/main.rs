@@ -8,7 +8,6 @@ mod cli;
 mod commands;
 mod config;
 mod docker_auth;
-mod duration;
 mod failure;
 mod fetch;
 mod files;
@@ -18,6 +17,7 @@ mod output;
 mod registry_program;
 mod remote;
 mod serve;
+mod size;
 mod token_generator;
 mod when;
 

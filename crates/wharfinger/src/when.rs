@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use common::parse_duration;
+
 use crate::config::date::parse_date;
-use crate::duration::parse_duration;
 
 /// A point in time, as it is asked for: absolute, or counted from the present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use auth::TokenResponse;
 use clap::{Args, ValueEnum};
-use common::{Clock, SystemClock, SystemEntropy, unix_seconds};
+use common::{Clock, SystemClock, SystemEntropy, parse_duration, unix_seconds};
 use token::{Access, Claims, HeaderOptions, PrivateKey, Scope, Signer};
 
 use crate::commands::key_file;
-use crate::duration::parse_duration;
 use crate::failure::Failure;
 use crate::output;
 use crate::when::When;

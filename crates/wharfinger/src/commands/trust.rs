@@ -5,13 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use common::{Clock, Secret, SystemClock, escape_line};
+use common::{Clock, Secret, SystemClock, escape_line, print_duration};
 use identity::{Identity, LifetimeBound, SessionAllowance};
 use serde::Serialize;
 use workload_identity::{RuleOutcome, TrustReport};
 
 use super::{configuration, runtime};
-use crate::duration::print_duration;
 use crate::failure::{Failure, FailureKind};
 use crate::files;
 use crate::output;

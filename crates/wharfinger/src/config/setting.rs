@@ -6,10 +6,12 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+use common::{parse_duration, print_duration};
+
 use super::context::Context;
 use super::diagnostics::Problem;
 use super::yaml::{Entry, Node, Plain, Position, Scalar, Value};
-use crate::duration::{parse_duration, parse_size, print_duration, print_size};
+use crate::size::{parse_size, print_size};
 
 /// A value with its name (`server.limits.header`) and its place. What cannot be read is reported
 /// and then absent.

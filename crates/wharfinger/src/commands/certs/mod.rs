@@ -8,12 +8,11 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
-use common::{Clock, SystemClock, SystemEntropy};
+use common::{Clock, SystemClock, SystemEntropy, parse_duration};
 use token::{Certificate, CertificateRequest, PrivateKey};
 
 use crate::commands::key_file;
 use crate::commands::keys::NewKey;
-use crate::duration::parse_duration;
 use crate::failure::Failure;
 use crate::files::{self, FileMode};
 use crate::output;

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use common::print_duration;
 use serde_json::{Value, json};
 use storage::collection::{CollectionPolicy, CollectionReport, Garbage, GarbageManifest};
 
 use super::progress::Progress;
 use super::{count, interrupted, open, print, size};
-use crate::duration::print_duration;
 use crate::failure::Failure;
 use crate::output::note;
 

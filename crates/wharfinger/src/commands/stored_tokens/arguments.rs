@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
-use common::IpNetwork;
+use common::{IpNetwork, parse_duration};
 use personal_tokens::{Rotation, parse_ceiling};
 use policy::ScopeCeiling;
 
 use crate::config::Config;
-use crate::duration::parse_duration;
 use crate::failure::Failure;
 
 /// The most that the secret may do, and from where.

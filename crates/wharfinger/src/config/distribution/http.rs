@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use common::{parse_duration, print_duration};
 use http::Uri;
 
 use super::translation::Translator;
 use crate::config::diagnostics::Problem;
 use crate::config::setting::Setting;
-use crate::duration::{parse_duration, print_duration};
 
 const VERSIONS: [(&str, &str); 4] = [
     ("tls1.0", "TLS10"),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use common::{parse_duration, print_duration};
+
 use super::translation::{Effect, Translator, nothing_else};
 use crate::config::diagnostics::Problem;
 use crate::config::setting::Setting;
-use crate::duration::{parse_duration, print_duration};
 
 /// The directory of the driver `filesystem`, unless another is set.
 const DEFAULT_ROOT: &str = "/var/lib/registry";

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use common::{parse_duration, print_duration};
+
 use super::or_word;
 use crate::config::schema::{Kind, key};
 use crate::config::section::Section;
-use crate::duration::{parse_duration, print_duration};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);

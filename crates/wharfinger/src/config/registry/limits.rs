@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::or_word;
 use crate::config::schema::{Kind, key};
 use crate::config::section::Section;
-use crate::duration::{parse_size, print_size};
+use crate::size::{parse_size, print_size};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);

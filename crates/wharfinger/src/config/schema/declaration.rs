@@ -4,7 +4,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::duration::{print_duration, print_size};
+use common::print_duration;
+
+use crate::size::print_size;
 
 /// Which configuration a key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

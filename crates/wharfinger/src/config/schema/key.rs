@@ -6,10 +6,12 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use common::print_duration;
+
 use super::declaration::{Declaration, Dialect, Kind, Reload, or};
 use crate::config::effective::Effective;
 use crate::config::setting::Setting;
-use crate::duration::{print_duration, print_size};
+use crate::size::print_size;
 
 /// A key whose value is a `T`.
 pub(in crate::config) struct Key<T> {

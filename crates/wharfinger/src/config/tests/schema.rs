@@ -237,8 +237,8 @@ fn matches(pattern: &str, text: &str) -> bool {
     if pattern.contains("env:") {
         text.contains("${env:")
     } else if pattern.contains("KiB") {
-        crate::duration::parse_size(text).is_ok()
+        crate::size::parse_size(text).is_ok()
     } else {
-        crate::duration::parse_duration(text).is_ok()
+        common::parse_duration(text).is_ok()
     }
 }

@@ -1,14 +1,14 @@
-//! Lengths of time and sizes, as people write them in the configuration and on the command line.
+//! Lengths of time, as people write them: in the configuration, on the command line, in the API.
 //!
 //! A length is a number of seconds (`300`) or numbers with units (`5m`, `1h30m`, `1.5h`, `30d`).
 //! Go's notation is a part of it, because `docker_auth`'s files have it; `d` (24 hours) and `w` (7
-//! days) are ours. A size is a number of bytes (`65536`) or a number with a unit (`64KiB`, `10MB`).
+//! days) are ours.
 
 use std::time::Duration;
 
 /// Why a text is not a length of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DurationError {
+pub enum DurationError {
     /// There was nothing to read.
     #[error("a length of time is missing")]
     Empty,
@@ -21,20 +21,6 @@ pub(crate) enum DurationError {
     /// More than some 584 billion years.
     #[error("`{0}` is too long")]
     TooLong(String),
-}
-
-/// Why a text is not a size.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SizeError {
-    /// A number was expected.
-    #[error("`{0}` is not a size: write bytes, or 64KiB, 10MiB, 1GB")]
-    Number(String),
-    /// A unit was expected, and this was there.
-    #[error("unknown unit `{0}`: use B, KiB, MiB, GiB, TiB or kB, MB, GB, TB")]
-    Unit(String),
-    /// More than 2^64 bytes.
-    #[error("`{0}` is too large")]
-    TooLarge(String),
 }
 
 /// Units of time in nanoseconds, longer names before the names they begin with.
@@ -50,21 +36,11 @@ const TIME_UNITS: [(&str, u128); 9] = [
     ("w", 604_800 * 1_000_000_000),
 ];
 
-const SIZE_UNITS: [(&str, u64); 10] = [
-    ("", 1),
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-    ("kB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("TB", 1_000_000_000_000),
-];
-
 /// Reads a length of time: `300` and `300s`, `5m`, `1h30m`, `1.5h`, `30d`, `2w`; `0` is zero.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+///
+/// # Errors
+/// When it is none, or too long.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     if text.is_empty() {
         return Err(DurationError::Empty);
     }
@@ -104,27 +80,9 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     ))
 }
 
-/// Reads a size in bytes: `65536`, `64KiB`, `10 MB`.
-pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    if number.is_empty() {
-        return Err(SizeError::Number(text.to_owned()));
-    }
-    let unit = unit.trim_start();
-    let Some((_, bytes)) = SIZE_UNITS.iter().find(|(name, _)| *name == unit) else {
-        return Err(SizeError::Unit(unit.to_owned()));
-    };
-    let number = number.parse::<u64>().ok();
-    number
-        .and_then(|n| n.checked_mul(*bytes))
-        .ok_or_else(|| SizeError::TooLarge(text.to_owned()))
-}
-
 /// `duration` as [`parse_duration`] reads it back: `1h30m`, `30d`, `0s`.
-pub(crate) fn print_duration(duration: Duration) -> String {
+#[must_use]
+pub fn print_duration(duration: Duration) -> String {
     let mut rest = duration.as_nanos();
     let mut text = String::new();
     // Weeks are left out: `30d` is easier to read than `4w2d`.
@@ -143,16 +101,6 @@ pub(crate) fn print_duration(duration: Duration) -> String {
         "0s".to_owned()
     } else {
         text
-    }
-}
-
-/// `bytes` as [`parse_size`] reads it back, in the largest binary unit that divides it.
-pub(crate) fn print_size(bytes: u64) -> String {
-    let whole = |(_, unit): &&(&str, u64)| bytes > 0 && bytes.is_multiple_of(*unit);
-    let binary = SIZE_UNITS.iter().filter(|(name, _)| name.ends_with("iB"));
-    match binary.rev().find(whole) {
-        Some((name, unit)) => format!("{}{name}", bytes / unit),
-        None => bytes.to_string(),
     }
 }
 
@@ -237,29 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
-        assert_eq!(parse_size("65536"), Ok(65_536));
-        assert_eq!(parse_size("64KiB"), Ok(65_536));
-        assert_eq!(parse_size("10 MB"), Ok(10_000_000));
-        assert_eq!(parse_size("1B"), Ok(1));
-        assert_eq!(parse_size("64K"), Err(SizeError::Unit("K".to_owned())));
-        assert_eq!(parse_size("KiB"), Err(SizeError::Number("KiB".to_owned())));
-        assert_eq!(
-            parse_size("99999999TiB"),
-            Err(SizeError::TooLarge("99999999TiB".to_owned()))
-        );
-    }
-
-    #[test]
     fn prints_what_it_reads() {
         for text in ["0s", "5m", "1h30m", "30d", "1d1s", "1s500ms", "2us3ns"] {
             assert_eq!(
                 parse_duration(text).map(print_duration).as_deref(),
                 Ok(text)
             );
-        }
-        for text in ["0", "1000", "64KiB", "3MiB", "1025"] {
-            assert_eq!(parse_size(text).map(print_size).as_deref(), Ok(text));
         }
     }
 
@@ -272,7 +203,7 @@ mod tests {
 
         #[test]
         fn no_text_is_a_surprise(text in "[0-9.smhdwnuKMGTiB ]{0,30}|.{0,12}") {
-            let _ = (parse_duration(&text), parse_size(&text));
+            let _ = parse_duration(&text);
         }
     }
 }
