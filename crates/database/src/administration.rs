@@ -5,7 +5,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::{rfc3339, unix_seconds};
 use rusqlite::{Connection, Row, named_params};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Error;
@@ -66,6 +68,25 @@ pub struct AdministrationEntry {
     pub details: Value,
 }
 
+/// A change that was logged as programs read it: by `audit list --json`, and by the API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdministrationRecord {
+    /// Its number. A later entry has a higher one.
+    pub id: i64,
+    /// When it was made, to the second: RFC 3339 in UTC.
+    pub time: String,
+    /// How it was made: `command` or `api`.
+    pub origin: String,
+    /// Who made it.
+    pub actor: String,
+    /// What was done: `user.add`.
+    pub action: String,
+    /// What it was done to.
+    pub object: String,
+    /// What else is known of it.
+    pub details: Value,
+}
+
 /// Which entries are read: those that fit all of what is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdministrationFilter {
@@ -75,6 +96,20 @@ pub struct AdministrationFilter {
     pub object: Option<String>,
     /// Entries with a lower number than this, for the page before one that was read.
     pub before: Option<i64>,
+}
+
+impl From<AdministrationEntry> for AdministrationRecord {
+    fn from(entry: AdministrationEntry) -> Self {
+        Self {
+            id: entry.id,
+            time: rfc3339(unix_seconds(entry.at)),
+            origin: entry.by.origin().to_owned(),
+            actor: entry.by.name().to_owned(),
+            action: entry.action,
+            object: entry.object,
+            details: entry.details,
+        }
+    }
 }
 
 /// Logs a change. It must run in the transaction that makes the change.

@@ -38,8 +38,8 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub use administration::{
-    AdministrationEntry, AdministrationFilter, AdministrativeChange, Administrator, log_change,
-    logged_changes,
+    AdministrationEntry, AdministrationFilter, AdministrationRecord, AdministrativeChange,
+    Administrator, log_change, logged_changes,
 };
 pub use connection::BUSY_TIMEOUT;
 pub use error::{Error, SqliteCause};

@@ -1,11 +1,11 @@
-//! `wharfinger audit`: what was changed by commands, and by which user of the system.
+//! `wharfinger audit`: what was changed, and by whom.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use common::{escape_json, rfc3339, unix_seconds};
-use database::{AdministrationEntry, AdministrationFilter, logged_changes};
+use common::escape_json;
+use database::{AdministrationFilter, AdministrationRecord, logged_changes};
 use serde_json::json;
 
 use super::managed_database::{ManagedDatabase, failed};
@@ -14,7 +14,7 @@ use super::table::table;
 use crate::failure::Failure;
 use crate::output;
 
-/// Show who changed accounts, rules and tokens
+/// Show who changed accounts, rules, tokens and sessions
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -64,39 +64,34 @@ impl List {
         let read = database.read(move |connection| logged_changes(connection, &filter, limit));
         let mut entries = read.await.map_err(|error| failed(&error))?;
         entries.reverse();
+        let records: Vec<_> = entries
+            .into_iter()
+            .map(AdministrationRecord::from)
+            .collect();
         Ok(match self.json {
-            true => entries.iter().map(line).collect(),
+            true => records.iter().map(line).collect(),
             false => {
                 let head = ["TIME", "ACTOR", "ACTION", "OBJECT", "DETAILS"];
-                table(head, entries.iter().map(row).collect())
+                table(head, records.iter().map(row).collect())
             }
         })
     }
 }
 
-fn line(entry: &AdministrationEntry) -> String {
-    let object = json!({
-        "id": entry.id,
-        "time": rfc3339(unix_seconds(entry.at)),
-        "origin": entry.by.origin(),
-        "actor": entry.by.name(),
-        "action": entry.action,
-        "object": entry.object,
-        "details": entry.details,
-    });
-    escape_json(&format!("{object}\n")).into_owned()
+fn line(record: &AdministrationRecord) -> String {
+    escape_json(&format!("{}\n", json!(record))).into_owned()
 }
 
-fn row(entry: &AdministrationEntry) -> [String; 5] {
-    let details = match entry.details.as_object() {
+fn row(record: &AdministrationRecord) -> [String; 5] {
+    let details = match record.details.as_object() {
         Some(details) if details.is_empty() => String::new(),
-        _ => entry.details.to_string(),
+        _ => record.details.to_string(),
     };
     [
-        rfc3339(unix_seconds(entry.at)),
-        entry.by.name().to_owned(),
-        entry.action.clone(),
-        entry.object.clone(),
+        record.time.clone(),
+        record.actor.clone(),
+        record.action.clone(),
+        record.object.clone(),
         details,
     ]
 }
