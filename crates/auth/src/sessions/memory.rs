@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{BoxFuture, unix_seconds};
 
-use super::store::{InsertLimits, Selection, SessionNote, SessionStore};
+use super::store::{
+    InsertLimits, RevokedBy, Selection, SessionNote, SessionPosition, SessionStore,
+};
 use super::{Session, SessionsError, TokenHash};
 
 /// Keeps sessions until the process ends.
@@ -88,6 +90,19 @@ impl MemorySessions {
         listed
     }
 
+    fn page_now(
+        &self,
+        selection: &Selection,
+        after: Option<&SessionPosition>,
+        limit: u32,
+    ) -> Vec<Session> {
+        let mut listed = self.list_now(selection);
+        listed.sort_by_key(SessionPosition::of);
+        listed.retain(|session| after.is_none_or(|after| SessionPosition::of(session) > *after));
+        listed.truncate(limit as usize);
+        listed
+    }
+
     fn revoke_now(&self, selection: &Selection) -> usize {
         let mut sessions = self.sessions();
         let selected = sessions
@@ -120,9 +135,19 @@ impl SessionStore for MemorySessions {
         ready(self.list_now(&selection))
     }
 
+    fn page(
+        &self,
+        selection: Selection,
+        after: Option<SessionPosition>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Session>, SessionsError>> {
+        ready(self.page_now(&selection, after.as_ref(), limit))
+    }
+
     fn revoke(
         &self,
         selection: Selection,
+        _: RevokedBy,
         _: SystemTime,
     ) -> BoxFuture<'_, Result<usize, SessionsError>> {
         ready(self.revoke_now(&selection))

@@ -17,6 +17,7 @@
 //! the disk. Sessions that are over are removed when new ones are opened.
 
 mod memory;
+mod record;
 mod session;
 mod sqlite;
 mod store;
@@ -26,14 +27,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::{Entropy, EntropyError, Secret};
+use identity::{AuthenticatorChain, EarlierLogin, SessionStatus};
 use policy::Subject;
 
 use self::token::generate;
 
 pub use self::memory::MemorySessions;
+pub use self::record::SessionRecord;
 pub use self::session::{NewSession, OpenedSession, Revocation, Session};
 pub use self::sqlite::SqliteSessions;
-pub use self::store::{InsertLimits, Selection, SessionNote, SessionStore};
+pub use self::store::{
+    InsertLimits, RevokedBy, Selection, SessionNote, SessionPosition, SessionStore,
+};
 pub use self::token::TokenHash;
 pub(crate) use self::token::is_refresh_token;
 
@@ -64,6 +69,15 @@ impl Default for SessionPolicy {
             recheck_max_age: DAY / 2,
         }
     }
+}
+
+/// A page of a list of sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionPage {
+    /// The sessions. A page with a next one may have fewer than were asked for.
+    pub sessions: Vec<Session>,
+    /// Behind which session the next page begins; `None` if this is the last one.
+    pub next: Option<SessionPosition>,
 }
 
 /// Why a refresh token is rejected. Clients get the same response for all of them (RFC 6749 §5.2,
@@ -246,6 +260,29 @@ impl Sessions {
             .collect())
     }
 
+    /// A page of the sessions of `selection` that could be redeemed now, by account and id: at most
+    /// `limit`, those behind `after` if it is given.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn page(
+        &self,
+        selection: Selection,
+        after: Option<SessionPosition>,
+        limit: u32,
+        now: SystemTime,
+    ) -> Result<SessionPage, SessionsError> {
+        let stored = self.store.page(selection, after, limit).await?;
+        let is_full = stored.len() >= limit as usize;
+        let next = stored.last().filter(|_| is_full).map(SessionPosition::of);
+        let sessions = stored.into_iter().map(|stored| self.under_policy(stored));
+        let sessions = sessions.filter(|session| session.expires_at > now);
+        Ok(SessionPage {
+            sessions: sessions.collect(),
+            next,
+        })
+    }
+
     /// Ends the sessions of `selection` and returns how many there were. Every server that uses this
     /// store rejects their tokens from the next use on.
     ///
@@ -254,9 +291,10 @@ impl Sessions {
     pub async fn revoke(
         &self,
         selection: Selection,
+        by: RevokedBy,
         now: SystemTime,
     ) -> Result<usize, SessionsError> {
-        self.store.revoke(selection, now).await
+        self.store.revoke(selection, by, now).await
     }
 
     /// Ends the session of `token`. `None` if it has none that can still be revoked.
@@ -274,7 +312,8 @@ impl Sessions {
         let Some(Session { id, account, .. }) = self.store.find(hash).await? else {
             return Ok(None);
         };
-        let revoked = self.store.revoke(Selection::Id(id.clone()), now).await?;
+        let selection = Selection::Id(id.clone());
+        let revoked = self.store.revoke(selection, RevokedBy::Client, now).await?;
         Ok((revoked > 0).then_some(Revocation { id, account }))
     }
 
@@ -295,6 +334,19 @@ impl Sessions {
             tracing::warn!(error, "the use of a refresh token could not be written");
         }
     }
+}
+
+/// Those of `sessions` whose account is still there with the same credential. A session counts if its
+/// backend has no answer, or cannot tell without a password.
+pub async fn without_ended(sessions: Vec<Session>, accounts: &AuthenticatorChain) -> Vec<Session> {
+    let mut accepted = Vec::with_capacity(sessions.len());
+    for session in sessions {
+        let status = accounts.recheck(&EarlierLogin::from(&session)).await;
+        if !matches!(status, Ok(SessionStatus::Ended)) {
+            accepted.push(session);
+        }
+    }
+    accepted
 }
 
 /// Whether something that was written at `then` is written again: once a minute, or ten times within

@@ -4,18 +4,24 @@ use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{BoxFuture, unix_seconds};
-use database::Database;
+use database::{AdministrativeChange, Administrator, Database, log_change};
 use identity::CredentialFingerprint;
 use policy::{CeilingRules, ScopeCeiling};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
+use serde_json::json;
 
-use super::store::{InsertLimits, Selection, SessionNote, SessionStore};
+use super::store::{
+    InsertLimits, RevokedBy, Selection, SessionNote, SessionPosition, SessionStore,
+};
 use super::{Session, SessionsError, TokenHash};
 
 /// How many sessions that are over are removed when one is opened: more than one, so that they
 /// cannot pile up.
 const PURGE: u32 = 100;
+
+/// What the administration log calls the sessions of all accounts.
+const ALL_SESSIONS: &str = "all sessions";
 
 /// Every column, as [`stored`] reads them.
 const COLUMNS: &str = "hash, id, account, labels, stamp, service, client_id, address, created_at, \
@@ -69,11 +75,7 @@ impl SessionStore for SqliteSessions {
                         "UPDATE refresh_tokens
                          SET confirmed_at = max(confirmed_at, ?2), labels = ?3 WHERE hash = ?1",
                     )?
-                    .execute(params![
-                        hash.0,
-                        seconds(*now),
-                        serde_json::json!(labels).to_string()
-                    ])?,
+                    .execute(params![hash.0, seconds(*now), json!(labels).to_string()])?,
             };
             Ok(())
         }))
@@ -81,13 +83,37 @@ impl SessionStore for SqliteSessions {
 
     fn list(&self, selection: Selection) -> BoxFuture<'_, Result<Vec<Session>, SessionsError>> {
         Box::pin(self.0.read(move |connection: &Connection| {
-            let (condition, value) = condition(&selection);
+            let (condition, [first, second]) = condition(&selection);
             let sql = format!(
                 "SELECT {COLUMNS} FROM refresh_tokens WHERE {condition} AND revoked_at IS NULL
                  ORDER BY account, last_used_at DESC, id"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let sessions = statement.query_map([value], stored)?;
+            let sessions = statement.query_map([first, second], stored)?;
+            Ok(sessions.collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn page(
+        &self,
+        selection: Selection,
+        after: Option<SessionPosition>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Session>, SessionsError>> {
+        Box::pin(self.0.read(move |connection: &Connection| {
+            let (condition, [first, second]) = condition(&selection);
+            let sql = format!(
+                "SELECT {COLUMNS} FROM refresh_tokens
+                 WHERE {condition} AND revoked_at IS NULL AND account >= ?3 AND (account, id) > (?3, ?4)
+                 ORDER BY account, id LIMIT ?5"
+            );
+            // No account is empty, so this is before all.
+            let (account, id) = match &after {
+                Some(after) => (after.account.as_str(), after.id.as_str()),
+                None => ("", ""),
+            };
+            let mut statement = connection.prepare_cached(&sql)?;
+            let sessions = statement.query_map((first, second, account, id, limit), stored)?;
             Ok(sessions.collect::<Result<_, _>>()?)
         }))
     }
@@ -95,27 +121,71 @@ impl SessionStore for SqliteSessions {
     fn revoke(
         &self,
         selection: Selection,
+        by: RevokedBy,
         now: SystemTime,
     ) -> BoxFuture<'_, Result<usize, SessionsError>> {
         Box::pin(self.0.write(move |connection: &Connection| {
-            let (condition, value) = condition(&selection);
+            let object = match &by {
+                RevokedBy::Client => None,
+                RevokedBy::Administrator(by) => Some((by, object(connection, &selection)?)),
+            };
+            let (condition, [first, second]) = condition(&selection);
             let sql = format!(
-                "UPDATE refresh_tokens SET revoked_at = ?2 WHERE {condition} AND revoked_at IS NULL"
+                "UPDATE refresh_tokens SET revoked_at = ?3 WHERE {condition} AND revoked_at IS NULL"
             );
-            Ok(connection
-                .prepare_cached(&sql)?
-                .execute((value, seconds(now)))?)
+            let revoked =
+                connection
+                    .prepare_cached(&sql)?
+                    .execute((first, second, seconds(now)))?;
+            if let (1.., Some((by, object))) = (revoked, object) {
+                log(connection, by, &selection, &object, revoked, now)?;
+            }
+            Ok(revoked)
         }))
     }
 }
 
-/// A condition on `?1`, and `?1`.
-fn condition(selection: &Selection) -> (&'static str, &str) {
+/// A condition on `?1` and `?2`, and these.
+fn condition(selection: &Selection) -> (&'static str, [&str; 2]) {
     match selection {
-        Selection::All => ("?1 = ''", ""),
-        Selection::Account(account) => ("account = ?1", account),
-        Selection::Id(id) => ("id = ?1", id),
+        Selection::All => ("?1 = ?2", ["", ""]),
+        Selection::Account(account) => ("account = ?1 AND ?2 = ''", [account, ""]),
+        Selection::Id(id) => ("id = ?1 AND ?2 = ''", [id, ""]),
+        Selection::IdOf { id, account } => ("id = ?1 AND account = ?2", [id, account]),
     }
+}
+
+/// What the administration log calls the sessions of `selection`: their account.
+fn object(connection: &Connection, selection: &Selection) -> Result<String, SessionsError> {
+    let id = match selection {
+        Selection::All => return Ok(ALL_SESSIONS.to_owned()),
+        Selection::Account(account) | Selection::IdOf { account, .. } => return Ok(account.clone()),
+        Selection::Id(id) => id,
+    };
+    let mut statement =
+        connection.prepare_cached("SELECT account FROM refresh_tokens WHERE id = ?1")?;
+    let account = statement.query_row([id], |row| row.get(0)).optional()?;
+    Ok(account.unwrap_or_default())
+}
+
+fn log(
+    connection: &Connection,
+    by: &Administrator,
+    selection: &Selection,
+    object: &str,
+    revoked: usize,
+    now: SystemTime,
+) -> Result<(), SessionsError> {
+    let details = match selection {
+        Selection::Id(id) | Selection::IdOf { id, .. } => json!({"id": id}),
+        Selection::Account(_) | Selection::All => json!({"sessions": revoked}),
+    };
+    let change = AdministrativeChange {
+        action: "session.revoke",
+        object,
+        details: &details,
+    };
+    Ok(log_change(connection, by, now, change)?)
 }
 
 fn insert(connection: &Connection, session: &Session) -> Result<(), SessionsError> {
@@ -125,12 +195,12 @@ fn insert(connection: &Connection, session: &Session) -> Result<(), SessionsErro
                        :address, :created_at, :last_used_at, :confirmed_at, :expires_at, :backend,
                        :ceiling)";
     let ceiling = session.ceiling.entries();
-    let ceiling = ceiling.map(|entries| serde_json::json!(entries).to_string());
+    let ceiling = ceiling.map(|entries| json!(entries).to_string());
     connection.prepare_cached(sql)?.execute(named_params! {
         ":hash": session.hash.0,
         ":id": session.id,
         ":account": session.account,
-        ":labels": serde_json::json!(session.labels).to_string(),
+        ":labels": json!(session.labels).to_string(),
         ":stamp": session.credential.map(|credential| *credential.as_bytes()),
         ":service": session.service,
         ":client_id": session.client_id,

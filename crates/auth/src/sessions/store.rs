@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use common::BoxFuture;
+use database::Administrator;
 use policy::Labels;
 
 use super::{Session, SessionsError, TokenHash};
@@ -36,10 +37,21 @@ pub trait SessionStore: Send + Sync {
     /// The sessions of `selection` that are not revoked, by account, the last used first.
     fn list(&self, selection: Selection) -> BoxFuture<'_, Result<Vec<Session>, SessionsError>>;
 
-    /// Revokes the sessions of `selection` and returns how many were not revoked before.
+    /// At most `limit` of the sessions of `selection` that are not revoked, by account and id, those
+    /// behind `after` if it is given.
+    fn page(
+        &self,
+        selection: Selection,
+        after: Option<SessionPosition>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Session>, SessionsError>>;
+
+    /// Revokes the sessions of `selection` and returns how many were not revoked before. If a store has
+    /// an administration log, the entry is written in the same step.
     fn revoke(
         &self,
         selection: Selection,
+        by: RevokedBy,
         now: SystemTime,
     ) -> BoxFuture<'_, Result<usize, SessionsError>>;
 }
@@ -73,6 +85,31 @@ pub enum Selection {
     Account(String),
     /// The session with this id.
     Id(String),
+    /// The session with this id, if it is one of this account.
+    IdOf {
+        /// The session's id.
+        id: String,
+        /// The account that it must have.
+        account: String,
+    },
+}
+
+/// A place in a list of sessions by account and id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionPosition {
+    /// The account of the session there.
+    pub account: String,
+    /// Its id.
+    pub id: String,
+}
+
+/// Who revokes sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RevokedBy {
+    /// The client that has the refresh token (RFC 7009). Only the server's log says so.
+    Client,
+    /// Somebody by a command or by the API, whom the administration log names.
+    Administrator(Administrator),
 }
 
 impl Selection {
@@ -83,6 +120,18 @@ impl Selection {
             Self::All => true,
             Self::Account(account) => session.account == *account,
             Self::Id(id) => session.id == *id,
+            Self::IdOf { id, account } => session.id == *id && session.account == *account,
+        }
+    }
+}
+
+impl SessionPosition {
+    /// The place of `session`.
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        Self {
+            account: session.account.clone(),
+            id: session.id.clone(),
         }
     }
 }

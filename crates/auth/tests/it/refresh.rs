@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth::sessions::Selection;
+use auth::sessions::{RevokedBy, Selection};
 
 use crate::support::{ALICE, BOB, Setup, logged_in};
 
@@ -156,9 +156,8 @@ async fn a_session_ends_with_its_account_its_password_and_its_revocation() {
     let (server, token) = logged_in().await;
     let sessions = server.sessions.as_ref().unwrap();
     let now = common::Clock::now(&*server.clock);
-    let revoked = sessions
-        .revoke(Selection::Account("alice".into()), now)
-        .await;
+    let alice = Selection::Account("alice".into());
+    let revoked = sessions.revoke(alice, RevokedBy::Client, now).await;
     assert_eq!(revoked.unwrap(), 1);
     assert_eq!(server.refresh(&token, "service=reg").await.status, 401);
 }

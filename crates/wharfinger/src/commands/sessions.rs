@@ -6,14 +6,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use auth::sessions::{Selection, Session, Sessions, SqliteSessions};
+use auth::sessions::{
+    RevokedBy, Selection, SessionRecord, Sessions, SqliteSessions, without_ended,
+};
 use clap::{Args, Subcommand};
-use common::{Clock, Entropy, SystemClock, SystemEntropy, rfc3339, unix_seconds};
+use common::{Clock, Entropy, SystemClock, SystemEntropy, unix_seconds};
 use database::Database;
-use identity::{EarlierLogin, SessionStatus, WorkerPool};
+use identity::{AuthenticatorChain, WorkerPool};
+use serde_json::json;
 
+use super::administrator::administrator;
 use super::{configuration, runtime, table};
 use crate::config::Config;
+use crate::config::date::parse_date;
 use crate::failure::Failure;
 use crate::output;
 use crate::serve::backends::{Backends, Revalidation};
@@ -93,11 +98,12 @@ impl List {
         let listed = sessions.list(selection, now).await;
         let listed = listed
             .map_err(|error| Failure::system("cannot read the sessions").caused_by(&error))?;
-        let listed = without_ended(listed, &config, &database).await?;
-        Ok(if self.json {
-            json(&listed)
-        } else {
-            table(&listed, now)
+        let accounts = accounts(&config, &database)?;
+        let listed = without_ended(listed, &accounts).await.into_iter();
+        let records: Vec<_> = listed.map(SessionRecord::from).collect();
+        Ok(match self.json {
+            true => output::json(&json!(records)),
+            false => table(&records, now),
         })
     }
 }
@@ -112,7 +118,8 @@ impl Revoke {
             } => Selection::Account(user),
             Which { .. } => Selection::All,
         };
-        let revoked = sessions.revoke(selection.clone(), now).await;
+        let by = RevokedBy::Administrator(administrator());
+        let revoked = sessions.revoke(selection.clone(), by, now).await;
         let revoked =
             revoked.map_err(|error| Failure::system("no session was revoked").caused_by(&error))?;
         match (revoked, selection) {
@@ -129,13 +136,8 @@ impl Revoke {
     }
 }
 
-/// The sessions that the server of this configuration accepts: not those whose account is gone or
-/// has another password now. A session counts if its backend cannot tell.
-async fn without_ended(
-    listed: Vec<Session>,
-    config: &Config,
-    database: &Database,
-) -> Result<Vec<Session>, Failure> {
+/// The backends that know the accounts of the server of this configuration.
+fn accounts(config: &Config, database: &Database) -> Result<AuthenticatorChain, Failure> {
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
@@ -144,17 +146,8 @@ async fn without_ended(
     let managed = ManagedAccounts::in_database(config, database.clone());
     let managed = managed.as_ref();
     let backends = Backends::of_token_server(config, &workers, &clock, managed, &accounts, never)?;
-    let chain = backends
-        .with_personal_tokens(config, Some(database), &clock, &entropy)
-        .chain;
-    let mut accepted = Vec::with_capacity(listed.len());
-    for session in listed {
-        let status = chain.recheck(&EarlierLogin::from(&session)).await;
-        if !matches!(status, Ok(SessionStatus::Ended)) {
-            accepted.push(session);
-        }
-    }
-    Ok(accepted)
+    let backends = backends.with_personal_tokens(config, Some(database), &clock, &entropy);
+    Ok(backends.chain)
 }
 
 /// The sessions that the configuration in `file` keeps, that configuration, and its database.
@@ -172,30 +165,25 @@ fn open(file: &Path) -> Result<(Sessions, Config, Database), Failure> {
 }
 
 /// A line for each session under the names of its columns.
-fn table(sessions: &[Session], now: SystemTime) -> String {
-    let ago = |time| relative(unix_seconds(time), unix_seconds(now));
+fn table(sessions: &[SessionRecord], now: SystemTime) -> String {
     let rows = sessions.iter().map(|session| {
-        let Session {
+        let SessionRecord {
             id,
             account,
             service,
             client_id,
             address,
+            created_at,
+            last_used_at,
+            expires_at,
             ..
         } = session;
-        let (created, used, expires) =
-            (session.created_at, session.last_used_at, session.expires_at);
         let texts = [id, account, service, client_id, address].map(|text| shown(text));
         let [id, account, service, client, address] = texts;
+        let times = [created_at, last_used_at, expires_at].map(|date| ago(date, now));
+        let [created, used, expires] = times;
         [
-            id,
-            account,
-            service,
-            client,
-            address,
-            ago(created),
-            ago(used),
-            ago(expires),
+            id, account, service, client, address, created, used, expires,
         ]
     });
     let head = [
@@ -222,57 +210,37 @@ fn shown(text: &str) -> String {
     }
 }
 
-fn json(sessions: &[Session]) -> String {
-    let date = |time| rfc3339(unix_seconds(time));
-    let sessions = sessions.iter().map(|session| {
-        serde_json::json!({
-            "id": session.id,
-            "account": session.account,
-            "backend": session.backend,
-            "service": session.service,
-            "client_id": session.client_id,
-            "address": session.address,
-            "created_at": date(session.created_at),
-            "last_used_at": date(session.last_used_at),
-            "confirmed_at": date(session.confirmed_at),
-            "expires_at": date(session.expires_at),
-        })
-    });
-    output::json(&serde_json::Value::from_iter(sessions))
+/// How far a date of a record is from now.
+fn ago(date: &str, now: SystemTime) -> String {
+    match parse_date(date) {
+        Ok(time) => relative(unix_seconds(time), unix_seconds(now)),
+        Err(_) => shown(date),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use auth::sessions::TokenHash;
-
     use super::*;
 
-    const OPENED: u64 = 1_793_491_200;
-
     fn at(seconds: u64) -> SystemTime {
+        const OPENED: u64 = 1_793_491_200;
         SystemTime::UNIX_EPOCH + Duration::from_secs(OPENED + seconds)
     }
 
-    fn session(account: &str, client_id: &str) -> Session {
-        Session {
-            hash: TokenHash::of(&"whr_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyCuIWwu".into())
-                .unwrap(),
+    fn session(account: &str, client_id: &str) -> SessionRecord {
+        SessionRecord {
             id: "0c1fe95f4c57c2db".into(),
             account: account.into(),
-            labels: Default::default(),
-            credential: None,
             backend: Some("users".into()),
-            ceiling: Default::default(),
             service: "registry.example.com".into(),
             client_id: client_id.into(),
             address: "192.0.2.7".into(),
-            created_at: at(0),
-            last_used_at: at(3600),
-            confirmed_at: at(1800),
-            expires_at: at(30 * 86_400 + 3600),
-            is_revoked: false,
+            created_at: "2026-11-01T00:00:00Z".into(),
+            last_used_at: "2026-11-01T01:00:00Z".into(),
+            confirmed_at: "2026-11-01T00:30:00Z".into(),
+            expires_at: "2026-12-01T01:00:00Z".into(),
         }
     }
 
@@ -286,26 +254,6 @@ ID                USER  SERVICE               CLIENT  ADDRESS    OPENED  LAST US
 ";
         assert_eq!(table(&sessions, at(7200)), expected);
         assert_eq!(table(&[], at(0)).lines().count(), 1);
-    }
-
-    #[test]
-    fn programs_read_json() {
-        let listed: serde_json::Value =
-            serde_json::from_str(&json(&[session("a b", "\u{1b}[2J")])).unwrap();
-        let expected = serde_json::json!([{
-            "id": "0c1fe95f4c57c2db",
-            "account": "a b",
-            "backend": "users",
-            "service": "registry.example.com",
-            "client_id": "\u{1b}[2J",
-            "address": "192.0.2.7",
-            "created_at": "2026-11-01T00:00:00Z",
-            "last_used_at": "2026-11-01T01:00:00Z",
-            "confirmed_at": "2026-11-01T00:30:00Z",
-            "expires_at": "2026-12-01T01:00:00Z",
-        }]);
-        assert_eq!(listed, expected);
-        assert_eq!(json(&[]), "[]\n");
     }
 
     #[test]

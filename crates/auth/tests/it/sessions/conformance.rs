@@ -151,11 +151,7 @@ pub(super) async fn what_is_not_valid_is_rejected_for_a_reason(make: MakeBench) 
         redeem(token, "registry", start() + 30 * DAY).await,
         Err(RefreshTokenError::Expired)
     );
-    bench
-        .sessions
-        .revoke(Selection::All, start())
-        .await
-        .unwrap();
+    bench.revoke(Selection::All).await;
     assert_eq!(
         redeem(token, "registry", start()).await,
         Err(RefreshTokenError::Revoked)
@@ -410,6 +406,39 @@ pub(super) async fn lists_by_account_and_last_use(make: MakeBench) {
     );
 }
 
+pub(super) async fn pages_have_every_session_once(make: MakeBench) {
+    let bench = make(SessionPolicy::default());
+    let mut expected = Vec::new();
+    for account in ["bob", "ann", "Ann", "ann", "ann", "bob", "carol"] {
+        let opened = bench.open(account, start()).await;
+        expected.push((account.to_owned(), opened.id));
+    }
+    expected.sort();
+    for limit in [1, 2, 3, 7, 8] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = bench.page(Selection::All, after, limit).await;
+            assert!(page.sessions.len() <= limit as usize);
+            let sessions = page.sessions.into_iter();
+            found.extend(sessions.map(|session| (session.account, session.id)));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "{limit} on a page");
+    }
+    let anns = bench.page(Selection::Account("ann".into()), None, 2).await;
+    assert_eq!(anns.sessions.len(), 2);
+    let anns = bench
+        .page(Selection::Account("ann".into()), anns.next, 2)
+        .await;
+    assert_eq!((anns.sessions.len(), anns.next), (1, None));
+    bench.revoke(Selection::Account("ann".into())).await;
+    let anns = bench.page(Selection::Account("ann".into()), None, 2).await;
+    assert_eq!((anns.sessions, anns.next), (Vec::new(), None));
+}
+
 pub(super) async fn revokes_what_was_meant(make: MakeBench) {
     let bench = make(SessionPolicy::default());
     let (first, second) = (
@@ -420,7 +449,12 @@ pub(super) async fn revokes_what_was_meant(make: MakeBench) {
         bench.open("bob", start()).await,
         bench.open("otto", start()).await,
     );
-    let revoke = async |selection| bench.sessions.revoke(selection, start()).await.unwrap();
+    let revoke = async |selection| bench.revoke(selection).await;
+    let of = |id: &str, account: &str| Selection::IdOf {
+        id: id.into(),
+        account: account.into(),
+    };
+    assert_eq!(revoke(of(&first.id, "bob")).await, 0);
     assert_eq!(revoke(Selection::Id(first.id.clone())).await, 1);
     assert_eq!(revoke(Selection::Id(first.id.clone())).await, 0);
     assert_eq!(
@@ -434,7 +468,8 @@ pub(super) async fn revokes_what_was_meant(make: MakeBench) {
         Err(RefreshTokenError::Revoked)
     );
     assert!(bench.redeem(&bobs, start()).await.is_ok());
-    assert_eq!(revoke(Selection::All).await, 2);
+    assert_eq!(revoke(of(&bobs.id, "bob")).await, 1);
+    assert_eq!(revoke(Selection::All).await, 1);
     assert_eq!(
         bench.redeem(&ottos, start()).await,
         Err(RefreshTokenError::Revoked)

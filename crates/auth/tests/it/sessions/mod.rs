@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auth::sessions::{
-    MemorySessions, NewSession, OpenedSession, RefreshTokenError, Selection, Session,
-    SessionPolicy, SessionStore, Sessions, SqliteSessions,
+    MemorySessions, NewSession, OpenedSession, RefreshTokenError, RevokedBy, Selection, Session,
+    SessionPage, SessionPolicy, SessionPosition, SessionStore, Sessions, SqliteSessions,
 };
 use common::SystemEntropy;
-use database::{Database, DatabaseLocation};
+use database::{Administrator, Database, DatabaseLocation};
 use identity::{CredentialFingerprint, LifetimeBound};
 use policy::{Labels, ScopeCeiling, Subject};
 use tempfile::TempDir;
@@ -85,6 +85,23 @@ impl Bench {
             .collect()
     }
 
+    async fn page(
+        &self,
+        selection: Selection,
+        after: Option<SessionPosition>,
+        limit: u32,
+    ) -> SessionPage {
+        let page = self.sessions.page(selection, after, limit, start());
+        page.await.unwrap()
+    }
+
+    /// Revokes as the account `root` of the API.
+    async fn revoke(&self, selection: Selection) -> usize {
+        let by = RevokedBy::Administrator(Administrator::Account("root".into()));
+        let revoked = self.sessions.revoke(selection, by, start());
+        revoked.await.unwrap()
+    }
+
     fn database(&self) -> &Database {
         &self.database.as_ref().unwrap().0
     }
@@ -155,6 +172,7 @@ on_every_store![
     a_new_session_never_makes_room_for_old_ones,
     a_storm_of_logins_keeps_to_the_cap,
     lists_by_account_and_last_use,
+    pages_have_every_session_once,
     revokes_what_was_meant,
     a_token_revokes_its_own_session,
 ];

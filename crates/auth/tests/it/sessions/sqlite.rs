@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::sessions::{
-    RefreshTokenError, Selection, SessionPolicy, Sessions, SessionsError, SqliteSessions,
+    RefreshTokenError, RevokedBy, Selection, SessionPolicy, Sessions, SessionsError, SqliteSessions,
 };
 use common::SystemEntropy;
-use database::{Database, DatabaseLocation};
+use database::{AdministrationFilter, Administrator, Database, DatabaseLocation, logged_changes};
+use serde_json::json;
 
 use super::{Bench, DAY, MINUTE, new, sqlite, start, subject};
 use crate::support::Setup;
@@ -85,11 +86,7 @@ async fn what_is_over_is_removed() {
         bench.open(&format!("user{account}"), start()).await;
     }
     let lasting = bench.open("ann", start()).await;
-    bench
-        .sessions
-        .revoke(Selection::Account("user7".into()), start())
-        .await
-        .unwrap();
+    bench.revoke(Selection::Account("user7".into())).await;
     bench.redeem(&lasting, start() + 9 * DAY).await.unwrap();
     bench.open("bob", start() + 10 * DAY).await;
     // A hundred at a time, so that no login pays for all.
@@ -113,17 +110,56 @@ async fn a_revocation_from_outside_counts_at_the_next_use() {
         SessionPolicy::default(),
         Arc::new(SystemEntropy),
     );
-    assert_eq!(
-        beside
-            .revoke(Selection::Account("ann".into()), start())
-            .await
-            .unwrap(),
-        1
-    );
+    let by = RevokedBy::Administrator(Administrator::SystemUser("root (uid 0)".into()));
+    let revoked = beside.revoke(Selection::Account("ann".into()), by, start());
+    assert_eq!(revoked.await.unwrap(), 1);
     assert_eq!(
         bench.redeem(&opened, start()).await,
         Err(RefreshTokenError::Revoked)
     );
+}
+
+#[tokio::test]
+async fn the_administration_log_says_who_revoked_sessions() {
+    let bench = sqlite(SessionPolicy::default());
+    let mut opened = Vec::new();
+    for account in ["ann", "ann", "ann", "ann", "bob"] {
+        opened.push(bench.open(account, start()).await);
+    }
+    let of = |id: &str, account: &str| Selection::IdOf {
+        id: id.into(),
+        account: account.into(),
+    };
+    bench.revoke(Selection::Id(opened[0].id.clone())).await;
+    bench.revoke(of(&opened[1].id, "ann")).await;
+    bench.revoke(Selection::Account("ann".into())).await;
+    bench.revoke(Selection::All).await;
+    // What revokes nothing is not logged, and a client's own revocation is in the server's log.
+    bench.revoke(Selection::All).await;
+    bench.revoke(Selection::Id("unknown".into())).await;
+    bench.revoke(of(&opened[0].id, "bob")).await;
+    let last = bench.open("ann", start()).await;
+    let by_client = bench.sessions.revoke_token(&last.token, start()).await;
+    assert!(by_client.unwrap().is_some());
+    let read = |connection: &rusqlite::Connection| {
+        logged_changes(connection, &AdministrationFilter::default(), 100)
+    };
+    let entries = bench.database().read(read).await.unwrap();
+    let entries: Vec<_> = entries
+        .into_iter()
+        .map(|entry| (entry.by, entry.action, entry.object, entry.details))
+        .collect();
+    let entry = |object: &str, details| {
+        let by = Administrator::Account("root".into());
+        (by, "session.revoke".to_owned(), object.to_owned(), details)
+    };
+    let expected = [
+        entry("all sessions", json!({"sessions": 1})),
+        entry("ann", json!({"sessions": 2})),
+        entry("ann", json!({"id": opened[1].id})),
+        entry("ann", json!({"id": opened[0].id})),
+    ];
+    assert_eq!(entries, expected);
 }
 
 #[tokio::test]
