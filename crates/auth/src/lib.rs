@@ -23,11 +23,13 @@ mod server;
 pub mod sessions;
 
 pub use authorize::{
-    AclAuthorizer, AuthorizeError, AuthorizeExplanation, Authorizer, CASBIN_VALUES,
-    CasbinAuthorizer, DecidedBy, Decision, ExplainedAction, ExplainedDecision, ExplanationEnd,
-    ExternalPolicy, MAX_STORED_RULES, MaxStale, PassedRule, RuleDocumentError, RuleSet,
-    RuleSetExplanation, RuleStore, RuleStoreError, StoredRule, StoredRules, StoredRulesSettings,
-    explain, explain_by_asking, explain_ceiling, read_rule,
+    AclAuthorizer, ActionReport, AskedPolicies, AuthorizeError, AuthorizeExplanation, Authorizer,
+    CASBIN_VALUES, CasbinAuthorizer, CeilingReport, CeilingScopeReport, DecidedBy, Decision,
+    ExplainedAction, ExplainedDecision, ExplainedRequest, ExplainedToken, Explainer,
+    ExplanationEnd, ExternalPolicy, MAX_STORED_RULES, MaxStale, PassedRule, PassedRuleReport,
+    RuleDocumentError, RuleSet, RuleSetExplanation, RuleStore, RuleStoreError, ScopeReport,
+    StoredRule, StoredRules, StoredRulesSettings, TokenExplanation, explain, explain_by_asking,
+    explain_ceiling, read_rule,
 };
 pub use issue::{MIN_EXPIRATION_SECONDS, ServiceSettings};
 pub use published_keys::PublishedKey;

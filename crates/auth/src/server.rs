@@ -8,10 +8,10 @@ use std::time::Duration;
 use common::{Clock, Entropy};
 use event::Observers;
 use http::HeaderValue;
-use identity::Login;
+use identity::{AuthenticatorChain, Login};
 
 use crate::accounts::AccountResolver;
-use crate::authorize::{Authorizer, AuthorizerChain};
+use crate::authorize::{Authorizer, AuthorizerChain, Explainer};
 use crate::endpoint::{BodyLimits, TokenEndpoint};
 use crate::issue::{AccessTokenIssuer, ServiceSettings};
 use crate::published_keys::{PublishedKey, PublishedKeys};
@@ -94,5 +94,16 @@ impl TokenServer {
                 observers: settings.observers,
             },
         }
+    }
+    /// The backends that know this server's accounts.
+    #[must_use]
+    pub fn accounts(&self) -> &AuthenticatorChain {
+        self.endpoint.accounts.login.chain()
+    }
+
+    /// Explains what accounts are granted by this server's policies.
+    #[must_use]
+    pub fn explainer(&self) -> Explainer<'_> {
+        self.endpoint.authorizers.explainer()
     }
 }

@@ -145,6 +145,12 @@ impl Login {
         Ok(outcome)
     }
 
+    /// The backends that know the accounts. What is asked of them is neither limited nor remembered.
+    #[must_use]
+    pub fn chain(&self) -> &AuthenticatorChain {
+        &self.chain
+    }
+
     /// Whether a backend recognizes the form of `proof`, so that the account that it names does not
     /// matter: see [`Authenticator::recognizes`](crate::Authenticator::recognizes).
     #[must_use]

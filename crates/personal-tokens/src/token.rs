@@ -3,10 +3,12 @@
 use std::time::SystemTime;
 
 use common::IpNetwork;
-use identity::{CredentialFingerprint, OpaqueToken, OpaqueTokenFault, TokenHolder, TokenOwner};
+use identity::{
+    CredentialFingerprint, OpaqueToken, OpaqueTokenFault, ROBOT_PREFIX, TokenHolder, TokenOwner,
+};
 use policy::ScopeCeiling;
 
-use crate::TokenName;
+use crate::{TokenName, TokenNameError};
 
 /// Which of the two a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,26 @@ pub struct TokenFilter {
     pub owner: Option<String>,
     /// What has this name.
     pub name: Option<TokenName>,
+}
+
+impl TokenFilter {
+    /// The token that `text` names: a robot by its account (`robot+ci`), or any token by its id.
+    ///
+    /// # Errors
+    /// When no robot can have that name.
+    pub fn named_by(text: &str) -> Result<Self, TokenNameError> {
+        Ok(match text.strip_prefix(ROBOT_PREFIX) {
+            Some(name) => Self {
+                kind: Some(TokenKind::Robot),
+                name: Some(name.parse()?),
+                ..Self::default()
+            },
+            None => Self {
+                id: Some(text.to_owned()),
+                ..Self::default()
+            },
+        })
+    }
 }
 
 impl TokenKind {
@@ -171,6 +193,15 @@ impl PersonalToken {
                 networks: self.networks.clone(),
             }),
         }
+    }
+
+    /// The token as a login with its newest secret has it.
+    ///
+    /// # Errors
+    /// Why such a login is rejected at `now`.
+    pub fn newest(&self, now: SystemTime) -> Result<OpaqueToken, OpaqueTokenFault> {
+        let newest = self.secrets.first().ok_or(OpaqueTokenFault::Expired)?;
+        self.opaque(&newest.fingerprint, now)
     }
 
     /// The last use of any of its secrets.

@@ -7,11 +7,13 @@ mod acl;
 mod casbin;
 mod decision_cache;
 mod explain;
+mod explainer;
 mod ext_authz;
 mod external_policy;
 mod go_json;
 mod http_authz;
 mod question;
+mod report;
 mod stored_rules;
 
 use std::error::Error;
@@ -28,7 +30,12 @@ pub use explain::{
     AuthorizeExplanation, ExplainedAction, ExplainedDecision, ExplanationEnd, PassedRule,
     RuleSetExplanation, explain, explain_by_asking, explain_ceiling,
 };
+pub use explainer::{
+    AskedPolicies, CeilingReport, CeilingScopeReport, ExplainedRequest, ExplainedToken, Explainer,
+    TokenExplanation,
+};
 pub use external_policy::ExternalPolicy;
+pub use report::{ActionReport, PassedRuleReport, ScopeReport};
 pub use stored_rules::{
     MAX_STORED_RULES, MaxStale, RuleDocumentError, RuleStore, RuleStoreError, StoredRule,
     StoredRules, StoredRulesSettings, read_rule,
@@ -226,6 +233,11 @@ impl AuthorizerChain {
         let mut decision = self.decide(query, source).await?;
         decision.granted = identity.ceiling.limit(query, decision.granted);
         Ok(decision)
+    }
+
+    /// Explains what these policies grant.
+    pub(crate) fn explainer(&self) -> Explainer<'_> {
+        Explainer::new(&self.0)
     }
 
     /// The rules of all policies; `None` if one of them is not a list of rules.

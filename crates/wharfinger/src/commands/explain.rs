@@ -3,22 +3,19 @@
 mod label;
 mod login;
 mod personal_token;
+mod text;
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use auth::{
-    AuthorizeExplanation, Authorizer, ExplainedAction, ExplainedDecision, ExplanationEnd,
-    PassedRule, explain_by_asking,
-};
+use auth::{AskedPolicies, AuthorizeError, Authorizer, ExplainedRequest, Explainer};
 use common::{Clock, SystemClock};
-use identity::{Identity, LoginSource};
+use identity::{Identity, PermissionSource};
 use oci::RepositoryName;
-use policy::{AclQuery, Labels, SkippedRule};
-use serde::Serialize;
+use policy::{Labels, Subject};
+use serde_json::json;
 use token::Scope;
 
 use self::login::TriedLogin;
@@ -68,51 +65,6 @@ pub(crate) struct Arguments {
     scopes: Vec<String>,
 }
 
-/// What became of one scope.
-#[derive(Serialize)]
-struct ScopeReport<'a> {
-    scope: String,
-    granted: &'a [String],
-    refused: &'a [String],
-    /// `FILE:LINE` of the rule that decided, if one did.
-    rule: Option<String>,
-    comment: Option<&'a str>,
-    /// How each action was decided, if it was decided by itself.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    actions: Vec<ActionReport<'a>>,
-    /// Whether `ext_authz` would be asked, because no rule decided.
-    ext_authz: bool,
-    passed: Vec<PassedRuleReport<'a>>,
-    /// The policies without rules that were asked and had no answer.
-    unanswered: &'a [&'static str],
-    /// The policy that would be asked, because no rule decided.
-    #[serde(skip)]
-    unasked: Option<&'static str>,
-}
-
-/// What became of one action. `rule` is that which decided, or could not be evaluated.
-#[derive(Serialize)]
-struct ActionReport<'a> {
-    action: &'a str,
-    granted: bool,
-    rule: Option<&'a str>,
-    error: Option<&'a str>,
-}
-
-/// A rule that did not decide. `rule` is written as that of the one that did.
-#[derive(Serialize)]
-struct PassedRuleReport<'a> {
-    rule: &'a str,
-    comment: Option<&'a str>,
-    field: String,
-    pattern: &'a str,
-    expanded: &'a [String],
-    values: &'a [String],
-    reason: String,
-    #[serde(skip)]
-    skipped: &'a SkippedRule,
-}
-
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let scopes: Vec<Scope> = arguments
         .scopes
@@ -149,18 +101,18 @@ fn explain_account(
         load_rules(&authorizers).await?;
         labels(arguments, config, managed).await
     })??;
-    let (mut report, mut reports) = (String::new(), Vec::new());
-    for scope in scopes {
-        note_odd_name(scope);
-        let query = query(arguments, &arguments.account, &labels, scope);
-        let explanation = auth::explain(&authorizers, &query);
-        let scope_report = scope_report(scope, &explanation);
-        reports.push(json(&scope_report)?);
-        write_text(&mut report, &scope_report, &arguments.account);
-    }
+    note_odd_names(scopes);
+    let identity = Identity::new(Subject {
+        account: arguments.account.clone(),
+        labels,
+    });
+    let request = request(arguments, scopes);
+    let explainer = Explainer::new(&authorizers);
+    let explanation = explainer.explain(&identity, request, AskedPolicies::Rules);
+    let reports = runtime::block_on(explanation)?.map_err(failed)?;
     Ok(match arguments.json {
-        true => output::json(&serde_json::Value::Array(reports)),
-        false => report,
+        true => output::json(&json!(reports)),
+        false => text::scopes(&reports, &arguments.account),
     })
 }
 
@@ -178,7 +130,7 @@ async fn explain_login(
     let login = TriedLogin::of(config, clock, managed, typed, password, arguments.ip).await?;
     let Some((identity, backend)) = login.accepted() else {
         output::print(&match arguments.json {
-            true => output::json(&serde_json::json!({"login": login.report(typed, &[])})),
+            true => output::json(&json!({"login": login.report(typed, &[])})),
             false => login.text(typed, &[]),
         })?;
         return Err(login.failure(typed));
@@ -190,72 +142,43 @@ async fn explain_login(
         &label::with_arguments(own, &arguments.labels),
         "--label",
     ));
-    // A robot of a person has the person's rights.
-    let ruled = identity.ruled_subject().unwrap_or(&identity.subject);
-    let labels = label::with_arguments(ruled.labels.clone(), &arguments.labels);
     let stored = StoredPolicies::new(config, clock);
     let authorizers = authorizers(config, clock, &stored, managed, Location::to_string)?;
     load_rules(&authorizers).await?;
-    let (mut report, mut reports) = (login.text(account, &shown), Vec::new());
-    for scope in scopes {
-        note_odd_name(scope);
-        let query = query(arguments, &ruled.account, &labels, scope);
-        let explanation = ask(&authorizers, &query, identity).await?;
-        let scope_report = scope_report(scope, &explanation);
-        reports.push(json(&scope_report)?);
-        write_text(&mut report, &scope_report, account);
-    }
-    let login = login.report(account, &shown);
+    note_odd_names(scopes);
+    let identity = with_labels(identity.clone(), &arguments.labels);
+    let request = request(arguments, scopes);
+    let explainer = Explainer::new(&authorizers);
+    let explanation = explainer.explain(&identity, request, AskedPolicies::All);
+    let reports = explanation.await.map_err(failed)?;
     Ok(match arguments.json {
-        true => output::json(&serde_json::json!({"login": login, "scopes": reports})),
-        false => report,
+        true => output::json(&json!({"login": login.report(account, &shown), "scopes": reports})),
+        false => login.text(account, &shown) + &text::scopes(&reports, account),
     })
 }
 
-/// How the policies decide, within the login's ceiling.
-async fn ask(
-    authorizers: &[Box<dyn Authorizer>],
-    query: &AclQuery<'_>,
-    identity: &Identity,
-) -> Result<AuthorizeExplanation, Failure> {
-    if identity.ruled_subject().is_none() {
-        return Ok(auth::explain_ceiling(&identity.ceiling, query));
-    }
-    let source = LoginSource::new(query.ip, query.account);
-    let explanation = explain_by_asking(authorizers, query, &source).await;
-    let mut explanation =
-        explanation.map_err(|error| Failure::system("the server would fail").caused_by(&error))?;
-    if let ExplanationEnd::Decided(decision) = &mut explanation.end {
-        let granted = identity
-            .ceiling
-            .limit(query, std::mem::take(&mut decision.granted));
-        let asked = query.actions.iter();
-        let refused = asked.filter(|action| !granted.contains(action));
-        decision.refused = refused.cloned().collect();
-        decision.granted = granted;
-    }
-    Ok(explanation)
+/// `identity` with the labels of the command line, which a robot of a person adds to those of the
+/// person.
+fn with_labels(mut identity: Identity, labels: &[(String, String)]) -> Identity {
+    let subject = match &mut identity.permissions {
+        PermissionSource::Owner(owner) => owner,
+        PermissionSource::Account | PermissionSource::Ceiling => &mut identity.subject,
+    };
+    let own = std::mem::take(&mut subject.labels);
+    subject.labels = label::with_arguments(own, labels);
+    identity
 }
 
-fn query<'a>(
-    arguments: &'a Arguments,
-    account: &'a str,
-    labels: &'a Labels,
-    scope: &'a Scope,
-) -> AclQuery<'a> {
-    AclQuery {
-        account,
-        labels,
-        resource_type: &scope.resource_type,
-        name: &scope.name,
+fn request<'a>(arguments: &'a Arguments, scopes: &'a [Scope]) -> ExplainedRequest<'a> {
+    ExplainedRequest {
         service: &arguments.service,
-        ip: arguments.ip.map(|ip| ip.to_canonical()),
-        actions: &scope.actions,
+        ip: arguments.ip,
+        scopes,
     }
 }
 
-fn json(report: &ScopeReport<'_>) -> Result<serde_json::Value, Failure> {
-    serde_json::to_value(report).map_err(|error| Failure::system("no JSON").caused_by(&error))
+fn failed(error: AuthorizeError) -> Failure {
+    Failure::system("the server would fail").caused_by(&error)
 }
 
 fn parse(text: &str) -> Result<Scope, Failure> {
@@ -317,137 +240,16 @@ async fn labels(
     ))
 }
 
-/// Notes that no registry can have the repository: a capital letter in a name is a common mistake.
-fn note_odd_name(scope: &Scope) {
-    if scope.resource_type == "repository"
-        && let Err(error) = scope.name.parse::<RepositoryName>()
-    {
-        output::note(format_args!(
-            "note: no registry has a repository {:?}: {error}",
-            scope.name
-        ));
-    }
-}
-
-fn scope_report<'a>(scope: &'a Scope, explanation: &'a AuthorizeExplanation) -> ScopeReport<'a> {
-    let (decided, unasked) = match &explanation.end {
-        ExplanationEnd::Decided(decision) => (Some(decision), None),
-        ExplanationEnd::Unasked(policy) => (None, Some(*policy)),
-        ExplanationEnd::Denied => (None, None),
-    };
-    let passed = explanation.passed.iter().map(passed_rule).collect();
-    ScopeReport {
-        scope: scope.to_string(),
-        granted: decided.map_or(&[], |decided| &decided.granted),
-        refused: decided.map_or(&scope.actions, |decided| &decided.refused),
-        rule: decided.map(|ExplainedDecision { by, .. }| by.to_string()),
-        comment: decided.and_then(|decided| decided.comment.as_deref()),
-        actions: decided.map_or_else(Vec::new, |decided| {
-            decided.actions.iter().map(action_report).collect()
-        }),
-        ext_authz: unasked == Some("ext_authz"),
-        passed,
-        unanswered: &explanation.unanswered,
-        unasked,
-    }
-}
-
-fn action_report(explained: &ExplainedAction) -> ActionReport<'_> {
-    ActionReport {
-        action: &explained.action,
-        granted: explained.granted,
-        rule: explained.rule.as_deref(),
-        error: explained.error.as_deref(),
-    }
-}
-
-fn passed_rule(rule: &PassedRule) -> PassedRuleReport<'_> {
-    let PassedRule { place, skipped } = rule;
-    PassedRuleReport {
-        rule: place,
-        comment: skipped.comment.as_deref(),
-        field: skipped.field.to_string(),
-        pattern: &skipped.pattern,
-        expanded: &skipped.expanded,
-        values: &skipped.values,
-        reason: skipped.reason.to_string(),
-        skipped,
-    }
-}
-
-fn write_text(report: &mut String, answer: &ScopeReport<'_>, account: &str) {
-    let account = if account.is_empty() {
-        "the anonymous"
-    } else {
-        account
-    };
-    let list = |actions: &[String]| {
-        if actions.is_empty() {
-            "nothing".to_owned()
-        } else {
-            actions.join(", ")
-        }
-    };
-    let mut lines = vec![format!("{} for {account}", answer.scope)];
-    lines.push(format!("  granted: {}", list(answer.granted)));
-    lines.push(format!("  refused: {}", list(answer.refused)));
-    lines.push(match (&answer.rule, answer.comment, answer.unasked) {
-        (Some(rule), Some(comment), _) => format!("  decided by {rule}: {comment}"),
-        (Some(rule), None, _) => format!("  decided by {rule}"),
-        (None, _, Some("ext_authz")) => {
-            "  no rule matches: the program of ext_authz would be asked".to_owned()
-        }
-        (None, _, Some(policy)) => format!("  no rule matches: {policy} would be asked"),
-        (None, _, None) => "  no rule matches: access is denied by default".to_owned(),
-    });
-    lines.extend(answer.actions.iter().map(action_line));
-    lines.extend(
-        answer
-            .passed
-            .iter()
-            .map(|passed| format!("  not by {}: {}", passed.rule, reason(passed.skipped))),
-    );
-    let unanswered = answer.unanswered.iter();
-    lines.extend(unanswered.map(|policy| format!("  not by {policy}: it has no answer")));
-    // Writing to a String cannot fail.
-    let _ = writeln!(report, "{}", lines.join("\n"));
-}
-
-/// `  pull: granted by policy.csv:3`.
-fn action_line(report: &ActionReport<'_>) -> String {
-    let verdict = if report.granted { "granted" } else { "refused" };
-    let reason = match (report.rule, report.error) {
-        (Some(rule), Some(error)) => format!(" by an error in {rule}: {error}"),
-        (None, Some(error)) => format!(" by an error: {error}"),
-        (Some(rule), None) => format!(" by {rule}"),
-        (None, None) if report.granted => ", because no line denies it".to_owned(),
-        (None, None) => ", because no line allows it".to_owned(),
-    };
-    format!("  {}: {verdict}{reason}", report.action)
-}
-
-/// `name: ${account}/* (bob/*) and library/ubuntu: it does not match`.
-fn reason(passed: &SkippedRule) -> String {
-    let mut text = format!("{}: {:?}", passed.field, passed.pattern);
-    if passed
-        .expanded
+/// Notes that no registry can have a repository: a capital letter in a name is a common mistake.
+fn note_odd_names(scopes: &[Scope]) {
+    for Scope { name, .. } in scopes
         .iter()
-        .any(|expanded| *expanded != passed.pattern)
+        .filter(|scope| scope.resource_type == "repository")
     {
-        let expanded: Vec<String> = passed
-            .expanded
-            .iter()
-            .map(|expanded| format!("{expanded:?}"))
-            .collect();
-        let _ = write!(text, " (here {})", expanded.join(", "));
+        if let Err(error) = name.parse::<RepositoryName>() {
+            output::note(format_args!(
+                "note: no registry has a repository {name:?}: {error}"
+            ));
+        }
     }
-    if !passed.values.is_empty() {
-        let values: Vec<String> = passed
-            .values
-            .iter()
-            .map(|value| format!("{value:?}"))
-            .collect();
-        let _ = write!(text, " against {}", values.join(", "));
-    }
-    format!("{text}: {}", passed.reason)
 }
