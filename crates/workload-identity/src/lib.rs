@@ -23,6 +23,7 @@
 
 mod account_template;
 mod authenticator;
+mod check_report;
 mod claim_path;
 mod condition;
 mod issuer;
@@ -36,6 +37,7 @@ mod verification;
 
 pub use account_template::{AccountTemplate, AccountTemplateError, ExpansionError};
 pub use authenticator::TrustAuth;
+pub use check_report::{CheckedRule, TrustCheckReport};
 pub use claim_path::ClaimPath;
 pub use condition::{ClaimCondition, ClaimMismatch};
 pub use issuer::{IssuerKeySource, IssuerSettings, TrustedIssuer};

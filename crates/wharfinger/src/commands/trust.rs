@@ -5,10 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use common::{Clock, Secret, SystemClock, escape_line, print_duration};
-use identity::{Identity, LifetimeBound, SessionAllowance};
-use serde::Serialize;
-use workload_identity::{RuleOutcome, TrustReport};
+use common::{Clock, Secret, SystemClock, escape_line};
+use workload_identity::TrustCheckReport;
 
 use super::{configuration, runtime};
 use crate::failure::{Failure, FailureKind};
@@ -46,26 +44,6 @@ struct Check {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct CheckReport<'a> {
-    issuer: Option<&'a str>,
-    verified: bool,
-    problem: Option<&'a str>,
-    rules: Vec<RuleLine<'a>>,
-    account: Option<&'a str>,
-    labels: Option<&'a policy::Labels>,
-    origin: Option<&'a str>,
-    max_ttl: Option<String>,
-    refresh_token: Option<String>,
-}
-
-#[derive(Serialize)]
-struct RuleLine<'a> {
-    rule: &'a str,
-    matches: bool,
-    difference: Option<String>,
-}
-
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Check(check) => check.run(),
@@ -83,14 +61,14 @@ impl Check {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let trust = trust_without_logins(&config, &clock)?;
         let report = runtime::block_on(trust.report(token.expose()))?;
-        let shown = CheckReport::of(&report);
+        let report = TrustCheckReport::from(report);
         output::print(&match self.json {
-            true => output::json(&serde_json::json!(shown)),
-            false => shown.text(),
+            true => output::json(&serde_json::json!(report)),
+            false => text(&report),
         })?;
-        match report.accepted {
-            Some(_) => Ok(ExitCode::SUCCESS),
-            None => Err(Failure::new(
+        match report.is_accepted() {
+            true => Ok(ExitCode::SUCCESS),
+            false => Err(Failure::new(
                 FailureKind::Login,
                 "the token logs no workload in",
             )),
@@ -108,74 +86,33 @@ fn read_token(argument: &str) -> Result<Secret, Failure> {
     Ok(text.trim().into())
 }
 
-impl<'a> CheckReport<'a> {
-    fn of(report: &'a TrustReport) -> Self {
-        let accepted = report.accepted.as_ref();
-        let rules = report.rules.iter().map(|rule| RuleLine {
-            rule: &rule.place,
-            matches: rule.outcome == RuleOutcome::Matches,
-            difference: match &rule.outcome {
-                RuleOutcome::Matches => None,
-                RuleOutcome::Differs(mismatch) => Some(mismatch.to_string()),
-            },
-        });
-        Self {
-            issuer: report.issuer.as_deref(),
-            verified: report.verified.is_ok(),
-            problem: report.verified.as_ref().err().map(String::as_str),
-            rules: rules.collect(),
-            account: accepted.map(|identity| identity.subject.account.as_str()),
-            labels: accepted.map(|identity| &identity.subject.labels),
-            origin: accepted.map(|identity| identity.terms.origin.as_str()),
-            max_ttl: accepted.and_then(max_ttl),
-            refresh_token: accepted.and_then(refresh_token),
-        }
+fn text(report: &TrustCheckReport) -> String {
+    let mut lines = vec![match &report.issuer {
+        Some(issuer) => format!("issuer: {issuer}"),
+        None => "issuer: not trusted".to_owned(),
+    }];
+    lines.push(match &report.problem {
+        None => "token: signature, audience and times are right".to_owned(),
+        Some(problem) => format!("token: {problem}"),
+    });
+    lines.extend(report.rules.iter().map(|rule| match &rule.difference {
+        None => format!("{}: matches", rule.rule),
+        Some(difference) => format!("{}: {difference}", rule.rule),
+    }));
+    if let Some(account) = &report.account {
+        lines.push(format!("account: {account}"));
     }
-
-    fn text(&self) -> String {
-        let mut lines = vec![match self.issuer {
-            Some(issuer) => format!("issuer: {issuer}"),
-            None => "issuer: not trusted".to_owned(),
-        }];
-        lines.push(match self.problem {
-            None => "token: signature, audience and times are right".to_owned(),
-            Some(problem) => format!("token: {problem}"),
-        });
-        lines.extend(self.rules.iter().map(|rule| match &rule.difference {
-            None => format!("{}: matches", rule.rule),
-            Some(difference) => format!("{}: {difference}", rule.rule),
-        }));
-        if let Some(account) = self.account {
-            lines.push(format!("account: {account}"));
-        }
-        for (label, values) in self.labels.into_iter().flatten() {
-            lines.push(format!("  {label}: {}", values.join(", ")));
-        }
-        if let Some(lifetime) = &self.max_ttl {
-            lines.push(format!("access tokens: at most {lifetime}"));
-        }
-        if let Some(lifetime) = &self.refresh_token {
-            lines.push(format!("refresh token: for {lifetime}"));
-        }
-        lines.push(String::new());
-        // A job chooses the values of some claims, and a line end in one would forge a line.
-        let lines: Vec<_> = lines.iter().map(|line| escape_line(line)).collect();
-        lines.join("\n")
+    for (label, values) in report.labels.iter().flatten() {
+        lines.push(format!("  {label}: {}", values.join(", ")));
     }
-}
-
-fn max_ttl(identity: &Identity) -> Option<String> {
-    match identity.terms.token_lifetime {
-        LifetimeBound::Configured => None,
-        LifetimeBound::AtMost(lifetime) => Some(print_duration(lifetime)),
+    if let Some(lifetime) = &report.max_ttl {
+        lines.push(format!("access tokens: at most {lifetime}"));
     }
-}
-
-fn refresh_token(identity: &Identity) -> Option<String> {
-    match identity.terms.session {
-        SessionAllowance::Allowed(LifetimeBound::AtMost(lifetime)) => {
-            Some(print_duration(lifetime))
-        }
-        SessionAllowance::Allowed(LifetimeBound::Configured) | SessionAllowance::Refused => None,
+    if let Some(lifetime) = &report.refresh_token {
+        lines.push(format!("refresh token: for {lifetime}"));
     }
+    lines.push(String::new());
+    // A job chooses the values of some claims, and a line end in one would forge a line.
+    let lines: Vec<_> = lines.iter().map(|line| escape_line(line)).collect();
+    lines.join("\n")
 }
