@@ -90,7 +90,7 @@ pub use ext_auth::ExtAuth;
 pub use external_backend::ExternalBackend;
 pub use fair_semaphore::{FairSemaphore, Permit, RETRY_AFTER, TooManyWaiting};
 pub use fingerprint::CredentialFingerprint;
-pub use limiter::{Admission, LoginLimiter};
+pub use limiter::{Admission, LoginLimiter, RequestLimiter, RequestSource};
 pub use login::{Login, LoginOutcome, LoginSettings};
 pub use login_cache::LoginCache;
 pub use opaque_token::{

@@ -10,11 +10,14 @@
 //! those in progress succeeded wait for them, because a success must never be limited.
 
 mod buckets;
+mod requests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use common::{Clock, Entropy, EntropyError};
+
+pub use self::requests::{RequestLimiter, RequestSource};
 
 use self::buckets::{AttemptReservation, Buckets, Claim};
 use crate::keyed_hash::KeyedHash;
