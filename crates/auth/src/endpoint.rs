@@ -6,13 +6,11 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use common::{ClientAddress, Clock, RequestContext};
 use event::Observers;
 use http::{Request, request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use identity::{Identity, LoginSource, Proof, SourceAddress};
 use policy::AclQuery;
@@ -21,6 +19,7 @@ use token::{Access, Scope};
 use crate::accounts::{AccountResolver, Grantee, ProvedBy};
 use crate::audit::DecisionRecord;
 use crate::authorize::AuthorizerChain;
+use crate::body::BodyLimits;
 use crate::error::TokenRequestError;
 use crate::issue::AccessTokenIssuer;
 use crate::parameters::Parameters;
@@ -35,12 +34,6 @@ pub(crate) struct TokenEndpoint {
     pub(crate) issuer: AccessTokenIssuer,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Observers,
-}
-
-/// Bounds of a request's body.
-pub(crate) struct BodyLimits {
-    pub(crate) bytes: usize,
-    pub(crate) timeout: Duration,
 }
 
 impl TokenEndpoint {
@@ -104,7 +97,7 @@ impl TokenEndpoint {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let client = context.client.clone().map_err(ErrorResponse::from)?;
-        let body = self.body.read(body).await?;
+        let body = self.body.read(body).await.map_err(ErrorResponse::from)?;
         let query = head.uri.query().unwrap_or_default();
         let TokenRequest {
             grant,
@@ -203,7 +196,7 @@ impl TokenEndpoint {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let body = self.body.read(body).await?;
+        let body = self.body.read(body).await.map_err(ErrorResponse::from)?;
         let query = head.uri.query().unwrap_or_default();
         let parameters = Parameters::of_form(&head.headers, query, &body)
             .map_err(|error| ErrorResponse::from(RequestError::from(error)))?;
@@ -252,30 +245,4 @@ fn first_repository(access: &[Access]) -> Option<&str> {
 fn log_failure(request_id: &str, error: &(dyn Error + Send + Sync + 'static)) {
     let error = error as &dyn Error;
     tracing::error!(request_id, error, "a request failed");
-}
-
-impl BodyLimits {
-    /// The whole body, within its bounds of size and time; chunked or not.
-    async fn read<B>(&self, body: B) -> Result<Bytes, ErrorResponse>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        if body.is_end_stream() {
-            return Ok(Bytes::new());
-        }
-        let limit = self.bytes;
-        if body.size_hint().lower() > limit as u64 {
-            return Err(ErrorResponse::BodyTooLarge(limit));
-        }
-        let collected = Box::pin(Limited::new(body, limit).collect());
-        match tokio::time::timeout(self.timeout, collected).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                Err(ErrorResponse::BodyTooLarge(limit))
-            }
-            Ok(Err(_)) => Err(ErrorResponse::BodyBroken),
-            Err(_) => Err(ErrorResponse::BodyTooSlow),
-        }
-    }
 }

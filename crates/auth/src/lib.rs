@@ -10,6 +10,7 @@
 mod accounts;
 mod audit;
 mod authorize;
+mod body;
 mod endpoint;
 mod error;
 mod issue;
@@ -31,6 +32,7 @@ pub use authorize::{
     StoredRule, StoredRules, StoredRulesSettings, TokenExplanation, explain, explain_by_asking,
     explain_ceiling, read_rule,
 };
+pub use body::{BodyLimits, BodyReadError};
 pub use issue::{MIN_EXPIRATION_SECONDS, ServiceSettings};
 pub use published_keys::PublishedKey;
 pub use pull_filter::PullFilter;

@@ -17,6 +17,7 @@ use identity::OpaqueTokenFault;
 use serde::Serialize;
 use token::JwkSet;
 
+use crate::body::BodyReadError;
 use crate::request::RequestError;
 
 /// A response with its whole body.
@@ -70,12 +71,8 @@ pub(crate) enum ErrorResponse {
     TooMany(Duration),
     #[error("too many requests are waiting: try again in {} seconds", seconds_rounded_up(*.0))]
     Busy(Duration),
-    #[error("the request body is larger than {0} bytes")]
-    BodyTooLarge(usize),
-    #[error("the request body did not arrive in time")]
-    BodyTooSlow,
-    #[error("the request body ended too early")]
-    BodyBroken,
+    #[error(transparent)]
+    Body(#[from] BodyReadError),
     #[error("internal error: the server's log has the cause under this request id: {0}")]
     Internal(String),
     #[error(
@@ -124,10 +121,10 @@ impl ErrorResponse {
             )
             | Self::SubjectToken
             | Self::Address(_)
-            | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            | Self::Body(BodyReadError::Incomplete) => StatusCode::BAD_REQUEST,
             Self::TooMany(_) | Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyReadError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyReadError::TooSlow) => StatusCode::REQUEST_TIMEOUT,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -166,9 +163,7 @@ impl ErrorResponse {
             // RFC 8693 §2.2.2: an invalid subject token makes the request invalid.
             | Self::SubjectToken
             | Self::Address(_)
-            | Self::BodyTooLarge(_)
-            | Self::BodyTooSlow
-            | Self::BodyBroken => "invalid_request",
+            | Self::Body(_) => "invalid_request",
             Self::TooMany(_) | Self::Busy(_) | Self::Unavailable(_) => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
         }

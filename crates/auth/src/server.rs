@@ -12,7 +12,8 @@ use identity::{AuthenticatorChain, Login};
 
 use crate::accounts::AccountResolver;
 use crate::authorize::{Authorizer, AuthorizerChain, Explainer};
-use crate::endpoint::{BodyLimits, TokenEndpoint};
+use crate::body::BodyLimits;
+use crate::endpoint::TokenEndpoint;
 use crate::issue::{AccessTokenIssuer, ServiceSettings};
 use crate::published_keys::{PublishedKey, PublishedKeys};
 use crate::sessions::Sessions;
