@@ -12,6 +12,8 @@ pub struct LabelChange {
     pub set: Labels,
     /// Labels that are removed.
     pub remove: Vec<String>,
+    /// Whether the account may lack labels that are to be removed.
+    pub allows_absent: bool,
 }
 
 /// Why an account cannot have such labels.
@@ -35,7 +37,7 @@ impl LabelChange {
     /// What `labels` are after the change.
     pub(crate) fn applied_to(&self, mut labels: Labels) -> Result<Labels, LabelError> {
         for name in &self.remove {
-            if labels.remove(name).is_none() {
+            if labels.remove(name).is_none() && !self.allows_absent {
                 return Err(LabelError::Unknown(name.clone()));
             }
         }
@@ -82,6 +84,7 @@ mod tests {
         LabelChange {
             set: labels(set),
             remove: remove.iter().map(ToString::to_string).collect(),
+            allows_absent: false,
         }
     }
 
@@ -107,6 +110,11 @@ mod tests {
             refused(change(&[], &["a"])),
             LabelError::Unknown("a".to_owned())
         );
+        let lenient = LabelChange {
+            allows_absent: true,
+            ..change(&[], &["a"])
+        };
+        assert_eq!(lenient.applied_to(Labels::new()), Ok(Labels::new()));
         let long = "x".repeat(MAX_LABELS);
         assert!(matches!(
             refused(change(&[("a", &[&long])], &[])),

@@ -34,6 +34,7 @@ mod policy_rules;
 mod rule_document;
 mod rule_list;
 mod store;
+mod update;
 
 pub use backend::DatabaseAccounts;
 pub use changes::ChangeCounter;
@@ -43,6 +44,7 @@ pub use policy_rules::DatabaseRules;
 pub use rule_document::{MAX_RULE, rule_document};
 pub use rule_list::{ListedRule, MAX_RULES, RuleDoubt, RuleList, RuleListError, RulePlace};
 pub use store::{AccountError, AccountRecord, AccountStore, MAX_ACCOUNTS_LISTED, MAX_PASSWORD};
+pub use update::AccountUpdate;
 
 /// The name of the backend and of the policy: their section in the configuration.
 pub const SECTION: &str = "accounts";

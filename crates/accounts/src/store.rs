@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Clock, Entropy, EntropyError, Secret, unix_seconds};
-use database::{AdministrativeChange, Administrator, Database, log_change};
+use database::{Administrator, Database, ObjectVersion, Precondition, PreconditionFailed};
 use identity::password::{Argon2id, Argon2idError};
 use policy::Labels;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use crate::AccountName;
 use crate::labels::{self, LabelChange, LabelError};
+use crate::update::{AccountChange, AccountUpdate};
 
 /// The longest password, in bytes.
 pub const MAX_PASSWORD: usize = 4096;
@@ -42,6 +43,8 @@ pub struct AccountRecord {
     pub created_at: SystemTime,
     /// When it was last changed.
     pub changed_at: SystemTime,
+    /// Another one after each change, also of the password.
+    pub version: ObjectVersion,
 }
 
 /// An account with what proves it.
@@ -70,6 +73,9 @@ pub enum AccountError {
     /// The labels cannot be used.
     #[error(transparent)]
     Labels(#[from] LabelError),
+    /// The account is no longer what the change was made for.
+    #[error(transparent)]
+    Precondition(#[from] PreconditionFailed),
     /// The password cannot be hashed.
     #[error("the password cannot be hashed")]
     Hash(#[from] Argon2idError),
@@ -111,23 +117,32 @@ impl AccountStore {
     ) -> Result<AccountRecord, AccountError> {
         let change = LabelChange {
             set: labels,
-            remove: Vec::new(),
+            ..LabelChange::default()
         };
         let labels = change.applied_to(Labels::new())?;
         let hash = self.hash(password).await?;
-        let details = json!({ "labels": labels });
-        self.change(by, "user.add", name.as_str(), details, move |change| {
-            let inserted = change.connection.execute(
+        let (by, name, at) = (by.clone(), name.clone(), self.clock.now());
+        let write = self.database.write(move |connection: &Connection| {
+            let name = name.as_str();
+            let inserted = connection.execute(
                 "INSERT INTO accounts (name, password, labels, created_at, changed_at)
                  VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (name) DO NOTHING",
-                params![change.name, hash, labels::to_json(&labels), change.now],
+                params![name, hash, labels::to_json(&labels), unix_seconds(at)],
             )?;
-            match inserted {
-                0 => Err(AccountError::Exists(change.name.to_owned())),
-                _ => Ok(true),
+            if inserted == 0 {
+                return Err(AccountError::Exists(name.to_owned()));
             }
-        })
-        .await
+            let by = &by;
+            let change = AccountChange {
+                connection,
+                name,
+                by,
+                at,
+            };
+            change.log("user.add", &json!({ "labels": labels }))?;
+            Ok(existing(connection, name)?.record)
+        });
+        write.await
     }
 
     /// The account of this name.
@@ -176,16 +191,12 @@ impl AccountStore {
         name: &str,
         password: &Secret,
     ) -> Result<AccountRecord, AccountError> {
-        let hash = self.hash(password).await?;
-        self.change(by, "user.passwd", name, json!({}), move |change| {
-            change.existing()?;
-            change.connection.execute(
-                "UPDATE accounts SET password = ?2, changed_at = ?3 WHERE name = ?1",
-                params![change.name, hash, change.now],
-            )?;
-            Ok(true)
-        })
-        .await
+        let update = AccountUpdate {
+            password: Some(password.clone()),
+            ..AccountUpdate::default()
+        };
+        self.update(by, name, update, Precondition::Unconditional)
+            .await
     }
 
     /// Changes labels.
@@ -198,20 +209,12 @@ impl AccountStore {
         name: &str,
         labels: LabelChange,
     ) -> Result<AccountRecord, AccountError> {
-        let details = json!({ "set": labels.set, "remove": labels.remove });
-        self.change(by, "user.label", name, details, move |change| {
-            let before = change.existing()?.record.labels;
-            let after = labels.applied_to(before.clone())?;
-            if after == before {
-                return Ok(false);
-            }
-            change.connection.execute(
-                "UPDATE accounts SET labels = ?2, changed_at = ?3 WHERE name = ?1",
-                params![change.name, labels::to_json(&after), change.now],
-            )?;
-            Ok(true)
-        })
-        .await
+        let update = AccountUpdate {
+            labels: Some(labels),
+            ..AccountUpdate::default()
+        };
+        self.update(by, name, update, Precondition::Unconditional)
+            .await
     }
 
     /// Rejects logins of an account from now on, and ends its sessions for good; they do not return
@@ -224,16 +227,7 @@ impl AccountStore {
         by: &Administrator,
         name: &str,
     ) -> Result<AccountRecord, AccountError> {
-        self.change(by, "user.disable", name, json!({}), move |change| {
-            change.existing()?;
-            let updated = change.connection.execute(
-                "UPDATE accounts SET disabled = 1, epoch = epoch + 1, changed_at = ?2
-                 WHERE name = ?1 AND disabled = 0",
-                params![change.name, change.now],
-            )?;
-            Ok(updated > 0)
-        })
-        .await
+        self.set_disabled(by, name, true).await
     }
 
     /// Accepts logins again.
@@ -245,39 +239,86 @@ impl AccountStore {
         by: &Administrator,
         name: &str,
     ) -> Result<AccountRecord, AccountError> {
-        self.change(by, "user.enable", name, json!({}), move |change| {
-            change.existing()?;
-            let updated = change.connection.execute(
-                "UPDATE accounts SET disabled = 0, changed_at = ?2
-                 WHERE name = ?1 AND disabled = 1",
-                params![change.name, change.now],
-            )?;
-            Ok(updated > 0)
-        })
-        .await
+        self.set_disabled(by, name, false).await
+    }
+
+    async fn set_disabled(
+        &self,
+        by: &Administrator,
+        name: &str,
+        disabled: bool,
+    ) -> Result<AccountRecord, AccountError> {
+        let update = AccountUpdate {
+            disabled: Some(disabled),
+            ..AccountUpdate::default()
+        };
+        self.update(by, name, update, Precondition::Unconditional)
+            .await
+    }
+
+    /// Makes all changes of `update`, or none. Each is logged by itself.
+    ///
+    /// # Errors
+    /// When there is no such account, it is not what `precondition` demands, the password or the
+    /// labels cannot be used, or the database fails.
+    pub async fn update(
+        &self,
+        by: &Administrator,
+        name: &str,
+        update: AccountUpdate,
+        precondition: Precondition,
+    ) -> Result<AccountRecord, AccountError> {
+        let hash = match &update.password {
+            Some(password) => Some(self.hash(password).await?),
+            None => None,
+        };
+        let (by, name, at) = (by.clone(), name.to_owned(), self.clock.now());
+        let write = self.database.write(move |connection: &Connection| {
+            let before = existing(connection, &name)?.record;
+            precondition.require(&before.version)?;
+            let change = AccountChange {
+                connection,
+                name: &name,
+                by: &by,
+                at,
+            };
+            if let Some(hash) = &hash {
+                change.set_password(hash)?;
+            }
+            if let Some(labels) = &update.labels {
+                change.set_labels(&before.labels, labels)?;
+            }
+            if let Some(disabled) = update.disabled {
+                change.set_disabled(disabled)?;
+            }
+            Ok::<_, AccountError>(existing(connection, &name)?.record)
+        });
+        write.await
     }
 
     /// Removes an account and returns what it was. Its sessions end, and another person may get the
     /// name.
     ///
     /// # Errors
-    /// When there is no such account, or the database fails.
+    /// When there is no such account, it is not what `precondition` demands, or the database fails.
     pub async fn remove(
         &self,
         by: &Administrator,
         name: &str,
+        precondition: Precondition,
     ) -> Result<AccountRecord, AccountError> {
         let (by, name, at) = (by.clone(), name.to_owned(), self.clock.now());
         let write = self.database.write(move |connection: &Connection| {
             let removed = existing(connection, &name)?.record;
+            precondition.require(&removed.version)?;
             connection.execute("DELETE FROM accounts WHERE name = ?1", [&name])?;
-            let details = json!({ "labels": removed.labels });
-            let change = AdministrativeChange {
-                action: "user.remove",
-                object: &name,
-                details: &details,
+            let change = AccountChange {
+                connection,
+                name: &name,
+                by: &by,
+                at,
             };
-            log_change(connection, &by, at, change)?;
+            change.log("user.remove", &json!({ "labels": removed.labels }))?;
             Ok::<_, AccountError>(removed)
         });
         write.await
@@ -289,39 +330,6 @@ impl AccountStore {
         self.database
             .read(move |connection: &Connection| find(connection, &name))
             .await
-    }
-
-    /// Runs `work` in a transaction, logs it if it returns that it has changed something, and returns
-    /// the account as it is then.
-    async fn change<F>(
-        &self,
-        by: &Administrator,
-        action: &'static str,
-        name: &str,
-        details: Value,
-        mut work: F,
-    ) -> Result<AccountRecord, AccountError>
-    where
-        F: FnMut(&AccountChange<'_>) -> Result<bool, AccountError> + Send + 'static,
-    {
-        let (by, name, at) = (by.clone(), name.to_owned(), self.clock.now());
-        let write = self.database.write(move |connection: &Connection| {
-            let has_changed = work(&AccountChange {
-                connection,
-                name: &name,
-                now: unix_seconds(at),
-            })?;
-            if has_changed {
-                let change = AdministrativeChange {
-                    action,
-                    object: &name,
-                    details: &details,
-                };
-                log_change(connection, &by, at, change)?;
-            }
-            Ok::<_, AccountError>(existing(connection, &name)?.record)
-        });
-        write.await
     }
 
     async fn hash(&self, password: &Secret) -> Result<String, AccountError> {
@@ -346,20 +354,6 @@ impl AccountStore {
     }
 }
 
-/// A change of one account that is being made.
-struct AccountChange<'a> {
-    connection: &'a Connection,
-    name: &'a str,
-    /// In seconds since the Unix epoch.
-    now: u64,
-}
-
-impl AccountChange<'_> {
-    fn existing(&self) -> Result<AccountRow, AccountError> {
-        existing(self.connection, self.name)
-    }
-}
-
 const SELECT: &str =
     "SELECT name, password, labels, disabled, epoch, created_at, changed_at FROM accounts";
 
@@ -376,19 +370,24 @@ fn find(connection: &Connection, name: &str) -> Result<Option<AccountRow>, Accou
 fn row(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
     let time =
         |column| Ok::<_, rusqlite::Error>(UNIX_EPOCH + Duration::from_secs(row.get(column)?));
-    let labels: String = row.get("labels")?;
-    let labels = serde_json::from_str(&labels).map_err(|error| {
+    let stored: String = row.get("labels")?;
+    let hash: String = row.get("password")?;
+    let epoch: i64 = row.get("epoch")?;
+    let (disabled, changed_at): (bool, i64) = (row.get("disabled")?, row.get("changed_at")?);
+    let state = format!("{epoch} {disabled} {changed_at}");
+    let labels = serde_json::from_str(&stored).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error.into())
     })?;
     Ok(AccountRow {
         record: AccountRecord {
             name: row.get("name")?,
             labels,
-            is_disabled: row.get("disabled")?,
+            is_disabled: disabled,
             created_at: time("created_at")?,
             changed_at: time("changed_at")?,
+            version: ObjectVersion::of(&[&hash, &stored, &state]),
         },
-        hash: row.get("password")?,
-        epoch: row.get("epoch")?,
+        hash,
+        epoch,
     })
 }

@@ -31,6 +31,7 @@ mod lock;
 mod migrations;
 mod open;
 mod reader_pool;
+mod version;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub use error::{Error, SqliteCause};
 pub use group_commit::Activity;
 pub use location::{DatabaseLocation, DatabaseLocationError};
 pub use open::DatabaseOpenError;
+pub use version::{ObjectVersion, Precondition, PreconditionFailed};
 
 use file::DatabaseFile;
 use group_commit::GroupCommit;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use accounts::{ChangeCounter, DatabaseAccounts};
 use common::{Secret, SystemEntropy};
+use database::Precondition;
 use identity::{
     AuthenticationOutcome, Authenticator, AuthenticatorChain, CredentialFingerprint, Credentials,
     EarlierLogin, Login, LoginCache, LoginLimiter, LoginOutcome, PasswordVerifier, Proof, Rate,
@@ -113,7 +114,10 @@ async fn sessions_end_with_the_account_its_password_and_for_good() {
     assert!(!goes_on(&chain, &credential).await);
 
     let (chain, credential) = logged_in(&bench).await;
-    store.remove(&root(), "ann").await.unwrap();
+    store
+        .remove(&root(), "ann", Precondition::Unconditional)
+        .await
+        .unwrap();
     assert!(!goes_on(&chain, &credential).await);
     let gone = chain.backends().next().unwrap().recheck("ann").await;
     assert_eq!(gone.unwrap(), Recheck::NoMatch);

@@ -2,7 +2,7 @@
 
 use accounts::{AccountError, LabelChange, LabelError};
 use common::Secret;
-use database::Administrator;
+use database::{Administrator, Precondition};
 use policy::Labels;
 use serde_json::json;
 
@@ -35,7 +35,11 @@ async fn an_account_from_its_addition_to_its_removal() {
     assert!(!bench.store.enable(&by, "bob").await.unwrap().is_disabled);
     bench.store.set_password(&by, "bob", &secret).await.unwrap();
     assert_eq!(bench.store.find("bob").await.unwrap().unwrap().name, "bob");
-    bench.store.remove(&by, "bob").await.unwrap();
+    bench
+        .store
+        .remove(&by, "bob", Precondition::Unconditional)
+        .await
+        .unwrap();
     assert_eq!(bench.store.find("bob").await.unwrap(), None);
     let log = bench.log().await;
     let actions: Vec<_> = log
@@ -96,7 +100,7 @@ async fn what_is_refused_changes_and_logs_nothing() {
         store.set_labels(&by, "eve", LabelChange::default()).await,
         store.disable(&by, "eve").await,
         store.enable(&by, "eve").await,
-        store.remove(&by, "eve").await,
+        store.remove(&by, "eve", Precondition::Unconditional).await,
     ];
     for refused in unknown {
         assert!(matches!(refused, Err(AccountError::Unknown(name)) if name == "eve"));

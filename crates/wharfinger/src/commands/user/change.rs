@@ -5,6 +5,7 @@ use std::io;
 use accounts::{AccountName, AccountNameError, AccountRecord, AccountStore, LabelChange};
 use clap::Args;
 use common::Secret;
+use database::Precondition;
 use policy::Labels;
 
 use super::view::account_json;
@@ -130,6 +131,7 @@ impl Label {
         let change = LabelChange {
             set: grouped(self.labels),
             remove: self.remove,
+            allows_absent: false,
         };
         let name = &self.target.name;
         let changed = store.set_labels(&administrator(), name, change).await;
@@ -161,7 +163,13 @@ impl Enable {
 impl Remove {
     pub(super) async fn run(self) -> Result<String, Failure> {
         let store = self.target.existing().await?;
-        let removed = store.remove(&administrator(), &self.target.name).await;
+        let removed = store
+            .remove(
+                &administrator(),
+                &self.target.name,
+                Precondition::Unconditional,
+            )
+            .await;
         let removed = removed.map_err(|error| refused(&error))?;
         Ok(self
             .target
