@@ -6,7 +6,7 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 25] = [
+const FLOORS: [(&str, &[&str]); 26] = [
     ("common", &[]),
     ("oci", &[]),
     ("hash-state", &[]),
@@ -42,6 +42,12 @@ const FLOORS: [(&str, &[&str]); 25] = [
         "accounts",
         &["common", "policy", "identity", "database", "auth"],
     ),
+    (
+        "api",
+        &[
+            "common", "token", "policy", "identity", "database", "auth", "accounts",
+        ],
+    ),
     ("storage", &["common", "oci", "hash-state", "database"]),
     (
         "registry",
@@ -68,6 +74,7 @@ const FLOORS: [(&str, &[&str]); 25] = [
             "sign-in",
             "personal-tokens",
             "accounts",
+            "api",
             "storage",
             "registry",
             "client",

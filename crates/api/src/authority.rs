@@ -1,0 +1,222 @@
+//! Who makes a request, and whether they may.
+//!
+//! A request brings an access token of this server, whose `aud` is the API's own service. Its scopes
+//! have the type [`RESOURCE_TYPE`], and the rules that grant repositories grant them, too. Only
+//! [`Authority::authorize`] makes an [`ApiCaller`], so no handler runs without one.
+//!
+//! (RFC 6750; Distribution, "Token Authentication Specification".)
+
+use std::fmt;
+use std::sync::Arc;
+
+use common::{Clock, RequestContext};
+use database::Administrator;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use identity::{RequestLimiter, RequestSource, SourceAddress};
+use token::{VerifiedToken, Verifier};
+
+use crate::problem::ApiProblem;
+
+/// The type of every scope of the API.
+pub const RESOURCE_TYPE: &str = "wharfinger";
+
+/// The name of the scopes for what belongs to the caller.
+pub const OWN: &str = "own";
+
+/// What an operation needs: an action on one kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiScope {
+    /// `users`, `robots`, …, or [`OWN`].
+    pub name: &'static str,
+    /// `read`, `write`, …
+    pub action: &'static str,
+}
+
+/// The scopes of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScopeRequirement {
+    /// With this one, the caller may do it.
+    pub full: ApiScope,
+    /// With this one, the caller may do it with their own objects.
+    pub own: Option<ApiScope>,
+}
+
+/// A scope requirement as a type, so that a handler's signature says what it needs.
+pub(crate) trait RequiredScope: Send + 'static {
+    const NEEDED: ScopeRequirement;
+}
+
+/// Declares scope requirements: `Name: name action`, with `, or own action` for one's own objects.
+macro_rules! scopes {
+    ($($(#[$doc:meta])* $type:ident: $name:literal $action:literal $(or own $own:literal)?;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $type;
+
+        impl RequiredScope for $type {
+            const NEEDED: ScopeRequirement = ScopeRequirement {
+                full: ApiScope { name: $name, action: $action },
+                own: scopes!(@own $($own)?),
+            };
+        }
+    )*};
+    (@own) => { None };
+    (@own $own:literal) => { Some(ApiScope { name: OWN, action: $own }) };
+}
+
+scopes! {
+    /// See what is one's own.
+    OwnRead: "own" "read";
+    /// See accounts.
+    UsersRead: "users" "read";
+    /// Change accounts.
+    UsersWrite: "users" "write";
+}
+
+/// The account that makes a request, proved by its token.
+#[derive(Clone, Debug)]
+pub struct ApiCaller {
+    token: Arc<VerifiedToken>,
+    reach: Reach,
+}
+
+/// Which objects an operation is allowed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All of them.
+    Everything,
+    /// Those that belong to the caller.
+    Own,
+}
+
+impl ApiCaller {
+    /// The name of the account.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        self.token.subject()
+    }
+
+    /// Who a change is logged for.
+    #[must_use]
+    pub fn administrator(&self) -> Administrator {
+        Administrator::Account(self.account().to_owned())
+    }
+
+    /// The scopes of the token, as texts.
+    pub(crate) fn scopes(&self) -> Vec<String> {
+        let access = self.token.access().iter();
+        let access = access.filter(|access| access.resource_type == RESOURCE_TYPE);
+        access
+            .map(|access| {
+                let actions = access.actions.join(",");
+                format!("{RESOURCE_TYPE}:{}:{actions}", access.name)
+            })
+            .collect()
+    }
+
+    /// Which objects the operation is allowed for.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+}
+
+/// Verifies tokens, and counts requests.
+pub(crate) struct Authority {
+    pub(crate) verifier: Verifier,
+    pub(crate) service: String,
+    /// The path of the token endpoint on this server.
+    pub(crate) token_path: String,
+    pub(crate) limiter: Arc<RequestLimiter>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Authority {
+    /// The caller, if the request's token is valid and grants `needed`.
+    pub(crate) fn authorize(
+        &self,
+        context: &RequestContext,
+        headers: &HeaderMap,
+        needed: ScopeRequirement,
+    ) -> Result<ApiCaller, ApiProblem> {
+        let Some(text) = bearer_token(headers) else {
+            self.admit_stranger(context)?;
+            return Err(ApiProblem::no_token(self.challenge(context, needed, None)));
+        };
+        let token = match self.verifier.verify(text, self.clock.now()) {
+            // The anonymous account may not use the API, whatever its rules grant.
+            Ok(token) if !token.subject().is_empty() => Arc::new(token),
+            Ok(_) | Err(_) => {
+                self.admit_stranger(context)?;
+                let challenge = self.challenge(context, needed, Some("invalid_token"));
+                return Err(ApiProblem::invalid_token(challenge));
+            }
+        };
+        context.set_account(token.subject());
+        self.admit(RequestSource::Account(token.subject()))?;
+        let grants = |scope: ApiScope| token.grants(RESOURCE_TYPE, scope.name, scope.action);
+        let reach = if grants(needed.full) {
+            Reach::Everything
+        } else if needed.own.is_some_and(grants) {
+            Reach::Own
+        } else {
+            let challenge = self.challenge(context, needed, Some("insufficient_scope"));
+            return Err(ApiProblem::insufficient_scope(needed, challenge));
+        };
+        Ok(ApiCaller { token, reach })
+    }
+
+    /// Counts a request that no account has proved to be its own.
+    pub(crate) fn admit_stranger(&self, context: &RequestContext) -> Result<(), ApiProblem> {
+        self.admit(RequestSource::Address(SourceAddress::from(context)))
+    }
+
+    fn admit(&self, source: RequestSource<'_>) -> Result<(), ApiProblem> {
+        let admitted = self.limiter.admit(source);
+        admitted.map_err(ApiProblem::too_many_requests)
+    }
+
+    /// The challenge of a refusal (RFC 6750 §3).
+    fn challenge(
+        &self,
+        context: &RequestContext,
+        needed: ScopeRequirement,
+        error: Option<&str>,
+    ) -> String {
+        let realm = quoted(&context.origin.url(&self.token_path));
+        let service = quoted(&self.service);
+        let error = error.map(|error| format!(",error=\"{error}\""));
+        format!(
+            "Bearer realm={realm},service={service},scope=\"{needed}\"{}",
+            error.unwrap_or_default()
+        )
+    }
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 §2.1), if there is one such header.
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let line = lines.next()?.to_str().ok()?;
+    let (scheme, rest) = line.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && lines.next().is_none();
+    is_bearer.then(|| rest.trim())
+}
+
+/// A quoted-string (RFC 9110 §5.6.4).
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+impl fmt::Display for ApiScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{RESOURCE_TYPE}:{}:{}", self.name, self.action)
+    }
+}
+
+/// The scopes that a client asks for, separated by a space.
+impl fmt::Display for ScopeRequirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.full)?;
+        self.own.map_or(Ok(()), |own| write!(f, " {own}"))
+    }
+}

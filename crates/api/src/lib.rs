@@ -1,0 +1,29 @@
+//! The HTTP API: what commands do, for programs and for people without a shell on the server.
+//!
+//! Each *operation* is one row of the table in `routes.rs`. Its handler's types say which scope a
+//! caller needs, what is read and what is answered. From them come the router, the authority check
+//! and the OpenAPI document ([`openapi_document`]). A handler runs only with an [`ApiCaller`], which
+//! only a verified token makes. Errors become HTTP in `problem.rs`.
+//!
+//! A new operation is a row of the table and a function in `resources`, one file for each kind of
+//! object.
+//!
+//! (RFC 6750, RFC 9110, RFC 9457; OpenAPI 3.1.)
+
+mod api;
+mod authority;
+mod body;
+mod call;
+mod etag;
+mod openapi;
+mod operation;
+mod pages;
+mod problem;
+mod reply;
+mod resources;
+mod routes;
+
+pub use api::{Api, ApiHttpResponse, ApiSettings, ApiStores};
+pub use authority::{ApiCaller, ApiScope, OWN, RESOURCE_TYPE, Reach, ScopeRequirement};
+pub use openapi::document as openapi_document;
+pub use resources::users::UserView;

@@ -1,0 +1,29 @@
+//! `/account`: the caller.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::authority::OwnRead;
+use crate::call::ApiCall;
+use crate::problem::ApiProblem;
+use crate::reply::Shown;
+
+/// Who the caller is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Account")]
+pub(crate) struct CallerView {
+    /// The name of the account.
+    account: String,
+    /// What its token grants here: `wharfinger:users:read,write`.
+    scopes: Vec<String>,
+}
+
+pub(crate) async fn show(call: ApiCall<OwnRead>) -> Result<Shown<CallerView>, ApiProblem> {
+    Ok(Shown {
+        value: CallerView {
+            account: call.caller.account().to_owned(),
+            scopes: call.caller.scopes(),
+        },
+        tag: None,
+    })
+}

@@ -1,0 +1,4 @@
+//! The handlers, one file for each kind of object.
+
+pub(crate) mod account;
+pub(crate) mod users;

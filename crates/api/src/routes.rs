@@ -1,0 +1,53 @@
+//! Every operation of the API.
+
+use http::Method;
+
+use crate::operation::ApiOperation;
+use crate::resources::{account, users};
+
+/// The path of the OpenAPI document, the only one that needs no token.
+pub(crate) const OPENAPI: &str = "/openapi.json";
+
+/// The table. Whoever adds a row says by the handler's types which scope it needs.
+pub(crate) fn operations() -> Vec<ApiOperation> {
+    use ApiOperation as Op;
+    let get = |path| (Method::GET, path);
+    vec![
+        Op::new(
+            get("/account"),
+            "showAccount",
+            "Show who the caller is",
+            account::show,
+        ),
+        Op::new(
+            get("/users"),
+            "listUsers",
+            "List the accounts of the database, by name",
+            users::list,
+        ),
+        Op::new(
+            (Method::POST, "/users"),
+            "createUser",
+            "Add an account",
+            users::create,
+        ),
+        Op::new(
+            get("/users/{name}"),
+            "showUser",
+            "Show an account",
+            users::show,
+        ),
+        Op::new(
+            (Method::PATCH, "/users/{name}"),
+            "updateUser",
+            "Change the password, the labels or the state of an account",
+            users::update,
+        ),
+        Op::new(
+            (Method::DELETE, "/users/{name}"),
+            "removeUser",
+            "Remove an account and its tokens",
+            users::remove,
+        ),
+    ]
+}

@@ -1,0 +1,241 @@
+//! An API over a database, whose responses are compared with the OpenAPI document.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use accounts::AccountStore;
+use api::{Api, ApiSettings, ApiStores};
+use bytes::Bytes;
+use common::{ClientAddress, Clock, Origin, RequestContext, SystemEntropy, unix_seconds};
+use database::{AdministrationFilter, Database, DatabaseLocation, logged_changes};
+use http::{HeaderMap, HeaderValue, Method, Request};
+use http_body_util::{BodyExt, Full};
+use identity::{Rate, RequestLimiter};
+use rusqlite::Connection;
+use serde_json::Value;
+use tempfile::TempDir;
+use token::{
+    Access, Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer,
+    Verifier,
+};
+
+use crate::schema;
+
+/// A clock that moves only in [`pass`](Self::pass).
+pub(crate) struct HeldClock(Mutex<SystemTime>);
+
+impl HeldClock {
+    pub(crate) fn pass(&self, seconds: u64) {
+        *self.0.lock().unwrap() += Duration::from_secs(seconds);
+    }
+}
+
+impl Clock for HeldClock {
+    fn now(&self) -> SystemTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// The API of one test.
+pub(crate) struct Bench {
+    // Fields are dropped in this order: the database before its directory.
+    pub(crate) api: Api,
+    pub(crate) clock: Arc<HeldClock>,
+    pub(crate) signer: Signer,
+    database: Database,
+    _directory: TempDir,
+}
+
+/// A response as a test sees it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self::with_rate("off")
+    }
+
+    pub(crate) fn with_rate(rate: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let location = DatabaseLocation::at(directory.path().join("wharfinger.db"));
+        let database = Database::open_exclusive(&location).unwrap();
+        // 2026-11-01.
+        let start = UNIX_EPOCH + Duration::from_secs(1_793_491_200);
+        let clock = Arc::new(HeldClock(Mutex::new(start)));
+        let key = Arc::new(PrivateKey::generate(KeyKind::P256).unwrap());
+        let keys: JwkSet = [key.public().jwk()].into_iter().collect();
+        let header = HeaderOptions {
+            members: &[HeaderMember::Kid],
+            key_id: KeyIdKind::Libtrust,
+            chain: &[],
+        };
+        let entropy = Arc::new(SystemEntropy);
+        let accounts = AccountStore::new(database.clone(), clock.clone(), entropy);
+        let rate: Rate = rate.parse().unwrap();
+        let limiter = RequestLimiter::new(rate, clock.clone(), &SystemEntropy).unwrap();
+        let api = Api::new(ApiSettings {
+            path_prefix: "/wh".to_owned(),
+            service: "wharfinger".to_owned(),
+            verifier: Verifier::new("wharfinger", ["Acme auth".to_owned()]).trusting_keys(&keys),
+            limiter: Arc::new(limiter),
+            hsts: Some(HeaderValue::from_static("max-age=60")),
+            body_timeout: Duration::from_secs(5),
+            stores: ApiStores {
+                accounts,
+            },
+            clock: clock.clone(),
+        });
+        Self {
+            api,
+            clock,
+            signer: Signer::new(key, header).unwrap(),
+            database,
+            _directory: directory,
+        }
+    }
+
+    /// A token of `account` with these scopes of the API: `users:read,write`.
+    pub(crate) fn token(&self, account: &str, scopes: &[&str]) -> String {
+        let access = scopes.iter().map(|scope| {
+            let (name, actions) = scope.split_once(':').unwrap();
+            access("wharfinger", name, actions)
+        });
+        self.signed(&Claims {
+            subject: account.to_owned(),
+            access: access.collect(),
+            ..self.claims()
+        })
+    }
+
+    /// The claims of a token that is valid now and grants nothing.
+    pub(crate) fn claims(&self) -> Claims {
+        let now = unix_seconds(self.clock.now());
+        Claims {
+            issuer: "Acme auth".to_owned(),
+            subject: "ann".to_owned(),
+            audience: "wharfinger".to_owned(),
+            expires_at: now + 900,
+            not_before: now,
+            issued_at: now,
+            id: "1".to_owned(),
+            access: Vec::new(),
+        }
+    }
+
+    pub(crate) fn signed(&self, claims: &Claims) -> String {
+        self.signer.sign(claims).unwrap()
+    }
+
+    /// The answer to a request of `account` with `scopes`, whose body is JSON.
+    pub(crate) async fn ask(
+        &self,
+        account: &str,
+        scopes: &[&str],
+        request: (&str, &str),
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let authorization = format!("Bearer {}", self.token(account, scopes));
+        let mut all = vec![("authorization", authorization.as_str())];
+        all.extend(headers);
+        let is_typed = headers.iter().any(|(name, _)| *name == "content-type");
+        if body.is_some() && !is_typed {
+            all.push(("content-type", "application/json"));
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.send(request, &all, &body).await
+    }
+
+    /// The answer to a request as it is, behind `/wh/api/v1`. It must be one that the OpenAPI
+    /// document describes.
+    pub(crate) async fn send(
+        &self,
+        request: (&str, &str),
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let (method, path) = request;
+        let target = format!("/wh/api/v1{path}");
+        let answer = self.respond(method, &target, headers, body).await;
+        schema::check(method, path, &answer);
+        answer
+    }
+
+    /// The answer to a request for any path.
+    pub(crate) async fn respond(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+        let request = request.body(body).unwrap();
+        let response = self.api.respond(&context(), request).await;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        assert_eq!(head.headers["cache-control"], "no-store");
+        assert_eq!(head.headers["strict-transport-security"], "max-age=60");
+        Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: match body.is_empty() {
+                true => Value::Null,
+                false => serde_json::from_slice(&body).unwrap(),
+            },
+        }
+    }
+
+    /// What was logged, the latest first: who did what to which object.
+    pub(crate) async fn log(&self) -> Vec<(String, String, String)> {
+        let read = self.database.read(|connection: &Connection| {
+            logged_changes(connection, &AdministrationFilter::default(), 1000)
+        });
+        let entries = read.await.unwrap().into_iter();
+        let entry = |entry: database::AdministrationEntry| {
+            let by = format!("{} {}", entry.by.origin(), entry.by.name());
+            (by, entry.action, entry.object)
+        };
+        entries.map(entry).collect()
+    }
+}
+
+/// What a token grants.
+pub(crate) fn access(resource_type: &str, name: &str, actions: &str) -> Access {
+    Access {
+        resource_type: resource_type.to_owned(),
+        name: name.to_owned(),
+        actions: actions.split(',').map(str::to_owned).collect(),
+    }
+}
+
+fn context() -> RequestContext {
+    let peer: IpAddr = "192.0.2.7".parse().unwrap();
+    let client = ClientAddress::direct(Some(peer));
+    let origin = Origin {
+        scheme: "https",
+        host: Some("auth.example".to_owned()),
+        prefix: "/outer".to_owned(),
+        certain: true,
+    };
+    RequestContext::new(Some(peer), Ok(client), origin, "request-1".to_owned())
+}
