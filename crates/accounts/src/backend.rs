@@ -12,7 +12,8 @@ use identity::{
 use policy::Subject;
 
 use crate::changes::ChangeCounter;
-use crate::store::{AccountError, AccountRow, AccountStore};
+use crate::error::AccountError;
+use crate::store::{AccountRow, AccountStore};
 use crate::{AccountName, SECTION};
 
 /// Logs in the accounts of an [`AccountStore`].

@@ -28,6 +28,7 @@
 
 mod backend;
 mod changes;
+mod error;
 mod labels;
 mod name;
 mod policy_rules;
@@ -38,12 +39,13 @@ mod update;
 
 pub use backend::DatabaseAccounts;
 pub use changes::ChangeCounter;
+pub use error::{AccountError, MAX_PASSWORD};
 pub use labels::{LabelChange, LabelError, MAX_LABELS};
 pub use name::{AccountName, AccountNameError, MAX_ACCOUNT_NAME};
 pub use policy_rules::DatabaseRules;
 pub use rule_document::{MAX_RULE, rule_document};
 pub use rule_list::{ListedRule, MAX_RULES, RuleDoubt, RuleList, RuleListError, RulePlace};
-pub use store::{AccountError, AccountRecord, AccountStore, MAX_ACCOUNTS_LISTED, MAX_PASSWORD};
+pub use store::{AccountRecord, AccountStore, MAX_ACCOUNTS_LISTED};
 pub use update::AccountUpdate;
 
 /// The name of the backend and of the policy: their section in the configuration.

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{Clock, Entropy, EntropyError, Secret, unix_seconds};
-use database::{Administrator, Database, ObjectVersion, Precondition, PreconditionFailed};
-use identity::password::{Argon2id, Argon2idError};
+use common::{Clock, Entropy, Secret, unix_seconds};
+use database::{Administrator, Database, ObjectVersion, Precondition};
+use identity::password::Argon2id;
 use policy::Labels;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use crate::AccountName;
-use crate::labels::{self, LabelChange, LabelError};
+use crate::error::{AccountError, MAX_PASSWORD};
+use crate::labels::{self, LabelChange};
 use crate::update::{AccountChange, AccountUpdate};
-
-/// The longest password, in bytes.
-pub const MAX_PASSWORD: usize = 4096;
 
 /// The most accounts that one page of a list has.
 pub const MAX_ACCOUNTS_LISTED: u32 = 1000;
@@ -53,44 +51,6 @@ pub(crate) struct AccountRow {
     pub(crate) record: AccountRecord,
     pub(crate) hash: String,
     pub(crate) epoch: i64,
-}
-
-/// Why an operation on an account failed. Nothing has changed then.
-#[derive(Debug, thiserror::Error)]
-pub enum AccountError {
-    /// The name is taken.
-    #[error("the account {0:?} exists already")]
-    Exists(String),
-    /// There is no such account.
-    #[error("there is no account {0:?} in the database")]
-    Unknown(String),
-    /// The password is empty: such an account would be open to all.
-    #[error("the password is empty")]
-    NoPassword,
-    /// The password is too long.
-    #[error("the password has {0} bytes, and at most {MAX_PASSWORD} are allowed")]
-    LongPassword(usize),
-    /// The labels cannot be used.
-    #[error(transparent)]
-    Labels(#[from] LabelError),
-    /// The account is no longer what the change was made for.
-    #[error(transparent)]
-    Precondition(#[from] PreconditionFailed),
-    /// The password cannot be hashed.
-    #[error("the password cannot be hashed")]
-    Hash(#[from] Argon2idError),
-    /// The system has no randomness.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
-    /// The database failed.
-    #[error(transparent)]
-    Database(#[from] database::Error),
-}
-
-impl From<rusqlite::Error> for AccountError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.into())
-    }
 }
 
 impl AccountStore {

@@ -8,8 +8,8 @@ use policy::Labels;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
+use crate::error::AccountError;
 use crate::labels::{self, LabelChange};
-use crate::store::AccountError;
 
 /// Changes of an account, which are made together. What is `None` stays as it is.
 #[derive(Clone, Debug, Default)]

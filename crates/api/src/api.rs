@@ -5,7 +5,6 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::AccountStore;
 use auth::{BodyLimits, BodyReadError};
 use bytes::Bytes;
 use common::{Clock, RequestContext};
@@ -18,7 +17,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use token::Verifier;
 
-use crate::authority::Authority;
+use crate::authority::ApiAuthority;
 use crate::body::MAX_BODY;
 use crate::call::ParsedRequest;
 use crate::etag::has_current;
@@ -27,6 +26,7 @@ use crate::operation::ApiOperation;
 use crate::problem::ApiProblem;
 use crate::reply::ApiResponse;
 use crate::routes::{OPENAPI, operations};
+use crate::state::{ApiState, ApiStores};
 
 /// A response with its whole body.
 pub type ApiHttpResponse = Response<Full<Bytes>>;
@@ -51,24 +51,13 @@ pub struct ApiSettings {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What the API manages.
-pub struct ApiStores {
-    /// Accounts in the database.
-    pub accounts: AccountStore,
-}
-
-/// What every handler may use.
-pub(crate) struct ApiState {
-    pub(crate) stores: ApiStores,
-}
-
 /// The API.
 pub struct Api {
     /// What stands before the paths of the table.
     base: String,
     operations: Vec<ApiOperation>,
     openapi: Value,
-    authority: Authority,
+    authority: ApiAuthority,
     body: BodyLimits,
     hsts: Option<HeaderValue>,
     state: Arc<ApiState>,
@@ -88,7 +77,7 @@ impl Api {
             base: format!("{}/api/v1", settings.path_prefix),
             operations: operations(),
             openapi: openapi::document(),
-            authority: Authority {
+            authority: ApiAuthority {
                 verifier: settings.verifier,
                 service: settings.service,
                 token_path: format!("{}/auth", settings.path_prefix),

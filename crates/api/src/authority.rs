@@ -2,11 +2,10 @@
 //!
 //! A request brings an access token of this server, whose `aud` is the API's own service. Its scopes
 //! have the type [`RESOURCE_TYPE`], and the rules that grant repositories grant them, too. Only
-//! [`Authority::authorize`] makes an [`ApiCaller`], so no handler runs without one.
+//! [`ApiAuthority::authorize`] makes an [`ApiCaller`], so no handler runs without one.
 //!
 //! (RFC 6750; Distribution, "Token Authentication Specification".)
 
-use std::fmt;
 use std::sync::Arc;
 
 use common::{Clock, RequestContext};
@@ -17,61 +16,7 @@ use identity::{RequestLimiter, RequestSource, SourceAddress};
 use token::{VerifiedToken, Verifier};
 
 use crate::problem::ApiProblem;
-
-/// The type of every scope of the API.
-pub const RESOURCE_TYPE: &str = "wharfinger";
-
-/// The name of the scopes for what belongs to the caller.
-pub const OWN: &str = "own";
-
-/// What an operation needs: an action on one kind of object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ApiScope {
-    /// `users`, `robots`, …, or [`OWN`].
-    pub name: &'static str,
-    /// `read`, `write`, …
-    pub action: &'static str,
-}
-
-/// The scopes of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScopeRequirement {
-    /// With this one, the caller may do it.
-    pub full: ApiScope,
-    /// With this one, the caller may do it with their own objects.
-    pub own: Option<ApiScope>,
-}
-
-/// A scope requirement as a type, so that a handler's signature says what it needs.
-pub(crate) trait RequiredScope: Send + 'static {
-    const NEEDED: ScopeRequirement;
-}
-
-/// Declares scope requirements: `Name: name action`, with `, or own action` for one's own objects.
-macro_rules! scopes {
-    ($($(#[$doc:meta])* $type:ident: $name:literal $action:literal $(or own $own:literal)?;)*) => {$(
-        $(#[$doc])*
-        pub(crate) struct $type;
-
-        impl RequiredScope for $type {
-            const NEEDED: ScopeRequirement = ScopeRequirement {
-                full: ApiScope { name: $name, action: $action },
-                own: scopes!(@own $($own)?),
-            };
-        }
-    )*};
-    (@own) => { None };
-    (@own $own:literal) => { Some(ApiScope { name: OWN, action: $own }) };
-}
-
-scopes! {
-    /// See what is one's own.
-    OwnRead: "own" "read";
-    /// See accounts.
-    UsersRead: "users" "read";
-    /// Change accounts.
-    UsersWrite: "users" "write";
-}
+use crate::scope::{ApiScope, RESOURCE_TYPE, ScopeRequirement};
 
 /// The account that makes a request, proved by its token.
 #[derive(Clone, Debug)]
@@ -122,7 +67,7 @@ impl ApiCaller {
 }
 
 /// Verifies tokens, and counts requests.
-pub(crate) struct Authority {
+pub(crate) struct ApiAuthority {
     pub(crate) verifier: Verifier,
     pub(crate) service: String,
     /// The path of the token endpoint on this server.
@@ -131,7 +76,7 @@ pub(crate) struct Authority {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-impl Authority {
+impl ApiAuthority {
     /// The caller, if the request's token is valid and grants `needed`.
     pub(crate) fn authorize(
         &self,
@@ -205,18 +150,4 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
 /// A quoted-string (RFC 9110 §5.6.4).
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-impl fmt::Display for ApiScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{RESOURCE_TYPE}:{}:{}", self.name, self.action)
-    }
-}
-
-/// The scopes that a client asks for, separated by a space.
-impl fmt::Display for ScopeRequirement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.full)?;
-        self.own.map_or(Ok(()), |own| write!(f, " {own}"))
-    }
 }

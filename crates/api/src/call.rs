@@ -11,12 +11,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::api::ApiState;
-use crate::authority::{ApiCaller, RequiredScope};
+use crate::authority::ApiCaller;
 use crate::body::read_json;
 use crate::etag::precondition;
 use crate::problem::ApiProblem;
 use crate::reply::{NextPage, Page};
+use crate::scope::RequiredScope;
+use crate::state::ApiState;
 
 /// A request whose caller may do what `S` says, and what it sent.
 pub(crate) struct ApiCall<S, I = NoInput> {

@@ -22,8 +22,12 @@ mod problem;
 mod reply;
 mod resources;
 mod routes;
+mod scope;
+mod state;
 
-pub use api::{Api, ApiHttpResponse, ApiSettings, ApiStores};
-pub use authority::{ApiCaller, ApiScope, OWN, RESOURCE_TYPE, Reach, ScopeRequirement};
+pub use api::{Api, ApiHttpResponse, ApiSettings};
+pub use authority::{ApiCaller, Reach};
 pub use openapi::document as openapi_document;
 pub use resources::users::UserView;
+pub use scope::{ApiScope, OWN, RESOURCE_TYPE, ScopeRequirement};
+pub use state::ApiStores;

@@ -7,11 +7,12 @@ use common::BoxFuture;
 use http::Method;
 use schemars::SchemaGenerator;
 
-use crate::api::ApiState;
-use crate::authority::{ApiCaller, RequiredScope, ScopeRequirement};
+use crate::authority::ApiCaller;
 use crate::call::{ApiCall, CallInput, InputShape, ParsedRequest};
 use crate::problem::ApiProblem;
 use crate::reply::{ApiReply, ApiResponse, ReplyShape};
+use crate::scope::{RequiredScope, ScopeRequirement};
+use crate::state::ApiState;
 
 /// A method of a path.
 pub(crate) struct ApiOperation {

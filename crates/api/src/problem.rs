@@ -13,7 +13,7 @@ use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::authority::ScopeRequirement;
+use crate::scope::ScopeRequirement;
 
 /// Why a request fails.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct ApiProblem {
     detail: String,
     errors: Vec<FieldError>,
     headers: Vec<(HeaderName, String)>,
-    /// What goes to the log, and to nobody else.
+    /// What goes to the log, and not to the client.
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 

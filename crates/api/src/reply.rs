@@ -42,7 +42,7 @@ pub(crate) struct Shown<T> {
 }
 
 /// 201 with a new object.
-pub(crate) struct Created<T> {
+pub(crate) struct CreatedObject<T> {
     pub(crate) value: T,
     /// The path of the object.
     pub(crate) location: String,
@@ -99,7 +99,7 @@ impl<T: Serialize + JsonSchema> ApiReply for Shown<T> {
     }
 }
 
-impl<T: Serialize + JsonSchema> ApiReply for Created<T> {
+impl<T: Serialize + JsonSchema> ApiReply for CreatedObject<T> {
     fn shape(generator: &mut SchemaGenerator) -> ReplyShape {
         ReplyShape {
             status: StatusCode::CREATED,

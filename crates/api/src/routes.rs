@@ -8,7 +8,7 @@ use crate::resources::{account, users};
 /// The path of the OpenAPI document, the only one that needs no token.
 pub(crate) const OPENAPI: &str = "/openapi.json";
 
-/// The table. Whoever adds a row says by the handler's types which scope it needs.
+/// The table. The types of a row's handler say which scope it needs.
 pub(crate) fn operations() -> Vec<ApiOperation> {
     use ApiOperation as Op;
     let get = |path| (Method::GET, path);

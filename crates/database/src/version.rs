@@ -34,7 +34,7 @@ impl ObjectVersion {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         }
-        // 128 bits: nobody can choose both of two versions to be equal.
+        // 128 bits: no two versions are equal by accident.
         Self(BASE64URL_NOPAD.encode(&context.finish().as_ref()[..16]))
     }
 

@@ -161,7 +161,10 @@ async fn a_remembered_login_ends_with_a_change_by_a_command() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(accepts(&login, "other").await);
-    command.remove(&root(), "ann").await.unwrap();
+    command
+        .remove(&root(), "ann", Precondition::Unconditional)
+        .await
+        .unwrap();
     while accepts(&login, "other").await {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -113,6 +113,7 @@ async fn what_is_refused_changes_and_logs_nothing() {
     let change = LabelChange {
         set: labels("site", &["oslo"]),
         remove: vec!["vip".to_owned()],
+        allows_absent: false,
     };
     let missing = store.set_labels(&by, "bob", change).await;
     assert!(matches!(

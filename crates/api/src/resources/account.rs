@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::authority::OwnRead;
 use crate::call::ApiCall;
 use crate::problem::ApiProblem;
 use crate::reply::Shown;
+use crate::scope::OwnRead;
 
 /// Who the caller is.
 #[derive(Debug, Serialize, JsonSchema)]

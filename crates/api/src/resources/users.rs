@@ -8,13 +8,13 @@ use policy::Labels;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::authority::{UsersRead, UsersWrite};
 use crate::body::{SecretText, present};
 use crate::call::{ApiCall, InBody, InPatch, InQuery};
 use crate::etag::EntityTag;
 use crate::pages::PageParameters;
 use crate::problem::ApiProblem;
-use crate::reply::{Created, NoContent, Page, Shown};
+use crate::reply::{CreatedObject, NoContent, Page, Shown};
+use crate::scope::{UsersRead, UsersWrite};
 
 /// An account of the database, as commands with `--json` show it, too.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -89,7 +89,7 @@ pub(crate) async fn list(
 
 pub(crate) async fn create(
     call: ApiCall<UsersWrite, InBody<NewUser>>,
-) -> Result<Created<UserView>, ApiProblem> {
+) -> Result<CreatedObject<UserView>, ApiProblem> {
     let NewUser {
         name,
         password,
@@ -99,7 +99,7 @@ pub(crate) async fn create(
     let name = parsed.map_err(|error| ApiProblem::invalid_value("/name", error.to_string()))?;
     let (store, by) = (&call.state.stores.accounts, call.caller.administrator());
     let account = store.add(&by, &name, &password.0, labels.clone()).await?;
-    Ok(Created {
+    Ok(CreatedObject {
         location: call.location_of(&account.name),
         tag: Some(EntityTag::of(&account.version)),
         value: UserView::from(&account),

@@ -11,7 +11,7 @@ fn operations() -> Vec<(String, String, Vec<String>)> {
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         let path = path
-            .replace("{name}", "someone")
+            .replace("{name}", "bob")
             .replace("{id}", "1")
             .replace("{number}", "1");
         for (method, operation) in methods.as_object().unwrap() {

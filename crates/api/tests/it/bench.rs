@@ -93,9 +93,7 @@ impl Bench {
             limiter: Arc::new(limiter),
             hsts: Some(HeaderValue::from_static("max-age=60")),
             body_timeout: Duration::from_secs(5),
-            stores: ApiStores {
-                accounts,
-            },
+            stores: ApiStores { accounts },
             clock: clock.clone(),
         });
         Self {

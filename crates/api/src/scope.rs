@@ -1,0 +1,72 @@
+//! The scopes of the API: what a token must grant for an operation.
+
+use std::fmt;
+
+/// The type of every scope of the API.
+pub const RESOURCE_TYPE: &str = "wharfinger";
+
+/// The name of the scopes for what belongs to the caller.
+pub const OWN: &str = "own";
+
+/// What an operation needs: an action on one kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiScope {
+    /// `users`, `robots`, …, or [`OWN`].
+    pub name: &'static str,
+    /// `read`, `write`, …
+    pub action: &'static str,
+}
+
+/// The scopes of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScopeRequirement {
+    /// With this one, the caller may do it.
+    pub full: ApiScope,
+    /// With this one, the caller may do it with their own objects.
+    pub own: Option<ApiScope>,
+}
+
+/// A scope requirement as a type, so that a handler's signature says what it needs.
+pub(crate) trait RequiredScope: Send + 'static {
+    const NEEDED: ScopeRequirement;
+}
+
+/// Declares scope requirements: `Name: name action`, with `, or own action` for one's own objects.
+macro_rules! scopes {
+    ($($(#[$doc:meta])* $type:ident: $name:literal $action:literal $(or own $own:literal)?;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $type;
+
+        impl RequiredScope for $type {
+            const NEEDED: ScopeRequirement = ScopeRequirement {
+                full: ApiScope { name: $name, action: $action },
+                own: scopes!(@own $($own)?),
+            };
+        }
+    )*};
+    (@own) => { None };
+    (@own $own:literal) => { Some(ApiScope { name: OWN, action: $own }) };
+}
+
+scopes! {
+    /// See what is one's own.
+    OwnRead: "own" "read";
+    /// See accounts.
+    UsersRead: "users" "read";
+    /// Change accounts.
+    UsersWrite: "users" "write";
+}
+
+impl fmt::Display for ApiScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{RESOURCE_TYPE}:{}:{}", self.name, self.action)
+    }
+}
+
+/// The scopes that a client asks for, separated by a space.
+impl fmt::Display for ScopeRequirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.full)?;
+        self.own.map_or(Ok(()), |own| write!(f, " {own}"))
+    }
+}
