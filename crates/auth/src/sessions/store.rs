@@ -108,7 +108,7 @@ pub struct SessionPosition {
 pub enum RevokedBy {
     /// The client that has the refresh token (RFC 7009). Only the server's log says so.
     Client,
-    /// Somebody by a command or by the API, whom the administration log names.
+    /// An administrator, by a command or by the API. The administration log has the name.
     Administrator(Administrator),
 }
 
