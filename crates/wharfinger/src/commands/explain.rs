@@ -109,7 +109,7 @@ fn explain_account(
     let request = request(arguments, scopes);
     let explainer = Explainer::new(&authorizers);
     let explanation = explainer.explain(&identity, request, AskedPolicies::Rules);
-    let reports = runtime::block_on(explanation)?.map_err(failed)?;
+    let reports = runtime::block_on(explanation)?.map_err(|error| failed(&error))?;
     Ok(match arguments.json {
         true => output::json(&json!(reports)),
         false => text::scopes(&reports, &arguments.account),
@@ -150,7 +150,7 @@ async fn explain_login(
     let request = request(arguments, scopes);
     let explainer = Explainer::new(&authorizers);
     let explanation = explainer.explain(&identity, request, AskedPolicies::All);
-    let reports = explanation.await.map_err(failed)?;
+    let reports = explanation.await.map_err(|error| failed(&error))?;
     Ok(match arguments.json {
         true => output::json(&json!({"login": login.report(account, &shown), "scopes": reports})),
         false => login.text(account, &shown) + &text::scopes(&reports, account),
@@ -177,8 +177,8 @@ fn request<'a>(arguments: &'a Arguments, scopes: &'a [Scope]) -> ExplainedReques
     }
 }
 
-fn failed(error: AuthorizeError) -> Failure {
-    Failure::system("the server would fail").caused_by(&error)
+fn failed(error: &AuthorizeError) -> Failure {
+    Failure::system("the server would fail").caused_by(error)
 }
 
 fn parse(text: &str) -> Result<Scope, Failure> {

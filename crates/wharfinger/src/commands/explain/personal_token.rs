@@ -43,7 +43,7 @@ pub(super) async fn explain(
     note_odd_names(scopes);
     let explainer = Explainer::new(&policies);
     let explanation = explainer.explain_token(&identity, request(arguments, scopes));
-    let explanation = explanation.await.map_err(failed)?;
+    let explanation = explanation.await.map_err(|error| failed(&error))?;
     Ok(match arguments.json {
         true => output::json(&json!(explanation)),
         false => text::token(&explanation),
