@@ -82,7 +82,7 @@ impl Api {
                 service: settings.service,
                 token_path: format!("{}/auth", settings.path_prefix),
                 limiter: settings.limiter,
-                clock: settings.clock,
+                clock: Arc::clone(&settings.clock),
             },
             body: BodyLimits {
                 bytes: MAX_BODY,
@@ -91,6 +91,7 @@ impl Api {
             hsts: settings.hsts,
             state: Arc::new(ApiState {
                 stores: settings.stores,
+                clock: settings.clock,
             }),
         }
     }
@@ -137,6 +138,11 @@ impl Api {
         };
         let authority = &self.authority;
         let caller = authority.authorize(context, &head.headers, operation.needed)?;
+        let accounts = self.state.stores.token_server.accounts();
+        if accounts.is_gone(caller.account()).await? {
+            // Its token is valid for some minutes more, which is too long for an administrator's.
+            return Err(authority.invalid_token(context, operation.needed));
+        }
         if context.client.is_err() {
             // Its address is logged and may be asked for: a proxy in front must say it.
             return Err(ApiProblem::new(

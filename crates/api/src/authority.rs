@@ -93,8 +93,7 @@ impl ApiAuthority {
             Ok(token) if !token.subject().is_empty() => Arc::new(token),
             Ok(_) | Err(_) => {
                 self.admit_stranger(context)?;
-                let challenge = self.challenge(context, needed, Some("invalid_token"));
-                return Err(ApiProblem::invalid_token(challenge));
+                return Err(self.invalid_token(context, needed));
             }
         };
         context.set_account(token.subject());
@@ -109,6 +108,15 @@ impl ApiAuthority {
             return Err(ApiProblem::insufficient_scope(needed, challenge));
         };
         Ok(ApiCaller { token, reach })
+    }
+
+    /// The refusal of a token that is not valid, or no longer.
+    pub(crate) fn invalid_token(
+        &self,
+        context: &RequestContext,
+        needed: ScopeRequirement,
+    ) -> ApiProblem {
+        ApiProblem::invalid_token(self.challenge(context, needed, Some("invalid_token")))
     }
 
     /// Counts a request that no account has proved to be its own.

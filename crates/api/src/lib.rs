@@ -28,6 +28,7 @@ mod state;
 pub use api::{Api, ApiHttpResponse, ApiSettings};
 pub use authority::{ApiCaller, Reach};
 pub use openapi::document as openapi_document;
+pub use resources::sessions::RevokedSessionsView;
 pub use resources::users::UserView;
 pub use scope::{ApiScope, OWN, RESOURCE_TYPE, ScopeRequirement};
 pub use state::ApiStores;

@@ -162,8 +162,8 @@ impl ApiProblem {
 
     /// 401: its token does not verify. The reason is not told: it would help to forge one.
     pub(crate) fn invalid_token(challenge: String) -> Self {
-        let detail = "the token is not valid here: it has expired, is for another service, or was \
-                      not issued by this server";
+        let detail = "the token is not valid here: it has expired, is for another service, was not \
+                      issued by this server, or its account is gone";
         Self::of_kind(StatusCode::UNAUTHORIZED, ProblemKind::InvalidToken, detail)
             .with_header(WWW_AUTHENTICATE, challenge)
     }
@@ -185,6 +185,15 @@ impl ApiProblem {
             detail,
         )
         .with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// 403: its token grants what is the caller's own, and the request names another account.
+    pub(crate) fn only_own(detail: impl Into<String>) -> Self {
+        Self::of_kind(
+            StatusCode::FORBIDDEN,
+            ProblemKind::InsufficientScope,
+            detail,
+        )
     }
 
     /// 429: the source has made too many requests.

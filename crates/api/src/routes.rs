@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::operation::ApiOperation;
-use crate::resources::{account, users};
+use crate::resources::{account, audit, explanations, sessions, trust, users};
 
 /// The path of the OpenAPI document, the only one that needs no token.
 pub(crate) const OPENAPI: &str = "/openapi.json";
@@ -48,6 +48,42 @@ pub(crate) fn operations() -> Vec<ApiOperation> {
             "removeUser",
             "Remove an account and its tokens",
             users::remove,
+        ),
+        Op::new(
+            get("/sessions"),
+            "listSessions",
+            "List the sessions that are valid now, by account",
+            sessions::list,
+        ),
+        Op::new(
+            (Method::DELETE, "/sessions"),
+            "revokeSessions",
+            "Revoke all sessions of an account",
+            sessions::revoke_all,
+        ),
+        Op::new(
+            (Method::DELETE, "/sessions/{id}"),
+            "revokeSession",
+            "Revoke a session",
+            sessions::revoke,
+        ),
+        Op::new(
+            get("/audit"),
+            "listChanges",
+            "List the administration log, the latest change first",
+            audit::list,
+        ),
+        Op::new(
+            (Method::POST, "/trust/checks"),
+            "checkTrust",
+            "Say which issuer and rule take a workload's token, or what is wrong with it",
+            trust::check,
+        ),
+        Op::new(
+            (Method::POST, "/explanations"),
+            "explain",
+            "Explain what an account or a token is granted, and by which rules",
+            explanations::explain,
         ),
     ]
 }

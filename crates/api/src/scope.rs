@@ -51,6 +51,16 @@ macro_rules! scopes {
 scopes! {
     /// See what is one's own.
     OwnRead: "own" "read";
+    /// See sessions.
+    SessionsRead: "sessions" "read" or own "read";
+    /// End sessions.
+    SessionsWrite: "sessions" "write" or own "revoke";
+    /// See the administration log.
+    AuditRead: "audit" "read";
+    /// Check the tokens of workloads.
+    TrustRead: "trust" "read";
+    /// Explain what accounts are granted.
+    ExplainRead: "explain" "read";
     /// See accounts.
     UsersRead: "users" "read";
     /// Change accounts.

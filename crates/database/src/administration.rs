@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{rfc3339, unix_seconds};
 use rusqlite::{Connection, Row, named_params};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -69,7 +70,8 @@ pub struct AdministrationEntry {
 }
 
 /// A change that was logged as programs read it: by `audit list --json`, and by the API.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Change")]
 pub struct AdministrationRecord {
     /// Its number. A later entry has a higher one.
     pub id: i64,

@@ -329,6 +329,23 @@ impl AuthenticatorChain {
         })
     }
 
+    /// Whether `account`, which was proved some time ago, is no longer there: removed, disabled, or a
+    /// robot without a valid token. An account is there if only its proof would tell.
+    ///
+    /// # Errors
+    /// Of the first backend that has no answer.
+    pub async fn is_gone(&self, account: &str) -> Result<bool, BackendError> {
+        if self.is_reserved(account) {
+            return Ok(self.look_up_robot(account).await?.is_none());
+        }
+        Ok(match self.find(account).await? {
+            Some((_, Recheck::Present { .. } | Recheck::ByCredential(_) | Recheck::Unknown)) => {
+                false
+            }
+            Some((_, Recheck::NoMatch | Recheck::Disabled)) | None => true,
+        })
+    }
+
     /// What the first backend says that knows the account, and which one it is.
     async fn find(&self, account: &str) -> Result<Option<(&'static str, Recheck)>, BackendError> {
         if self.is_reserved(account) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ConditionError;
@@ -23,7 +24,7 @@ pub enum ScopeCeiling {
 
 /// One entry of a ceiling as it is written. Both patterns are in the language of `acl`: a glob, or a
 /// regular expression between slashes, with variables.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CeilingEntry {
     /// On the kind of resource.
     #[serde(rename = "type")]

@@ -3,12 +3,13 @@
 use common::print_duration;
 use identity::{Identity, LifetimeBound, SessionAllowance};
 use policy::Labels;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::report::{RuleOutcome, RuleReport, TrustReport};
 
 /// A [`TrustReport`] without the token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrustCheckReport {
     /// The issuer, by its name in the configuration; `None` if no trusted one made the token.
     pub issuer: Option<String>,
@@ -31,7 +32,7 @@ pub struct TrustCheckReport {
 }
 
 /// What a rule says of a token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckedRule {
     /// Where the rule stands.
     pub rule: String,

@@ -1,4 +1,8 @@
 //! The handlers, one file for each kind of object.
 
 pub(crate) mod account;
+pub(crate) mod audit;
+pub(crate) mod explanations;
+pub(crate) mod sessions;
+pub(crate) mod trust;
 pub(crate) mod users;

@@ -149,3 +149,15 @@ async fn a_token_for_something_else_is_refused() {
         assert_eq!(answer.status, 401, "{name}: two headers are none");
     }
 }
+
+#[tokio::test]
+async fn a_token_is_worth_nothing_when_its_account_is_gone() {
+    let bench = Bench::new();
+    let scopes = &["users:read"];
+    for (account, status) in [("ann", 200), ("mallory", 401), ("robot+gone", 401)] {
+        let answer = bench
+            .ask(account, scopes, ("GET", "/users"), &[], None)
+            .await;
+        assert_eq!(answer.status, status, "{account}");
+    }
+}

@@ -6,12 +6,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use accounts::AccountStore;
 use api::{Api, ApiSettings, ApiStores};
+use auth::TokenServer;
+use auth::sessions::{SessionPolicy, Sessions, SqliteSessions};
 use bytes::Bytes;
 use common::{ClientAddress, Clock, Origin, RequestContext, SystemEntropy, unix_seconds};
 use database::{AdministrationFilter, Database, DatabaseLocation, logged_changes};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use identity::{Rate, RequestLimiter};
+use personal_tokens::{PersonalTokens, TokenPolicy};
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,6 +24,7 @@ use token::{
 };
 
 use crate::schema;
+use crate::token_server::token_server;
 
 /// A clock that moves only in [`pass`](Self::pass).
 pub(crate) struct HeldClock(Mutex<SystemTime>);
@@ -42,7 +46,10 @@ pub(crate) struct Bench {
     // Fields are dropped in this order: the database before its directory.
     pub(crate) api: Api,
     pub(crate) clock: Arc<HeldClock>,
-    pub(crate) signer: Signer,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) token_server: Arc<TokenServer>,
+    pub(crate) sessions: Sessions,
+    pub(crate) tokens: PersonalTokens,
     database: Database,
     _directory: TempDir,
 }
@@ -84,6 +91,18 @@ impl Bench {
         };
         let entropy = Arc::new(SystemEntropy);
         let accounts = AccountStore::new(database.clone(), clock.clone(), entropy);
+        let store = Arc::new(SqliteSessions::new(database.clone()));
+        let sessions = Sessions::new(store, SessionPolicy::default(), Arc::new(SystemEntropy));
+        let policy = TokenPolicy::default();
+        let tokens = PersonalTokens::new(database.clone(), policy, Arc::new(SystemEntropy));
+        let signer = Arc::new(Signer::new(key, header).unwrap());
+        let server = token_server(
+            &(clock.clone() as Arc<dyn Clock>),
+            signer.clone(),
+            sessions.clone(),
+            tokens.clone(),
+        );
+        let token_server = Arc::new(server);
         let rate: Rate = rate.parse().unwrap();
         let limiter = RequestLimiter::new(rate, clock.clone(), &SystemEntropy).unwrap();
         let api = Api::new(ApiSettings {
@@ -93,13 +112,23 @@ impl Bench {
             limiter: Arc::new(limiter),
             hsts: Some(HeaderValue::from_static("max-age=60")),
             body_timeout: Duration::from_secs(5),
-            stores: ApiStores { accounts },
+            stores: ApiStores {
+                accounts,
+                token_server: Arc::clone(&token_server),
+                sessions: Some(sessions.clone()),
+                personal_tokens: Some(tokens.clone()),
+                trust: None,
+                database: database.clone(),
+            },
             clock: clock.clone(),
         });
         Self {
             api,
             clock,
-            signer: Signer::new(key, header).unwrap(),
+            signer,
+            token_server,
+            sessions,
+            tokens,
             database,
             _directory: directory,
         }

@@ -7,9 +7,13 @@
 )]
 
 mod account;
+mod audit;
 mod authority;
 mod bench;
+mod explanations;
 mod openapi;
 mod requests;
 mod schema;
+mod sessions;
+mod token_server;
 mod users;

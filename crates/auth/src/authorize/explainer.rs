@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use identity::{Identity, LoginSource};
 use policy::{AclQuery, CeilingEntry, ScopeCeiling, Subject};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use token::Scope;
 
@@ -42,7 +43,7 @@ pub enum AskedPolicies {
 
 /// What a robot's or a personal token is granted, with both sides: its ceiling, and the rules of its
 /// owner.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenExplanation {
     /// The token.
     pub token: ExplainedToken,
@@ -51,7 +52,7 @@ pub struct TokenExplanation {
 }
 
 /// A token that is explained.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainedToken {
     /// Its id in lists.
     pub id: String,
@@ -62,7 +63,7 @@ pub struct ExplainedToken {
 }
 
 /// What a robot's or a personal token is granted of one scope.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CeilingScopeReport {
     /// The scope, as it was asked for.
     pub scope: String,
@@ -76,7 +77,7 @@ pub struct CeilingScopeReport {
 }
 
 /// What a ceiling says of one scope.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CeilingReport {
     /// Which of the actions asked for it allows.
     pub allows: Vec<String>,

@@ -1,12 +1,13 @@
 //! The explanation of one scope as programs read it: by `explain --json`, and by the API.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use token::Scope;
 
 use super::{AuthorizeExplanation, ExplainedAction, ExplanationEnd, PassedRule};
 
 /// What became of one scope.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScopeReport {
     /// The scope, as it was asked for.
     pub scope: String,
@@ -32,7 +33,7 @@ pub struct ScopeReport {
 }
 
 /// What became of one action.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActionReport {
     /// The action.
     pub action: String,
@@ -45,7 +46,7 @@ pub struct ActionReport {
 }
 
 /// A rule that did not decide.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PassedRuleReport {
     /// Where it stands, written as that of the rule that decided.
     pub rule: String,

@@ -3,12 +3,14 @@
 use std::time::SystemTime;
 
 use common::{rfc3339, unix_seconds};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
 
 /// A session without what only the server needs. Times are RFC 3339 in UTC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Session")]
 pub struct SessionRecord {
     /// What lists and logs call it.
     pub id: String,

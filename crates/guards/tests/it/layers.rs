@@ -45,7 +45,15 @@ const FLOORS: [(&str, &[&str]); 26] = [
     (
         "api",
         &[
-            "common", "token", "policy", "identity", "database", "auth", "accounts",
+            "common",
+            "token",
+            "policy",
+            "identity",
+            "database",
+            "auth",
+            "workload-identity",
+            "personal-tokens",
+            "accounts",
         ],
     ),
     ("storage", &["common", "oci", "hash-state", "database"]),
