@@ -1,15 +1,19 @@
 //! `wharfinger logout`: remove a login.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use client::{Error, Host, LoginCredentials};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::output::{note, print_lines};
 use crate::remote::{
     ConnectionArguments, Remote, credential_store, run as run_async, warn_of_store,
 };
+
+/// How long a token server may take to revoke a refresh token. A logout must end without it, too.
+const REVOCATION_TIME: Duration = Duration::from_secs(10);
 
 /// Log out of a registry: revoke the refresh token, and remove the login from all files and helpers
 ///
@@ -34,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let mut revoked = 0;
         for found in found {
             if matches!(found.credentials, LoginCredentials::RefreshToken { .. }) {
-                match revoke(&remote, host, found.credentials).await {
+                match revoke_refresh_token(&remote, host, found.credentials).await {
                     Ok(true) => revoked += 1,
                     Ok(false) => note(format_args!(
                         "note: the token server of {host} cannot revoke tokens: the refresh token in {} \
@@ -64,11 +68,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })
 }
 
-async fn revoke(
+/// Has the token server of `host` revoke a refresh token; `false` if it cannot revoke tokens. It waits
+/// for [`REVOCATION_TIME`] at most.
+pub(super) async fn revoke_refresh_token(
     remote: &Remote,
     host: &Host,
     credentials: LoginCredentials,
 ) -> Result<bool, Failure> {
-    let session = remote.session_as(host, credentials).await?;
-    Ok(session.revoke().await?)
+    let revocation = async {
+        let session = remote.session_as(host, credentials).await?;
+        Ok(session.revoke().await?)
+    };
+    tokio::time::timeout(REVOCATION_TIME, revocation)
+        .await
+        .unwrap_or_else(|_| {
+            let seconds = REVOCATION_TIME.as_secs();
+            Err(Failure::new(
+                FailureKind::Unreachable,
+                format!("{host} did not respond within {seconds} s"),
+            ))
+        })
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Clock, SystemClock, unix_seconds};
+use peers::http;
 use peers::{
     Docker, HttpStub, Image, Output, Server, StubAnswer, TestCertificate, TestKeyKind, run,
     run_with_input,
@@ -95,6 +96,13 @@ impl Setup {
         run_with_input(command.envs(variables.iter().copied()), input)
     }
 
+    /// What `wharfinger sessions list` prints.
+    fn sessions(&self) -> Value {
+        let mut list = Command::new(PROGRAM);
+        list.args(["sessions", "list", "--json"]);
+        serde_json::from_str(run(list.arg(self.server.config())).succeeded()).unwrap()
+    }
+
     /// What the platform tells each job.
     fn job(&self) -> [(&'static str, String); 2] {
         [
@@ -105,6 +113,15 @@ impl Setup {
             ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "job-secret".to_owned()),
         ]
     }
+}
+
+/// A registry at which nothing listens.
+const AWAY: &str = "127.0.0.1:1";
+
+/// A login, as docker gives it to a helper.
+fn entry(host: &str, user: &str) -> String {
+    json!({"ServerURL": format!("https://{host}/v2/"), "Username": user, "Secret": "whr_x"})
+        .to_string()
 }
 
 fn job_token(platform: &Platform, changes: &Value) -> String {
@@ -131,32 +148,75 @@ fn borrowed<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a st
 #[test]
 fn the_helper_keeps_refresh_tokens_and_nothing_else() {
     let setup = Setup::new();
-    let none = setup.ask("get", "registry.example.com\n", &[]);
+    let none = setup.ask("get", AWAY, &[]);
     assert_eq!(none.stdout, "credentials not found in native keychain\n");
     assert!(!none.status.success());
-    let entry = |user: &str| {
-        json!({"ServerURL": "https://registry.example.com/v2/", "Username": user, "Secret": "whr_x"})
-            .to_string()
-    };
-    let refused = setup.ask("store", &entry("ann"), &[]);
+    let refused = setup.ask("store", &entry(AWAY, "ann"), &[]);
     assert!(!refused.status.success());
     assert!(refused.stdout.contains("this is a password"), "{refused}");
     assert!(!setup.file().exists());
-    setup.ask("store", &entry("<token>"), &[]).succeeded();
+    setup.ask("store", &entry(AWAY, "<token>"), &[]).succeeded();
     let mode = fs::metadata(setup.file()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let got = login(&setup.ask("get", "registry.example.com", &[]));
+    let got = login(&setup.ask("get", AWAY, &[]));
     assert_eq!(got, ("<token>".to_owned(), "whr_x".to_owned()));
     let listed: Value = serde_json::from_str(setup.ask("list", "", &[]).succeeded()).unwrap();
-    assert_eq!(listed, json!({"registry.example.com": "<token>"}));
-    setup.ask("erase", "registry.example.com", &[]).succeeded();
+    assert_eq!(listed, json!({AWAY: "<token>"}));
+    setup.ask("erase", AWAY, &[]).succeeded();
     assert_eq!(setup.ask("list", "", &[]).succeeded(), "{}");
     fs::write(setup.file(), "{").unwrap();
-    let broken = setup.ask("get", "registry.example.com", &[]);
+    let broken = setup.ask("get", AWAY, &[]);
     assert!(
         broken.stdout.contains("not a file of refresh tokens"),
         "{broken}"
     );
+}
+
+/// The server revokes the token, so a copy of it is useless.
+#[test]
+fn the_helper_revokes_what_it_forgets() {
+    let setup = Setup::new();
+    let job = setup.job();
+    let (_, token) = login(&setup.ask("get", &setup.host(), &borrowed(&job)));
+    assert_eq!(setup.sessions().as_array().unwrap().len(), 1);
+    let erased = setup.ask("erase", &setup.host(), &[]);
+    assert_eq!((erased.succeeded(), erased.stderr.as_str()), ("", ""));
+    assert_eq!(setup.sessions(), json!([]));
+    assert_eq!(setup.ask("list", "", &[]).succeeded(), "{}");
+    let copy = http::request(&[
+        "-d",
+        &format!("grant_type=refresh_token&service=s&refresh_token={token}"),
+        &setup.server.url("/auth/token"),
+    ]);
+    assert_eq!(copy.status, 401, "{}", copy.body);
+    // Nothing is left to revoke.
+    let again = setup.ask("erase", &setup.host(), &[]);
+    assert_eq!((again.succeeded(), again.stderr.as_str()), ("", ""));
+}
+
+/// A logout ends and forgets, whatever the server does; standard error says that the token is still valid.
+#[test]
+fn the_helper_forgets_a_token_that_cannot_be_revoked() {
+    let setup = Setup::new();
+    let silent = HttpStub::start(|_| StubAnswer::Silence);
+    let without_tokens = HttpStub::start(|_| StubAnswer::Status(200, "{}".to_owned()));
+    for (host, words) in [
+        (AWAY.to_owned(), "warning: the refresh token for"),
+        (silent.address().to_string(), "did not respond within 10 s"),
+        (
+            without_tokens.address().to_string(),
+            "cannot revoke tokens: the refresh token is only removed here",
+        ),
+    ] {
+        setup
+            .ask("store", &entry(&host, "<token>"), &[])
+            .succeeded();
+        let erased = setup.ask("erase", &host, &[]);
+        assert_eq!(erased.succeeded(), "");
+        assert!(erased.stderr.contains(words), "{erased}");
+        assert!(!erased.stderr.contains("whr_x"), "{erased}");
+        assert_eq!(setup.ask("list", "", &[]).succeeded(), "{}");
+    }
 }
 
 #[test]
@@ -223,6 +283,30 @@ fn a_token_is_sent_to_the_registry_that_it_is_for() {
 }
 
 #[test]
+fn a_logout_ends_although_the_server_is_silent() {
+    let (home, silent) = (
+        tempfile::tempdir().unwrap(),
+        HttpStub::start(|_| StubAnswer::Silence),
+    );
+    let (host, config) = (
+        silent.address().to_string(),
+        home.path().join("config.json"),
+    );
+    let login = json!({"auths": {&host: {"auth": "PHRva2VuPjo=", "identitytoken": "whr_x"}}});
+    fs::write(&config, login.to_string()).unwrap();
+    let mut logout = Command::new(PROGRAM);
+    logout.args(["logout", &host]).env_clear();
+    let output = run(logout
+        .env("DOCKER_CONFIG", home.path())
+        .env("HOME", home.path()));
+    let removed = format!("removed the login for {host} from ");
+    assert!(output.succeeded().contains(&removed), "{output}");
+    let words = "was not revoked and stays valid until it expires";
+    assert!(output.stderr.contains(words), "{output}");
+    assert!(!fs::read_to_string(&config).unwrap().contains("whr_x"));
+}
+
+#[test]
 fn docker_pushes_with_the_helper_and_no_login() {
     let (setup, docker, image) = (Setup::new(), Docker::start(), Image::saying("no login"));
     let reference = format!("{}/octo-org/octo-repo:1", setup.host());
@@ -247,6 +331,11 @@ fn docker_pushes_with_the_helper_and_no_login() {
     client
         .run_with_variables(&["push", &reference], &variables)
         .succeeded();
+    assert_eq!(setup.sessions().as_array().unwrap().len(), 1);
+    client
+        .run_with_variables(&["logout", &setup.host()], &variables)
+        .succeeded();
+    assert_eq!(setup.sessions(), json!([]), "docker logout revokes, too");
 }
 
 /// The composite action's script, with docker in place of which a script keeps what it was given.

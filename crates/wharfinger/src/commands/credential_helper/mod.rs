@@ -19,6 +19,7 @@ use serde_json::json;
 
 use self::token_file::{StoredToken, TokenFile};
 use self::workload_token::workload_token;
+use super::logout::revoke_refresh_token;
 use super::runtime;
 use crate::failure::Failure;
 use crate::remote::ConnectionArguments;
@@ -54,7 +55,7 @@ enum Verb {
     Get,
     /// Keep a refresh token.
     Store,
-    /// Forget the login of a registry.
+    /// Revoke and forget the refresh token of a registry.
     Erase,
     /// Print the registries with a login.
     List,
@@ -89,7 +90,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let answer = match arguments.verb {
         Verb::Get => runtime::block_on(get(&arguments.connection)).and_then(|answer| answer),
         Verb::Store => store().map(|()| Some(String::new())),
-        Verb::Erase => erase().map(|()| Some(String::new())),
+        Verb::Erase => runtime::block_on(erase(&arguments.connection))
+            .and_then(|erased| erased)
+            .map(|()| Some(String::new())),
         Verb::List => list().map(Some),
     };
     let (text, code) = match answer {
@@ -177,9 +180,30 @@ fn store() -> Result<(), Failure> {
     TokenFile::of_user()?.change(|tokens| drop(tokens.insert(host.to_string(), kept)))
 }
 
-fn erase() -> Result<(), Failure> {
+/// Forgets the login of the registry on standard input. The server revokes the refresh token first, so
+/// that copies of it are useless. If that fails, the token is forgotten with a warning.
+async fn erase(connection: &ConnectionArguments) -> Result<(), Failure> {
     let host = host(&files::read_standard_input()?)?;
-    TokenFile::of_user()?.change(|tokens| drop(tokens.remove(&host.to_string())))
+    let file = TokenFile::of_user()?;
+    if let Some(stored) = file.find(&host)? {
+        let credentials = LoginCredentials::RefreshToken {
+            user: None,
+            token: stored.secret.into(),
+        };
+        // Docker shows standard error to its user.
+        match revoke_refresh_token(&connection.open(), &host, credentials).await {
+            Ok(true) => {}
+            Ok(false) => output::note(format_args!(
+                "note: the token server of {host} cannot revoke tokens: the refresh token is only \
+                 removed here"
+            )),
+            Err(failure) => output::note(format_args!(
+                "warning: the refresh token for {host} was not revoked and stays valid until it \
+                 expires\n{failure}"
+            )),
+        }
+    }
+    file.change(|tokens| drop(tokens.remove(&host.to_string())))
 }
 
 fn list() -> Result<String, Failure> {
