@@ -228,3 +228,62 @@ fn failure(error: PersonalTokensError) -> BackendError {
         _ => BackendError::broken(SECTION, error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use common::{SystemClock, SystemEntropy};
+    use database::{Administrator, Database, DatabaseLocation};
+    use identity::AuthenticatorChain;
+
+    use super::*;
+    use crate::{NewToken, NewTokenHolder, TokenPolicy, parse_ceiling};
+
+    fn other_fingerprint(number: usize) -> CredentialFingerprint {
+        CredentialFingerprint::of(&number.to_string())
+    }
+
+    #[tokio::test]
+    async fn so_many_secrets_are_kept_and_others_are_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = DatabaseLocation::at(folder.path().join("db"));
+        let database = Database::open_exclusive(&location).unwrap();
+        let tokens = PersonalTokens::new(database, TokenPolicy::default(), Arc::new(SystemEntropy));
+        let robot = NewToken {
+            holder: NewTokenHolder::Robot {
+                name: "ci".parse().unwrap(),
+                owner: None,
+            },
+            ceiling: parse_ceiling(&["repository:app:pull"]).unwrap(),
+            networks: Vec::new(),
+            lifetime: None,
+        };
+        let owners = AuthenticatorChain::new(Vec::new());
+        let root = Administrator::SystemUser("root".into());
+        let created = tokens
+            .create(robot, &owners, &root, SystemClock.now())
+            .await
+            .unwrap();
+        let verifier = TokenVerifier::new(tokens, Arc::new(SystemClock));
+        let is_found = async || verifier.find(&created.secret).await.unwrap().is_ok();
+        assert!(is_found().await);
+        let kept = secret::fingerprint(&created.secret).unwrap();
+        let found = verifier.found.get(&kept).unwrap();
+        let token_use = TokenUse {
+            time: UNIX_EPOCH,
+            address: None,
+            repository: None,
+        };
+        for number in 0..3 * KEPT {
+            verifier
+                .found
+                .insert(other_fingerprint(number), found.clone());
+            verifier.is_due(&other_fingerprint(number), &token_use);
+        }
+        assert!(verifier.found.len() <= KEPT, "{}", verifier.found.len());
+        assert!(verifier.noted.len() <= KEPT, "{}", verifier.noted.len());
+        verifier.found.remove(&kept);
+        assert!(is_found().await);
+    }
+}

@@ -323,6 +323,33 @@ mod tests {
 
     const AT: Position = Position { line: 2, column: 3 };
 
+    /// A file with holes, so that it takes no room on the disk.
+    fn file_of(folder: &tempfile::TempDir, size: u64) -> PathBuf {
+        let path = folder.path().join(size.to_string());
+        File::create(&path).unwrap().set_len(size).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_file_has_a_largest_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let (largest, larger) = (file_of(&folder, MAX_FILE), file_of(&folder, MAX_FILE + 1));
+        assert_eq!(read_bounded(&largest).unwrap().len() as u64, MAX_FILE);
+        // The file itself, a file that it names, and one without an end.
+        for path in [&larger, Path::new("/dev/zero")] {
+            let error = read_bounded(path).unwrap_err();
+            assert_eq!(error.to_string(), "it is larger than 16777216 bytes");
+            let context = context();
+            assert_eq!(context.read(path, "token.key", AT), None);
+            let (_, found) = context.into_parts();
+            let text = found[0].to_string();
+            assert!(text.contains("it is larger than 16777216 bytes"), "{text}");
+            let loaded = crate::config::load(path);
+            let text = loaded.err().unwrap().to_string();
+            assert!(text.contains("it is larger than 16777216 bytes"), "{text}");
+        }
+    }
+
     fn context() -> Context {
         let environment = |name: &str| (name == "NAME").then(|| "${env:NAME}!".to_owned());
         Context::new(Path::new("c.yml"), environment, SystemTime::UNIX_EPOCH)
