@@ -1,5 +1,7 @@
 //! The backend of logins: the section `trust`.
 
+use std::error::Error;
+use std::iter::successors;
 use std::sync::Arc;
 
 use common::{BoxFuture, Clock};
@@ -138,15 +140,28 @@ impl TrustAuth {
         Recheck::ByCredential(known.collect())
     }
 
+    /// Asks every issuer, also after one that fails.
     async fn connect(&self) -> Result<Option<String>, BackendError> {
-        let mut found = Vec::new();
+        let (mut answers, mut failure) = (Vec::new(), None);
         for issuer in &self.issuers {
-            let keys = issuer.count_keys().await.map_err(unanswered)?;
-            let name = &issuer.settings().name;
-            let plural = if keys == 1 { "" } else { "s" };
-            found.push(format!("{name}: {keys} key{plural}"));
+            let answer = match issuer.count_keys().await {
+                Ok(1) => "1 key".to_owned(),
+                Ok(keys) => format!("{keys} keys"),
+                Err(error) => {
+                    let answer = format!("error: {}", with_causes(&error));
+                    failure = Some(unanswered(error));
+                    answer
+                }
+            };
+            answers.push(format!("{}: {answer}", issuer.settings().name));
         }
-        Ok(Some(found.join(", ")))
+        match failure {
+            None => Ok(Some(answers.join("; "))),
+            Some(failure) => Err(BackendError {
+                source: answers.join("; ").into(),
+                ..failure
+            }),
+        }
     }
 
     pub(crate) fn issuers(&self) -> &[Arc<TrustedIssuer>] {
@@ -209,6 +224,14 @@ fn matching<'a>(
         }
     }
     Err(TokenProblem::NoRule(passed))
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let causes = successors(Some(error), |&error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 fn unanswered(error: ProviderRequestError) -> BackendError {

@@ -4,13 +4,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use identity::password::HashCost;
 use identity::{
-    AccountHint, AuthenticationOutcome, Authenticator, Credentials, LifetimeBound, LoginRetention,
-    LoginSource, Proof, Recheck, SessionAllowance,
+    AccountHint, AuthenticationOutcome, Authenticator, BackendFault, Credentials, LifetimeBound,
+    LoginRetention, LoginSource, Proof, Recheck, SessionAllowance,
 };
+use peers::StubAnswer;
 use serde_json::json;
 use workload_identity::{Preset, RuleOutcome};
 
-use crate::platform::{Platform, documented};
+use crate::platform::{Platform, documented, key};
 use crate::support::{Bench, START, rule, settings};
 
 fn password(account: &str, password: &str) -> Proof {
@@ -183,4 +184,26 @@ async fn a_probe_counts_keys() {
     let bench = Bench::github(&platform);
     let found = bench.backend.probe().await.unwrap();
     assert_eq!(found.as_deref(), Some("github: 1 key"));
+}
+
+#[tokio::test]
+async fn a_probe_says_what_each_issuer_answers() {
+    let (platform, away) = (Platform::start(), Platform::start());
+    platform.state().keys.push(("k2".to_owned(), key()));
+    away.state().answer = Some(StubAnswer::Status(403, String::new()));
+    let issuers = vec![
+        settings("away", Preset::Github, away.issuer()),
+        settings("github", Preset::Github, platform.issuer()),
+    ];
+    let bench = Bench::new(issuers);
+    let error = bench.backend.probe().await.unwrap_err();
+    assert_eq!(error.fault, BackendFault::Broken);
+    let said = error.source.to_string();
+    assert!(said.starts_with("away: error: "), "{said}");
+    assert!(said.contains("403"), "{said}");
+    assert!(said.ends_with("; github: 2 keys"), "{said}");
+    away.state().answer = None;
+    bench.clock.pass(60);
+    let found = bench.backend.probe().await.unwrap();
+    assert_eq!(found.as_deref(), Some("away: 1 key; github: 2 keys"));
 }
