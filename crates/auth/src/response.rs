@@ -1,8 +1,8 @@
 //! HTTP responses: the one place where outcomes become HTTP.
 //!
-//! The body of an error serves three readers: `error` and `error_description` are OAuth 2.0's (RFC
-//! 6749 §5.2), and clients built on Distribution print `details` to their users. A 5xx holds the
-//! request's id, under which the log has the cause, and nothing else.
+//! The body of an error serves all readers: `error` and `error_description` are OAuth 2.0's (RFC
+//! 6749 §5.2). Clients built on Distribution print `details` to their users, and other clients
+//! `errors`. A 5xx holds the request's id, under which the log has the cause, and nothing else.
 
 use std::time::Duration;
 
@@ -88,6 +88,16 @@ struct ErrorBody<'a> {
     error: &'a str,
     error_description: &'a str,
     details: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<[RegistryErrorBody<'a>; 1]>,
+}
+
+/// The same in a registry's words (OCI distribution-spec, "Error Codes"). helm and crane show the
+/// message of these, and nothing or raw JSON of the rest.
+#[derive(Serialize)]
+struct RegistryErrorBody<'a> {
+    code: &'static str,
+    message: &'a str,
 }
 
 impl ErrorResponse {
@@ -172,10 +182,17 @@ impl ErrorResponse {
     /// This error as a response. `realm` is what a Basic challenge names (`docker_auth`: the issuer).
     pub(crate) fn to_http(&self, realm: &str) -> TokenServerResponse {
         let text = self.to_string();
+        let code = match self.status() {
+            StatusCode::UNAUTHORIZED => Some("UNAUTHORIZED"),
+            StatusCode::TOO_MANY_REQUESTS => Some("TOOMANYREQUESTS"),
+            _ => None,
+        };
+        let message = text.as_str();
         let body = ErrorBody {
             error: self.code(),
-            error_description: &text,
-            details: &text,
+            error_description: message,
+            details: message,
+            errors: code.map(|code| [RegistryErrorBody { code, message }]),
         };
         let mut response = json(self.status(), to_json(&body));
         if self.status() == StatusCode::UNAUTHORIZED {

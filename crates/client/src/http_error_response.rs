@@ -52,23 +52,22 @@ impl HttpErrorResponse {
             Ok(object) => object,
             Err(_) => return (Vec::new(), shortened(&String::from_utf8_lossy(body))),
         };
+        // A token server's error may be there in both forms. Its own code says more.
+        if let Some(code) = json::text(&object, "error") {
+            let message = json::text(&object, "error_description")
+                .or_else(|| json::text(&object, "details"))
+                .unwrap_or_default();
+            let error = ServerError {
+                code: shortened(code),
+                message: shortened(message),
+            };
+            return (vec![error], String::new());
+        }
         if let Some(Value::Array(errors)) = json::member(&object, "errors") {
             let errors = errors.iter().filter_map(Value::as_object).take(MAX_ERRORS);
             return (errors.map(registry_error).collect(), String::new());
         }
-        match json::text(&object, "error") {
-            Some(code) => {
-                let message = json::text(&object, "error_description")
-                    .or_else(|| json::text(&object, "details"))
-                    .unwrap_or_default();
-                let error = ServerError {
-                    code: shortened(code),
-                    message: shortened(message),
-                };
-                (vec![error], String::new())
-            }
-            None => (Vec::new(), shortened(&String::from_utf8_lossy(body))),
-        }
+        (Vec::new(), shortened(&String::from_utf8_lossy(body)))
     }
 
     /// Whether an error with this code is among them.
@@ -207,6 +206,9 @@ mod tests {
             errors(docker_auth),
             [("unauthorized".into(), "Auth failed.".into())]
         );
+        let both =
+            r#"{"error":"invalid_grant","details":"expired","errors":[{"code":"UNAUTHORIZED"}]}"#;
+        assert_eq!(errors(both), [("invalid_grant".into(), "expired".into())]);
     }
 
     #[test]

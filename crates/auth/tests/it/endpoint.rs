@@ -9,6 +9,7 @@ use identity::{
     BackendFault, CurrentCredentials, Identity, LoginSource, Proof, Recheck,
 };
 use policy::{AclQuery, CeilingEntry, CeilingRules, ScopeCeiling, Subject};
+use serde_json::{Value, json};
 use token::{KeyIdKind, KeyKind, PrivateKey};
 
 use crate::support::{ALICE, BOB, Setup, service};
@@ -148,6 +149,11 @@ async fn errors_are_oauth_s_and_distribution_s() {
             "{url}"
         );
         assert_eq!(json["error_description"], json["details"]);
+        let errors = match status {
+            401 => json!([{"code": "UNAUTHORIZED", "message": json["details"]}]),
+            _ => Value::Null,
+        };
+        assert_eq!(json["errors"], errors);
         let challenge = (status == 401).then_some("Basic realm=\"Acme\"");
         assert_eq!(response.header("www-authenticate"), challenge);
     }
