@@ -86,6 +86,7 @@ impl Client {
             "DOCKER_CONTEXT",
             "XDG_CONFIG_HOME",
             "REGCTL_CONFIG",
+            "HELM_REGISTRY_CONFIG",
         ] {
             command.env_remove(variable);
         }
@@ -121,6 +122,19 @@ pub fn crane() -> Client {
 #[must_use]
 pub fn regctl() -> Client {
     Client::new("regctl")
+}
+
+/// helm, which keeps charts as images.
+#[must_use]
+pub fn helm() -> Client {
+    Client::new("helm")
+}
+
+/// The program of `crates/peers/kubernetes`: Kubernetes' own types, and what a kubelet does with
+/// credential providers.
+#[must_use]
+pub fn kubernetes_peer() -> Client {
+    Client::new("kubernetes-peer")
 }
 
 /// Where skopeo, podman and buildah keep credentials.

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::buildkit::dockerfile;
 use crate::{Client, Daemon, Image, Output, program};
 
 /// A running Docker daemon. Registries on 127.0.0.0/8 may speak plain HTTP to it.
@@ -64,6 +65,17 @@ impl Docker {
     pub fn import(&self, image: &Image, reference: &str) -> Output {
         self.client()
             .run(&["import", &image.layer().display().to_string(), reference])
+    }
+
+    /// Builds an image from `reference` with the daemon's own BuildKit: its layers are pulled, because a
+    /// file is copied onto them.
+    #[must_use]
+    pub fn build_from(&self, client: &Client, reference: &str) -> Output {
+        let directory = dockerfile(client, reference);
+        client.run_with_variables(
+            &["build", "--progress=plain", "--no-cache", &directory],
+            &[("DOCKER_BUILDKIT", "1")],
+        )
     }
 
     /// What dockerd logged.

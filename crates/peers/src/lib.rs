@@ -21,6 +21,7 @@
     reason = "this crate is part of the tests: a peer that fails makes the test fail at once"
 )]
 
+mod buildkit;
 mod certificate;
 mod client;
 mod containerd;
@@ -50,8 +51,9 @@ mod stub;
 mod wait;
 mod web;
 
+pub use buildkit::BuildKit;
 pub use certificate::{TestCertificate, TestKeyKind};
-pub use client::{Client, buildah, crane, podman, regctl, skopeo};
+pub use client::{Client, buildah, crane, helm, kubernetes_peer, podman, regctl, skopeo};
 pub use containerd::Containerd;
 pub use daemon::{Daemon, Signal};
 pub use docker::Docker;

@@ -6,15 +6,19 @@ use std::path::PathBuf;
 /// Programs whose Debian package has another name. `None` means that there is no package, or not of
 /// the version that the tests need.
 const PACKAGES: &[(&str, Option<&str>)] = &[
+    ("buildctl", None),
+    ("buildkitd", None),
     ("crane", None),
     ("ctr", Some("containerd")),
     ("docker", Some("docker.io")),
     ("dockerd", Some("docker.io")),
     ("fake-gcs-server", None),
     ("ferretdb", None),
+    ("helm", None),
     ("htpasswd", Some("apache2-utils")),
     ("initdb", Some("postgresql")),
     ("ip", Some("iproute2")),
+    ("kubernetes-peer", None),
     ("ldapmodify", Some("ldap-utils")),
     ("ldapsearch", Some("ldap-utils")),
     ("mariadb", Some("mariadb-client")),

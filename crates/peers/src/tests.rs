@@ -204,3 +204,60 @@ fn crane_and_regctl() {
         "1"
     );
 }
+
+#[test]
+fn buildkit() {
+    let ((registry, _directory), buildkit) = (registry(), BuildKit::start());
+    let (docker, client) = (Docker::start(), buildkit.client());
+    let (host, login) = (registry.host_port(), docker.client());
+    let reference = format!("{host}/buildkit/image:1");
+    docker
+        .import(&Image::saying("buildkit"), &reference)
+        .succeeded();
+    login
+        .run_with_input(
+            &["login", "--username", "user", "--password-stdin", &host],
+            "secret",
+        )
+        .succeeded();
+    login.run(&["push", &reference]).succeeded();
+    buildkit.build_from(&client, &reference).refused();
+    fs::create_dir(client.home().join(".docker")).unwrap();
+    let config = login.file(".docker/config.json");
+    fs::write(client.home().join(".docker/config.json"), config).unwrap();
+    buildkit.build_from(&client, &reference).succeeded();
+    login.run(&["rmi", &reference]).succeeded();
+    docker.build_from(&login, &reference).succeeded();
+}
+
+#[test]
+fn helm_and_the_types_of_kubernetes() {
+    let (registry, _directory) = registry();
+    let (host, helm) = (registry.host_port(), helm());
+    helm.run_with_input(
+        &[
+            "registry",
+            "login",
+            &host,
+            "--username",
+            "user",
+            "--password-stdin",
+        ],
+        "secret",
+    )
+    .succeeded();
+    fs::create_dir(helm.home().join("chart")).unwrap();
+    let chart = "apiVersion: v2\nname: chart\nversion: 0.1.0\n";
+    fs::write(helm.home().join("chart/Chart.yaml"), chart).unwrap();
+    helm.run(&["package", "chart"]).succeeded();
+    let to = format!("oci://{host}/charts");
+    helm.run(&["push", "--plain-http", "chart-0.1.0.tgz", &to])
+        .succeeded();
+    let json = kubernetes_peer().run_with_input(&["json"], chart);
+    assert_eq!(
+        json.succeeded(),
+        r#"{"apiVersion":"v2","name":"chart","version":"0.1.0"}"#
+    );
+    let unknown = kubernetes_peer().run_with_input(&["decode"], "apiVersion: v1\nkind: Sekret\n");
+    assert!(unknown.refused().contains("no kind"), "{unknown}");
+}
