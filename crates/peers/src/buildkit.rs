@@ -4,7 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::docker::isolated;
+use crate::docker::{dockerfile, isolated};
 use crate::{Client, Daemon, Output};
 
 /// A running buildkitd with a worker of its own.
@@ -81,16 +81,6 @@ impl BuildKit {
     pub fn log(&self) -> String {
         self.daemon.log()
     }
-}
-
-/// Writes a `Dockerfile` that copies itself onto `reference` into the client's home, and returns its
-/// directory.
-pub(crate) fn dockerfile(client: &Client, reference: &str) -> String {
-    let directory = client.home().join("context");
-    fs::create_dir_all(&directory).expect("the directory of a build");
-    let text = format!("FROM {reference}\nCOPY Dockerfile /\n");
-    fs::write(directory.join("Dockerfile"), text).expect("a Dockerfile");
-    directory.display().to_string()
 }
 
 fn socket(directory: &TempDir) -> String {

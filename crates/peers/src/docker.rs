@@ -1,10 +1,10 @@
 //! dockerd and docker of one package, so that their versions fit.
 
+use std::fs;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::buildkit::dockerfile;
 use crate::{Client, Daemon, Image, Output, program};
 
 /// A running Docker daemon. Registries on 127.0.0.0/8 may speak plain HTTP to it.
@@ -99,6 +99,16 @@ pub(crate) fn isolated(name: &str) -> Command {
         ])
         .arg(program(name));
     command
+}
+
+/// Writes a `Dockerfile` that copies itself onto `reference` into the client's home, and returns its
+/// directory.
+pub(crate) fn dockerfile(client: &Client, reference: &str) -> String {
+    let directory = client.home().join("context");
+    fs::create_dir_all(&directory).expect("the directory of a build");
+    let text = format!("FROM {reference}\nCOPY Dockerfile /\n");
+    fs::write(directory.join("Dockerfile"), text).expect("a Dockerfile");
+    directory.display().to_string()
 }
 
 fn socket(directory: &TempDir) -> String {
