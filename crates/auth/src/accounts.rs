@@ -11,14 +11,16 @@ use identity::{
 use policy::Subject;
 
 use crate::audit::DecisionRecord;
+use crate::device::{ApprovedDeviceLogin, DeviceLogins};
 use crate::error::TokenRequestError;
 use crate::response::ErrorResponse;
 use crate::sessions::{NewSession, Session, Sessions};
 
 /// Resolves grants to accounts.
 pub(crate) struct AccountResolver {
-    pub(crate) login: Login,
+    pub(crate) login: Arc<Login>,
     pub(crate) sessions: Option<Sessions>,
+    pub(crate) device_logins: Option<Arc<DeviceLogins>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -34,6 +36,8 @@ pub(crate) enum ProvedBy {
     Login { backend: &'static str },
     /// A refresh token.
     RefreshToken(Secret),
+    /// A device code that a person has approved. It is not used up yet.
+    DeviceCode(Box<ApprovedDeviceLogin>),
 }
 
 impl AccountResolver {
@@ -71,7 +75,7 @@ impl AccountResolver {
                 backend,
                 asked_before,
             }) => {
-                record.backend = backend;
+                record.backend = backend.into();
                 record.asked_before = asked_before;
                 record.origin.clone_from(&identity.terms.origin);
                 Ok(Grantee {
@@ -80,7 +84,7 @@ impl AccountResolver {
                 })
             }
             LoginOutcome::Rejected { backend } => {
-                record.backend = backend.unwrap_or_default();
+                record.backend = backend.unwrap_or_default().into();
                 if matches!(proof, Proof::FederatedToken(_)) {
                     return Err(ErrorResponse::SubjectToken.into());
                 }

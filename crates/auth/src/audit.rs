@@ -32,7 +32,7 @@ pub(crate) struct DecisionRecord<'a> {
     /// How the client proved its account: `anonymous`, `password`, `refresh_token`, …
     pub(crate) grant: &'static str,
     /// The backend that accepted or rejected the login; empty if no backend did.
-    pub(crate) backend: &'static str,
+    pub(crate) backend: Cow<'static, str>,
     /// The backends that were asked before it and do not know the account.
     pub(crate) asked_before: Vec<&'static str>,
     /// What the proof says of its origin; empty if it says no more than the account.
@@ -106,7 +106,7 @@ impl<'a> DecisionRecord<'a> {
             service: &self.service,
             client_id: &self.client_id,
             grant: self.grant,
-            backend: self.backend,
+            backend: &self.backend,
             asked_before: &self.asked_before.join(" "),
             labels: &self.labels,
             origin: &self.origin,
@@ -120,7 +120,7 @@ impl<'a> DecisionRecord<'a> {
         let is_login = !matches!(self.grant, "" | "anonymous" | "refresh_token");
         let Some(error) = error else {
             if is_login {
-                let backend = self.backend;
+                let backend = self.backend.as_ref();
                 observe(EventKind::LoginAccepted { backend });
             }
             if self.has_new_session {

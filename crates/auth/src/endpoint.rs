@@ -30,6 +30,8 @@ use crate::response::{self, ErrorResponse, TokenResponse, TokenServerResponse};
 pub(crate) struct TokenEndpoint {
     pub(crate) body: BodyLimits,
     pub(crate) accounts: AccountResolver,
+    /// The path of the page on which people approve device logins.
+    pub(crate) device_page: String,
     pub(crate) authorizers: AuthorizerChain,
     pub(crate) issuer: AccessTokenIssuer,
     pub(crate) clock: Arc<dyn Clock>,
@@ -59,7 +61,10 @@ impl TokenEndpoint {
         };
         let now = self.clock.now();
         let took = now.duration_since(began).unwrap_or_default();
-        record.tell(now, took, error.as_ref(), &self.observers);
+        // A device that waits asks every few seconds, and nothing is decided.
+        if !error.as_ref().is_some_and(ErrorResponse::is_undecided) {
+            record.tell(now, took, error.as_ref(), &self.observers);
+        }
         context.set_account(&record.account);
         response
     }
@@ -101,7 +106,7 @@ impl TokenEndpoint {
         let query = head.uri.query().unwrap_or_default();
         let TokenRequest {
             grant,
-            service,
+            mut service,
             scopes,
             offline,
             client_id,
@@ -127,7 +132,16 @@ impl TokenEndpoint {
                     .redeem(token, &account, &service, address, record)
                     .await?
             }
+            Grant::DeviceCode(code) => {
+                self.accounts
+                    .redeem_device_code(&code, &client_id, &service, address, record)
+                    .await?
+            }
         };
+        if let ProvedBy::DeviceCode(login) = &proved_by {
+            service.clone_from(&login.device.service);
+            record.service.clone_from(&service);
+        }
         record.account.clone_from(&identity.subject.account);
         record.set_labels(&identity.subject.labels);
         record.opaque_token = identity
@@ -150,6 +164,11 @@ impl TokenEndpoint {
                     .await
             }
             ProvedBy::Login { .. } => None,
+            ProvedBy::DeviceCode(login) => Some(
+                self.accounts
+                    .open_device_session(&identity, &login, record)
+                    .await?,
+            ),
         };
         let lifetime = identity.terms.token_lifetime;
         let response = self
@@ -219,7 +238,11 @@ impl TokenEndpoint {
     }
 
     /// What the client gets for `error`. The cause of a failure goes to the log.
-    fn error_response(&self, error: TokenRequestError, context: &RequestContext) -> ErrorResponse {
+    pub(crate) fn error_response(
+        &self,
+        error: TokenRequestError,
+        context: &RequestContext,
+    ) -> ErrorResponse {
         match error {
             TokenRequestError::Response(response) => response,
             TokenRequestError::Internal(error) => {

@@ -6,6 +6,7 @@ use identity::RETRY_AFTER;
 use identity::{BackendError, BackendFault};
 
 use crate::authorize::AuthorizeError;
+use crate::device::DeviceLoginError;
 use crate::issue::TokenIssueError;
 use crate::response::ErrorResponse;
 use crate::sessions::SessionsError;
@@ -54,6 +55,21 @@ impl From<SessionsError> for TokenRequestError {
             SessionsError::Database(_) | SessionsError::Entropy(_) | SessionsError::Anonymous => {
                 Self::Internal(error.into())
             }
+        }
+    }
+}
+
+impl From<DeviceLoginError> for TokenRequestError {
+    fn from(error: DeviceLoginError) -> Self {
+        match error {
+            DeviceLoginError::Database(ref cause) if cause.may_pass() => {
+                Self::Unavailable(error.into())
+            }
+            DeviceLoginError::NoSession => Self::Unavailable(error.into()),
+            DeviceLoginError::Backend(error) => error.into(),
+            DeviceLoginError::Database(_)
+            | DeviceLoginError::Entropy(_)
+            | DeviceLoginError::NoFreeCode => Self::Internal(error.into()),
         }
     }
 }

@@ -15,6 +15,9 @@ pub const MAX_SCOPES: usize = 100;
 /// The grant of RFC 8693 §2.1.
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
+/// The grant of RFC 8628 §3.4.
+const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
 /// What a subject token may be called (RFC 8693 §3): a token of another issuer is one or both.
 const SUBJECT_TOKEN_TYPES: [&str; 2] = [
     "urn:ietf:params:oauth:token-type:jwt",
@@ -53,6 +56,8 @@ pub(crate) enum Grant {
         /// to it.
         account: String,
     },
+    /// A code with which a device asks whether a person has approved its login (RFC 8628).
+    DeviceCode(Secret),
 }
 
 /// Why a request cannot be read.
@@ -69,7 +74,8 @@ pub(crate) enum RequestError {
     #[error("user and account are not the same ({user:?} and {account:?})")]
     AccountMismatch { user: String, account: String },
     #[error(
-        "the grant type {0:?} is not supported: send password, refresh_token or {TOKEN_EXCHANGE}"
+        "the grant type {0:?} is not supported: send password, refresh_token, {TOKEN_EXCHANGE} or \
+         {DEVICE_CODE}"
     )]
     GrantType(String),
     #[error("grant_type=refresh_token comes without a refresh_token")]
@@ -86,6 +92,10 @@ pub(crate) enum RequestError {
     SeveralAudiences,
     #[error("the parameter token is missing")]
     NoToken,
+    #[error("the parameter {0} is missing")]
+    Missing(&'static str),
+    #[error("the parameter {name} has more than {most} bytes")]
+    TooLong { name: &'static str, most: usize },
     #[error("the account name holds a control character")]
     ControlCharacter,
     #[error("{0} scopes were asked for at once: at most {MAX_SCOPES} can be")]
@@ -134,13 +144,16 @@ impl TokenRequest {
         let grant = match parameters.text("grant_type").as_ref() {
             "refresh_token" if is_post => refresh_token(&parameters, is_issued)?,
             TOKEN_EXCHANGE if is_post => token_exchange(&parameters)?,
+            DEVICE_CODE if is_post => device_code(&parameters)?,
             "" | "password" => name_and_secret(headers, &parameters, is_post, is_issued)?,
             _ if !is_post => name_and_secret(headers, &parameters, is_post, is_issued)?,
             other => return Err(RequestError::GrantType(other.to_owned())),
         };
         let service = match &grant {
             Grant::TokenExchange(_) => target_service(&parameters)?,
-            Grant::Login(_) | Grant::RefreshToken { .. } => parameters.text("service").into_owned(),
+            Grant::Login(_) | Grant::RefreshToken { .. } | Grant::DeviceCode(_) => {
+                parameters.text("service").into_owned()
+            }
         };
         Ok(Self {
             grant,
@@ -193,6 +206,18 @@ fn token_exchange(parameters: &Parameters<'_>) -> Result<Grant, RequestError> {
         return Err(RequestError::ActorToken);
     }
     Ok(Grant::TokenExchange(token))
+}
+
+/// A poll of a device (RFC 8628 §3.4).
+fn device_code(parameters: &Parameters<'_>) -> Result<Grant, RequestError> {
+    let code = parameters.secret("device_code")?;
+    if code.is_empty() {
+        return Err(RequestError::Missing("device_code"));
+    }
+    if parameters.bytes("client_id").is_empty() {
+        return Err(RequestError::Missing("client_id"));
+    }
+    Ok(Grant::DeviceCode(code))
 }
 
 /// The service of a token exchange: `service`, as for every other grant, or RFC 8693's `audience`.

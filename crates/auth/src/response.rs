@@ -18,6 +18,7 @@ use serde::Serialize;
 use token::JwkSet;
 
 use crate::body::BodyReadError;
+use crate::device::PollError;
 use crate::request::RequestError;
 
 /// A response with its whole body.
@@ -65,6 +66,18 @@ pub(crate) enum ErrorResponse {
     RefreshToken,
     #[error("the subject token is not accepted: the server's log has the reason")]
     SubjectToken,
+    #[error(transparent)]
+    Poll(#[from] PollError),
+    #[error(
+        "device login is off: its operator must set refresh_tokens and database, and not switch off \
+         device_login"
+    )]
+    NoDeviceLogins,
+    #[error(
+        "too many device logins wait for a person: try again in {} seconds",
+        seconds_rounded_up(*.0)
+    )]
+    TooManyDeviceLogins(Duration),
     #[error(transparent)]
     OpaqueToken(OpaqueTokenFault),
     #[error("too many failed logins: try again in {} seconds", seconds_rounded_up(*.0))]
@@ -126,13 +139,20 @@ impl ErrorResponse {
                 | RequestError::ActorToken
                 | RequestError::SeveralAudiences
                 | RequestError::NoToken
+                | RequestError::Missing(_)
+                | RequestError::TooLong { .. }
                 | RequestError::TooManyScopes(_)
                 | RequestError::Scope(_),
             )
             | Self::SubjectToken
+            // RFC 8628 §3.5, by RFC 6749 §5.2.
+            | Self::Poll(_)
+            | Self::NoDeviceLogins
             | Self::Address(_)
             | Self::Body(BodyReadError::Incomplete) => StatusCode::BAD_REQUEST,
-            Self::TooMany(_) | Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany(_) | Self::Busy(_) | Self::TooManyDeviceLogins(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Body(BodyReadError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyReadError::TooSlow) => StatusCode::REQUEST_TIMEOUT,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -142,13 +162,32 @@ impl ErrorResponse {
 
     /// Whether it says that a login is refused.
     pub(crate) fn refuses_login(&self) -> bool {
-        self.status() == StatusCode::UNAUTHORIZED || matches!(self, Self::SubjectToken)
+        self.status() == StatusCode::UNAUTHORIZED
+            || matches!(self, Self::SubjectToken | Self::Poll(_)) && !self.is_undecided()
     }
 
-    /// The `error` code of RFC 6749 §5.2 (RFC 8693 §2.2.2, and RFC 6749 §4.1.2.1 for the last two).
+    /// Whether nothing is decided yet: a device asks again and again.
+    pub(crate) fn is_undecided(&self) -> bool {
+        matches!(
+            self,
+            Self::Poll(PollError::AuthorizationPending | PollError::SlowDown)
+        )
+    }
+
+    /// The `error` code of RFC 6749 §5.2 (RFC 8628 §3.5, RFC 8693 §2.2.2, and RFC 6749 §4.1.2.1 for the
+    /// last two).
     fn code(&self) -> &'static str {
         match self {
-            Self::Request(RequestError::GrantType(_)) => "unsupported_grant_type",
+            Self::Request(RequestError::GrantType(_)) | Self::NoDeviceLogins => {
+                "unsupported_grant_type"
+            }
+            Self::Poll(PollError::AuthorizationPending) => "authorization_pending",
+            Self::Poll(PollError::SlowDown) => "slow_down",
+            Self::Poll(PollError::AccessDenied | PollError::AccountGone) => "access_denied",
+            Self::Poll(PollError::ExpiredToken) => "expired_token",
+            Self::Poll(
+                PollError::DeviceCode | PollError::OtherClient | PollError::OtherService,
+            ) => "invalid_grant",
             Self::Request(RequestError::Encoding | RequestError::ControlCharacter)
             | Self::Credentials
             | Self::NoUserName
@@ -168,13 +207,18 @@ impl ErrorResponse {
                 | RequestError::SubjectTokenType(_)
                 | RequestError::RequestedTokenType(_)
                 | RequestError::ActorToken
+                | RequestError::Missing(_)
+                | RequestError::TooLong { .. }
                 | RequestError::NoToken,
             )
             // RFC 8693 §2.2.2: an invalid subject token makes the request invalid.
             | Self::SubjectToken
             | Self::Address(_)
             | Self::Body(_) => "invalid_request",
-            Self::TooMany(_) | Self::Busy(_) | Self::Unavailable(_) => "temporarily_unavailable",
+            Self::TooMany(_)
+            | Self::TooManyDeviceLogins(_)
+            | Self::Busy(_)
+            | Self::Unavailable(_) => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
         }
     }
@@ -211,7 +255,7 @@ impl ErrorResponse {
     /// When another attempt may succeed.
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooMany(wait) | Self::Busy(wait) => Some(*wait),
+            Self::TooMany(wait) | Self::TooManyDeviceLogins(wait) | Self::Busy(wait) => Some(*wait),
             Self::Unavailable(_) => Some(identity::RETRY_AFTER),
             _ => None,
         }
@@ -244,6 +288,23 @@ impl TokenResponse {
 
     pub(crate) fn into_http(self) -> TokenServerResponse {
         json(StatusCode::OK, self.to_json())
+    }
+}
+
+/// What a device gets when it begins a login (RFC 8628 §3.2).
+#[derive(Serialize)]
+pub(crate) struct DeviceAuthorizationBody<'a> {
+    pub(crate) device_code: &'a str,
+    pub(crate) user_code: &'a str,
+    pub(crate) verification_uri: &'a str,
+    pub(crate) verification_uri_complete: &'a str,
+    pub(crate) expires_in: u64,
+    pub(crate) interval: u64,
+}
+
+impl DeviceAuthorizationBody<'_> {
+    pub(crate) fn to_http(&self) -> TokenServerResponse {
+        json(StatusCode::OK, to_json(self))
     }
 }
 

@@ -22,6 +22,8 @@ enum Route {
     /// The revocation endpoint (RFC 7009). Each path of the token endpoint with `/revoke` behind it
     /// leads here, so a client finds it from the realm.
     Revocation,
+    /// The device authorization endpoint (RFC 8628 §3.1), found in the same way by `/device`.
+    DeviceAuthorization,
     /// The public keys (RFC 7517 §5).
     Jwks,
 }
@@ -46,7 +48,12 @@ impl TokenServer {
             (Some(Route::Revocation), &Method::POST) => {
                 self.endpoint.revoke(context, request).await
             }
-            (Some(Route::Revocation), _) => response::method_not_allowed("POST"),
+            (Some(Route::DeviceAuthorization), &Method::POST) => {
+                self.endpoint.authorize_device(context, request).await
+            }
+            (Some(Route::Revocation | Route::DeviceAuthorization), _) => {
+                response::method_not_allowed("POST")
+            }
             (Some(Route::Index), &Method::GET | &Method::HEAD) => {
                 response::text(StatusCode::OK, "wharfinger: ready\n")
             }
@@ -69,6 +76,9 @@ impl TokenServer {
             Some(b"/auth" | b"/auth/token" | b"/token") => return Some(Route::Token),
             Some(b"/auth/revoke" | b"/auth/token/revoke" | b"/token/revoke") => {
                 return Some(Route::Revocation);
+            }
+            Some(b"/auth/device" | b"/auth/token/device" | b"/token/device") => {
+                return Some(Route::DeviceAuthorization);
             }
             Some(b"/.well-known/jwks.json") => return Some(Route::Jwks),
             Some(b"/" | b"/healthz") => return Some(Route::Index),

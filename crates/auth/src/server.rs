@@ -13,6 +13,7 @@ use identity::{AuthenticatorChain, Login};
 use crate::accounts::AccountResolver;
 use crate::authorize::{Authorizer, AuthorizerChain, Explainer};
 use crate::body::BodyLimits;
+use crate::device::{DeviceLogins, PAGE};
 use crate::endpoint::TokenEndpoint;
 use crate::issue::{AccessTokenIssuer, ServiceSettings};
 use crate::published_keys::{PublishedKey, PublishedKeys};
@@ -35,11 +36,13 @@ pub struct TokenServerSettings {
     /// The value of `Strict-Transport-Security`.
     pub hsts: Option<HeaderValue>,
     /// Which accounts there are.
-    pub login: Login,
+    pub login: Arc<Login>,
     /// What the accounts may do: the policies, the first to be asked first.
     pub authorizers: Vec<Box<dyn Authorizer>>,
     /// The refresh tokens; `None` turns them off.
     pub sessions: Option<Sessions>,
+    /// Logins of devices that a person approves; `None` turns them off. They need sessions.
+    pub device_logins: Option<Arc<DeviceLogins>>,
     /// The largest body, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive.
@@ -66,7 +69,6 @@ impl TokenServer {
     pub fn new(settings: TokenServerSettings) -> Self {
         let clock = &settings.clock;
         Self {
-            path_prefix: settings.path_prefix,
             hsts: settings.hsts,
             keys: PublishedKeys {
                 keys: settings.keys,
@@ -80,9 +82,11 @@ impl TokenServer {
                 accounts: AccountResolver {
                     login: settings.login,
                     sessions: settings.sessions,
+                    device_logins: settings.device_logins,
                     clock: Arc::clone(clock),
                 },
                 authorizers: AuthorizerChain::new(settings.authorizers),
+                device_page: format!("{}{PAGE}", settings.path_prefix),
                 issuer: AccessTokenIssuer {
                     issuer: settings.issuer,
                     default: settings.default,
@@ -94,8 +98,10 @@ impl TokenServer {
                 clock: Arc::clone(clock),
                 observers: settings.observers,
             },
+            path_prefix: settings.path_prefix,
         }
     }
+
     /// The backends that know this server's accounts.
     #[must_use]
     pub fn accounts(&self) -> &AuthenticatorChain {

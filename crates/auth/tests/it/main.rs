@@ -7,6 +7,7 @@
 )]
 
 mod casbin;
+mod device;
 mod endpoint;
 mod events;
 mod exchange;

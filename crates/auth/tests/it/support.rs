@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use auth::device::{DeviceLoginLimits, DeviceLoginPolicy, DeviceLoginSettings, DeviceLogins};
 use auth::sessions::{MemorySessions, SessionPolicy, Sessions};
 use auth::{
     AclAuthorizer, Authorizer, PublishedKey, ServiceSettings, TokenServer, TokenServerSettings,
@@ -13,6 +14,7 @@ use auth::{
 use bytes::Bytes;
 use common::{ClientAddress, Clock, Origin, RequestContext, SystemEntropy};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
+use database::Database;
 use event::{MemoryObserver, Observer, Observers};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -62,6 +64,8 @@ pub(crate) struct Setup {
     pub(crate) services: HashMap<String, ServiceSettings>,
     pub(crate) per_address: Rate,
     pub(crate) per_account: Rate,
+    /// Device logins, and the database that has them.
+    pub(crate) devices: Option<(Database, DeviceLoginPolicy, Arc<DeviceLoginLimits>)>,
 }
 
 impl Setup {
@@ -83,6 +87,7 @@ impl Setup {
             services: HashMap::new(),
             per_address: Rate::per_minute(20),
             per_account: Rate::per_minute(10),
+            devices: None,
         }
     }
 
@@ -124,6 +129,19 @@ impl Setup {
         let cache = LoginCache::new(minute, self.clock.clone(), &SystemEntropy).unwrap();
         let chain = AuthenticatorChain::new(backends);
         let login = Login::new(chain, cache, Arc::new(limiter.unwrap()), verifier);
+        let login = Arc::new(login);
+        let observers = Observers::new([self.observer.clone() as Arc<dyn Observer>]);
+        let devices = self.devices.map(|(database, policy, limits)| {
+            Arc::new(DeviceLogins::new(DeviceLoginSettings {
+                database,
+                policy,
+                limits,
+                login: login.clone(),
+                clock: self.clock.clone(),
+                entropy: Arc::new(SystemEntropy),
+                observers: observers.clone(),
+            }))
+        });
         let mut authorizers = self.authorizers;
         let places = (10..).take(self.rules.len());
         let places = places.map(|line| format!("auth.yml:{line}")).collect();
@@ -149,17 +167,19 @@ impl Setup {
             login,
             authorizers,
             sessions: self.sessions.clone(),
+            device_logins: devices.clone(),
             body_limit: 1 << 16,
             body_timeout: minute,
             clock: self.clock.clone(),
             entropy: Arc::new(SystemEntropy),
-            observers: Observers::new([self.observer.clone() as Arc<dyn Observer>]),
+            observers,
         });
         Server {
             server,
             clock: self.clock,
             observer: self.observer,
             sessions: self.sessions,
+            devices,
         }
     }
 }
@@ -212,6 +232,7 @@ pub(crate) struct Server {
     pub(crate) clock: Arc<HeldClock>,
     pub(crate) observer: Arc<MemoryObserver>,
     pub(crate) sessions: Option<Sessions>,
+    pub(crate) devices: Option<Arc<DeviceLogins>>,
 }
 
 /// A response, its body read.
@@ -256,7 +277,7 @@ impl Server {
         let peer: IpAddr = "192.0.2.1".parse().unwrap();
         let origin = Origin {
             scheme: "https",
-            host: None,
+            host: Some("auth.example.com".to_owned()),
             prefix: String::new(),
             certain: true,
         };

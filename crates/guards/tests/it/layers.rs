@@ -31,7 +31,7 @@ const FLOORS: [(&str, &[&str]); 26] = [
     (
         "sign-in",
         &[
-            "common", "token", "policy", "identity", "database", "openid",
+            "common", "token", "policy", "identity", "database", "openid", "auth",
         ],
     ),
     (

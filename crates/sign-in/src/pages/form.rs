@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::Secret;
 use http::header::{CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -15,13 +16,30 @@ const LIMIT: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a form says. An absent field is empty.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PageForm {
     /// The proof that the form is of our page.
     pub(super) form_token: String,
     pub(super) action: String,
     pub(super) id: String,
     pub(super) name: String,
+    pub(super) user_code: String,
+    pub(super) username: String,
+    pub(super) password: Secret,
+}
+
+impl PageForm {
+    fn empty() -> Self {
+        Self {
+            form_token: String::new(),
+            action: String::new(),
+            id: String::new(),
+            name: String::new(),
+            user_code: String::new(),
+            username: String::new(),
+            password: Secret::from(""),
+        }
+    }
 }
 
 /// Reads a form, within its bounds.
@@ -47,13 +65,19 @@ where
         Ok(Err(_)) => return Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => return Err(StatusCode::REQUEST_TIMEOUT),
     };
-    let mut form = PageForm::default();
+    let mut form = PageForm::empty();
     for (name, value) in form_urlencoded::parse(&body) {
         let field = match &*name {
             "form_token" => &mut form.form_token,
             "action" => &mut form.action,
             "id" => &mut form.id,
             "name" => &mut form.name,
+            "user_code" => &mut form.user_code,
+            "username" => &mut form.username,
+            "password" => {
+                form.password = value.into_owned().into();
+                continue;
+            }
             _ => continue,
         };
         *field = value.into_owned();
@@ -71,6 +95,12 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     pairs
         .find(|(known, _)| *known == name)
         .map(|(_, value)| value)
+}
+
+/// Whether the browser says that another site sent the request.
+pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    site.is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 #[cfg(test)]

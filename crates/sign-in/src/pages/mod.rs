@@ -4,13 +4,21 @@
 //! - `/github_auth` and its like show a link to begin. `?start` sends the browser to the provider, with
 //!   a cookie that ties it to what comes back: `?code=…&state=…`. Then the page shows a new password.
 //! - Forms on that page make and revoke passwords (`POST`).
+//! - `/device` is where a person approves the login of a device (RFC 8628), also without a way to sign
+//!   in by a provider.
 
+mod device;
+mod device_html;
+mod device_response;
 mod form;
 mod html;
 mod routes;
 mod session;
 mod sign_in;
 
+use std::sync::Arc;
+
+use auth::device::DeviceLogins;
 use http::HeaderValue;
 
 pub use self::html::SignInResponse;
@@ -30,8 +38,10 @@ pub struct SignInPage {
 
 /// What a [`SignInServer`] is made of.
 pub struct SignInServerSettings {
-    /// The ways to sign in, at least one.
+    /// The ways to sign in. Without one, only device logins have a page.
     pub pages: Vec<SignInPage>,
+    /// The device logins that people approve, if they are on.
+    pub device_logins: Option<Arc<DeviceLogins>>,
     /// What stands before every path.
     pub path_prefix: String,
     /// The value of `Strict-Transport-Security`.
@@ -52,12 +62,16 @@ impl SignInServer {
         Self { settings }
     }
 
-    /// The paths that this server has, with the prefix. The first is the index.
+    /// The paths that this server has, with the prefix: the index if there is a way to sign in, the
+    /// page of each way, and that of device logins.
     #[must_use]
     pub fn paths(&self) -> Vec<String> {
         let prefix = &self.settings.path_prefix;
         let pages = self.settings.pages.iter();
         let pages = pages.map(|page| format!("{prefix}/{}", page.accounts.section()));
-        std::iter::once(format!("{prefix}/")).chain(pages).collect()
+        let index = (!self.settings.pages.is_empty()).then(|| format!("{prefix}/"));
+        let device = self.settings.device_logins.as_ref();
+        let device = device.map(|_| format!("{prefix}{}", auth::device::PAGE));
+        index.into_iter().chain(pages).chain(device).collect()
     }
 }

@@ -5,9 +5,10 @@ use std::error::Error;
 use bytes::Bytes;
 use common::RequestContext;
 use http::header::{ALLOW, STRICT_TRANSPORT_SECURITY};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, request};
 use hyper::body::Body;
 
+use super::device::DevicePage;
 use super::form;
 use super::html::{self, ErrorPage, IndexPage, STYLE, SignInResponse, Way};
 use super::sign_in::{PageQuery, SignInRequest};
@@ -38,20 +39,30 @@ impl SignInServer {
         let path = head.uri.path();
         let below = path.strip_prefix(&self.settings.path_prefix);
         let below = below.and_then(|below| below.strip_prefix('/'));
-        let page = match below {
-            Some("") => return self.index(context, &head.method),
-            Some(name) => {
+        let device = DevicePage::new(&self.settings, context, &head.headers);
+        let page = match (below, &device) {
+            (Some("device"), Some(device)) => return routed_device(device, &head, body).await,
+            (Some(""), _) if !self.settings.pages.is_empty() => {
+                return self.index(context, &head.method);
+            }
+            (Some(name), _) => {
                 let mut pages = self.settings.pages.iter();
                 pages.find(|page| page.accounts.section() == name)
             }
-            None => None,
+            (None, _) => None,
         };
         let Some(page) = page else {
-            return self.not_found(context);
+            return match &device {
+                Some(device) if self.settings.pages.is_empty() => {
+                    device.failed(StatusCode::NOT_FOUND, "There is no such page.")
+                }
+                _ => self.not_found(context),
+            };
         };
         let (address, url) = (context.origin.path(path), context.origin.url(path));
         let request = SignInRequest {
             page,
+            device: device.as_ref(),
             key: &self.settings.key,
             context,
             headers: &head.headers,
@@ -110,6 +121,28 @@ impl SignInServer {
             address: &context.origin.path(&index),
         };
         html::page(StatusCode::NOT_FOUND, &page)
+    }
+}
+
+/// A request of the page of device logins.
+async fn routed_device<B>(page: &DevicePage<'_>, head: &request::Parts, body: B) -> SignInResponse
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    match head.method {
+        Method::GET | Method::HEAD => page.get(head.uri.query().unwrap_or_default()).await,
+        Method::POST => match form::read(&head.headers, body).await {
+            Ok(form) => page.post(form).await,
+            Err(status) => page.failed(status, "The form could not be read."),
+        },
+        _ => {
+            let message = "This page does not support the method of the request.";
+            let mut response = page.failed(StatusCode::METHOD_NOT_ALLOWED, message);
+            let allow = HeaderValue::from_static("GET, HEAD, POST");
+            response.headers_mut().insert(ALLOW, allow);
+            response
+        }
     }
 }
 

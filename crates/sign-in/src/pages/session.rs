@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::hmac;
-use common::{Entropy, EntropyError, unix_seconds};
+use common::{Entropy, EntropyError, Secret, unix_seconds};
 use data_encoding::BASE64URL_NOPAD;
 
 /// How long a session lasts.
@@ -33,6 +33,15 @@ impl PageKey {
         let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let derived = hmac::sign(&secret, b"wharfinger: sessions of the sign-in pages");
         Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+    }
+
+    /// What a form carries on the page of device logins, for the browser that has this secret.
+    pub(super) fn device_form_token(&self, browser: &Secret) -> String {
+        self.hash("device form", browser.expose())
+    }
+
+    pub(super) fn is_device_form_token(&self, browser: &Secret, token: &str) -> bool {
+        self.is_hash("device form", browser.expose(), token)
     }
 
     fn hash(&self, purpose: &str, payload: &str) -> String {

@@ -1,10 +1,12 @@
 //! One page: from the first link to the password, and what its forms do.
 
+use auth::device::UserCode;
 use common::{RequestContext, Secret, rfc3339, unix_seconds};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::form::{PageForm, cookie};
+use super::device::{DevicePage, PASSWORD_NAME};
+use super::form::{PageForm, cookie, is_cross_site};
 use super::html::{
     self, AccountPage, ErrorPage, ListedPassword, STYLE, ShownPassword, SignInResponse, StartPage,
     shell_word,
@@ -23,6 +25,8 @@ const ATTEMPT_LIFE: u64 = 600;
 /// A request of one page.
 pub(super) struct SignInRequest<'a> {
     pub(super) page: &'a SignInPage,
+    /// The page of device logins, if they are on.
+    pub(super) device: Option<&'a DevicePage<'a>>,
     pub(super) key: &'a PageKey,
     pub(super) context: &'a RequestContext,
     pub(super) headers: &'a HeaderMap,
@@ -38,8 +42,8 @@ pub(super) enum PageQuery {
     /// The page itself.
     #[default]
     Show,
-    /// To begin a sign-in.
-    Start,
+    /// To begin a sign-in; with a code, to decide about the login of a device.
+    Start { device: Option<UserCode> },
     /// To finish one.
     Code { code: Secret, state: String },
     /// The provider says that there is none (RFC 6749 §4.1.2.1).
@@ -58,12 +62,14 @@ enum CookieKind {
 impl PageQuery {
     pub(super) fn parse(query: &str) -> Self {
         let (mut code, mut state, mut error, mut start) = (None, None, None, false);
+        let mut device = None;
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "code" => code = Some(Secret::from(value.into_owned())),
                 "state" => state = Some(value.into_owned()),
                 "error" => error = Some(value.into_owned()),
                 "start" => start = true,
+                "device" => device = value.parse().ok(),
                 _ => {}
             }
         }
@@ -73,7 +79,7 @@ impl PageQuery {
                 state: state.unwrap_or_default(),
             },
             (None, Some(error)) => Self::Error(error),
-            (None, None) if start => Self::Start,
+            (None, None) if start => Self::Start { device },
             (None, None) => Self::Show,
         }
     }
@@ -86,7 +92,7 @@ impl SignInRequest<'_> {
                 Some(session) => self.account(&session, None).await,
                 None => self.start_page(),
             },
-            PageQuery::Start => self.start().await,
+            PageQuery::Start { device } => self.start(device.as_ref()).await,
             PageQuery::Code { code, state } => self.finish(&code, &state).await,
             PageQuery::Error(error) => self.provider_said(&error),
         }
@@ -100,7 +106,7 @@ impl SignInRequest<'_> {
                 "You were signed out of this page. Sign in again to change your passwords.",
             );
         };
-        if !session.has_form_token(self.key, &form.form_token) || self.is_cross_site() {
+        if !session.has_form_token(self.key, &form.form_token) || is_cross_site(self.headers) {
             return self.failed(
                 StatusCode::FORBIDDEN,
                 "This form was not sent by your page. Open the page again.",
@@ -136,8 +142,8 @@ impl SignInRequest<'_> {
         html::page(StatusCode::OK, &page)
     }
 
-    /// Sends the browser to the provider.
-    async fn start(&self) -> SignInResponse {
+    /// Sends the browser to the provider. What it comes back for is in the cookie.
+    async fn start(&self, device: Option<&UserCode>) -> SignInResponse {
         let parts = self.page.accounts.parts();
         let attempt = match SignInAttempt::begin(parts.section, parts.entropy.as_ref()) {
             Ok(attempt) => attempt,
@@ -152,7 +158,11 @@ impl SignInRequest<'_> {
             let what = "the provider's address cannot stand in a header";
             return self.error(&ProviderError::broken(what).into());
         };
-        let cookie = self.set_cookie(CookieKind::Attempt, &attempt.cookie(), ATTEMPT_LIFE);
+        let mut value = attempt.cookie();
+        if let Some(code) = device {
+            value.extend([".", code.letters()]);
+        }
+        let cookie = self.set_cookie(CookieKind::Attempt, &value, ATTEMPT_LIFE);
         response.headers_mut().append(SET_COOKIE, cookie);
         response
     }
@@ -162,6 +172,8 @@ impl SignInRequest<'_> {
         let section = self.page.accounts.section();
         let name = self.cookie_name(CookieKind::Attempt);
         let kept = cookie(self.headers, &name);
+        let kept = kept.map(|value| value.split_once('.').unwrap_or((value, "")));
+        let (kept, device) = kept.unzip();
         let attempt = kept.and_then(|value| SignInAttempt::of_cookie(section, value));
         // Without this, another site could sign the browser in as another user (RFC 6749 §10.12).
         let Some(attempt) = attempt.filter(|attempt| attempt.has_state(state)) else {
@@ -171,8 +183,16 @@ impl SignInRequest<'_> {
                  browser must keep this page's cookie, which it does over https only.",
             );
         };
-        let mut response = match self.signed_in(code, &attempt).await {
-            Ok((session, password)) => {
+        let device: Option<UserCode> = device.and_then(|code| code.parse().ok());
+        let device = self.device.zip(device);
+        let signed_in = self.signed_in(code, &attempt, device.is_some()).await;
+        let mut response = match (signed_in, device) {
+            (Ok((session, password)), Some((page, code))) => {
+                let accounts = &self.page.accounts;
+                page.signed_in_by_provider(&code, accounts, &session.account, &password)
+                    .await
+            }
+            (Ok((session, password)), None) => {
                 let mut response = self.account(&session, Some(&password)).await;
                 let value = session.cookie(self.key);
                 let life = session::LIFE.as_secs();
@@ -180,7 +200,7 @@ impl SignInRequest<'_> {
                 response.headers_mut().append(SET_COOKIE, cookie);
                 response
             }
-            Err(error) => self.error(&error),
+            (Err(error), _) => self.error(&error),
         };
         // A code is good once, and so is its cookie.
         let forget = self.set_cookie(CookieKind::Attempt, "", 0);
@@ -192,6 +212,7 @@ impl SignInRequest<'_> {
         &self,
         code: &Secret,
         attempt: &SignInAttempt,
+        is_for_device: bool,
     ) -> Result<(PageSession, NewPassword), SignInError> {
         let parts = self.page.accounts.parts();
         let (verifier, nonce) = (attempt.verifier(), attempt.nonce());
@@ -205,7 +226,11 @@ impl SignInRequest<'_> {
         let user = parts.provider.identify(&tokens, expected).await?;
         let now = parts.clock.now();
         let day = rfc3339(unix_seconds(now));
-        let name = format!("sign-in of {}", day.split('T').next().unwrap_or(&day));
+        let what = match is_for_device {
+            true => PASSWORD_NAME,
+            false => "sign-in",
+        };
+        let name = format!("{what} of {}", day.split('T').next().unwrap_or(&day));
         let accounts = &self.page.accounts;
         let password = accounts.sign_in(&tokens, &user, &name).await?;
         self.log(
@@ -394,12 +419,6 @@ impl SignInRequest<'_> {
         let parts = self.page.accounts.parts();
         let value = cookie(self.headers, &self.cookie_name(CookieKind::Session))?;
         PageSession::of_cookie(value, parts.section, self.key, parts.clock.now())
-    }
-
-    /// Whether the browser says that another site sent the request.
-    fn is_cross_site(&self) -> bool {
-        let site = self.headers.get("sec-fetch-site");
-        site.is_some_and(|site| site != "same-origin" && site != "none")
     }
 
     /// The prefix binds the cookie to this host and to https (RFC 6265bis §4.1.3.2).

@@ -10,6 +10,7 @@
 mod conformance;
 
 mod backend;
+mod device;
 mod gcs;
 mod github;
 mod gitlab;

@@ -12,19 +12,19 @@ use crate::oidc_stub::OidcStub;
 use crate::support::{Bench, START};
 
 /// A browser: it keeps cookies, and does not run scripts.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     server: &'a SignInServer,
-    cookies: Vec<(String, String)>,
+    pub(crate) cookies: Vec<(String, String)>,
 }
 
-struct Page {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Page {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
@@ -32,7 +32,7 @@ impl Page {
 
     /// The first text between these.
     #[track_caller]
-    fn between(&self, before: &str, after: &str) -> String {
+    pub(crate) fn between(&self, before: &str, after: &str) -> String {
         let found = self
             .body
             .split_once(before)
@@ -44,7 +44,7 @@ impl Page {
     }
 }
 
-fn context() -> RequestContext {
+pub(crate) fn context() -> RequestContext {
     let origin = Origin {
         scheme: "https",
         host: Some("auth.example.com".to_owned()),
@@ -56,22 +56,22 @@ fn context() -> RequestContext {
 }
 
 impl<'a> Browser<'a> {
-    fn new(server: &'a SignInServer) -> Self {
+    pub(crate) fn new(server: &'a SignInServer) -> Self {
         Self {
             server,
             cookies: Vec::new(),
         }
     }
 
-    async fn get(&mut self, target: &str) -> Page {
+    pub(crate) async fn get(&mut self, target: &str) -> Page {
         self.send(Method::GET, target, "", &[]).await
     }
 
-    async fn post(&mut self, target: &str, form: &str) -> Page {
+    pub(crate) async fn post(&mut self, target: &str, form: &str) -> Page {
         self.send(Method::POST, target, form, &[]).await
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &mut self,
         method: Method,
         target: &str,
@@ -170,6 +170,7 @@ fn server(benches: &[&Bench]) -> SignInServer {
                 registry: None,
             })
             .collect(),
+        device_logins: None,
         path_prefix: "/p".to_owned(),
         hsts: None,
         key: PageKey::derived_from(b"key"),

@@ -23,6 +23,7 @@ mod agreement;
 mod casbin;
 mod context;
 pub(crate) mod date;
+mod device_login;
 mod diagnostics;
 mod distribution;
 mod effective;

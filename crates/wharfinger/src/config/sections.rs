@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use ::personal_tokens::TokenPolicy;
+use auth::device::DeviceLoginPolicy;
 use auth::sessions::SessionPolicy;
 use identity::Accounts;
 use workload_identity::IssuerSettings;
@@ -10,6 +11,7 @@ use workload_identity::IssuerSettings;
 use super::accounts::{self, AccountsConfig};
 use super::acl::{self, AccessRules};
 use super::casbin::CasbinConfig;
+use super::device_login;
 use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::external_program::ExternalProgram;
@@ -63,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) sign_in: Vec<SignInConfig>,
     /// Refresh tokens, if they are on. With them there is a database.
     pub(crate) refresh_tokens: Option<SessionPolicy>,
+    /// Logins that a person approves in a browser, if they are on. With them there are refresh tokens.
+    pub(crate) device_login: Option<DeviceLoginPolicy>,
     /// Robots and personal tokens, if they are on. With them there is a database.
     pub(crate) personal_tokens: Option<TokenPolicy>,
     pub(crate) login: identity::LoginSettings,
@@ -152,6 +156,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let keeps_tokens =
         has_database || has_accounts || root.has("refresh_tokens") || root.has("personal_tokens");
     let refresh_tokens = read_refresh_tokens(root, keeps_tokens);
+    let device_login = device_login::read(root, refresh_tokens.is_some());
     let personal_tokens = personal_tokens::read(root, keeps_tokens);
     if personal_tokens.is_some()
         && let Some(accounts) = &users
@@ -204,6 +209,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         registry,
         database,
         refresh_tokens,
+        device_login,
         personal_tokens,
         login,
         login_order: None,
@@ -323,6 +329,7 @@ fn refuse_backends(root: &Section<'_>) {
         "http_authz",
         "casbin_authz",
         "refresh_tokens",
+        "device_login",
         "personal_tokens",
         "accounts",
     ];

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use auth::device::DeviceLoginLimits;
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use database::{Database, DatabaseLocation, DatabaseOpenError};
 use event::Observers;
@@ -29,6 +30,8 @@ pub(super) struct PersistentState {
     pub(super) jwks: Arc<JwksFetcher>,
     /// The keys of platforms whose workloads log in.
     pub(super) platforms: KnownPlatforms,
+    /// What is counted of device logins.
+    pub(super) device_logins: Arc<DeviceLoginLimits>,
     /// What is stored in a temporary directory.
     _scratch: Option<ScratchDirectory>,
 }
@@ -59,8 +62,11 @@ impl PersistentState {
             _ => None,
         };
         let request_ids = RequestIds::new(entropy.as_ref())?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let device_logins = DeviceLoginLimits::new(&clock, entropy.as_ref())?;
         Ok(Self {
-            clock: Arc::new(SystemClock),
+            clock,
+            device_logins: Arc::new(device_logins),
             platforms: KnownPlatforms::default(),
             request_ids: Arc::new(request_ids),
             entropy,

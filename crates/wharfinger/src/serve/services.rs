@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use auth::device::{DeviceLoginSettings, DeviceLogins};
 use auth::sessions::{Sessions, SqliteSessions};
 use auth::{Authorizer, PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
 use identity::{Login, LoginLimiter, WorkerPool};
@@ -69,6 +70,7 @@ impl Services {
         };
         let before = before.and_then(|services| services.managed.as_ref());
         let managed = ManagedAccounts::running(config, persistent, before);
+        let mut device_logins = None;
         let token_server = match &config.token {
             Some(token) => {
                 let (clock, due) = (&persistent.clock, Revalidation::Due);
@@ -79,13 +81,22 @@ impl Services {
                 let login = backends
                     .with_personal_tokens(config, database, clock, entropy)
                     .login(config, persistent, Arc::clone(&guard))?;
+                let login = Arc::new(login);
+                device_logins = devices(config, persistent, &login);
                 let authorizers = authorizers(config, clock, &stored, managed, Location::short)?;
-                let server = token_server(config, token, persistent, login, authorizers)?;
+                let server = token_server(
+                    config,
+                    token,
+                    persistent,
+                    login,
+                    device_logins.clone(),
+                    authorizers,
+                )?;
                 Some(Arc::new(server))
             }
             None => None,
         };
-        let pages = sign_in_pages::pages(config, accounts)?;
+        let pages = sign_in_pages::pages(config, accounts, device_logins)?;
         let shared = SharedServices {
             token_server: token_server.as_ref(),
             guard: &guard,
@@ -127,7 +138,8 @@ fn token_server(
     config: &Config,
     token: &TokenConfig,
     persistent: &PersistentState,
-    login: Login,
+    login: Arc<Login>,
+    device_logins: Option<Arc<DeviceLogins>>,
     authorizers: Vec<Box<dyn Authorizer>>,
 ) -> Result<TokenServer, Failure> {
     Ok(TokenServer::new(TokenServerSettings {
@@ -141,6 +153,7 @@ fn token_server(
         login,
         authorizers,
         sessions: sessions(config, persistent),
+        device_logins,
         body_limit: config.server.limits.body,
         body_timeout: config.server.limits.request_timeout,
         clock: Arc::clone(&persistent.clock),
@@ -186,6 +199,23 @@ fn sessions(config: &Config, persistent: &PersistentState) -> Option<Sessions> {
         config.refresh_tokens?,
         Arc::clone(&persistent.entropy),
     ))
+}
+
+/// Logins that a person approves in a browser, if they are on.
+fn devices(
+    config: &Config,
+    persistent: &PersistentState,
+    login: &Arc<Login>,
+) -> Option<Arc<DeviceLogins>> {
+    Some(Arc::new(DeviceLogins::new(DeviceLoginSettings {
+        database: persistent.database.clone()?,
+        policy: config.device_login?,
+        limits: Arc::clone(&persistent.device_logins),
+        login: Arc::clone(login),
+        clock: Arc::clone(&persistent.clock),
+        entropy: Arc::clone(&persistent.entropy),
+        observers: persistent.observers.clone(),
+    })))
 }
 
 /// The first key signs.

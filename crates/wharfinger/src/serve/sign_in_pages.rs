@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use auth::device::DeviceLogins;
 use common::{Clock, Entropy, SystemEntropy};
 use database::{Database, DatabaseOpenError};
 use openid::ProviderClient;
@@ -80,15 +81,16 @@ pub(crate) fn stored_database(config: &Config) -> Result<Option<Database>, Failu
     }
 }
 
-/// The server of the pages, if there is a section.
+/// The server of the pages, if there is a section, or if devices may ask for logins.
 pub(super) fn pages(
     config: &Config,
     accounts: Vec<SignInAccounts>,
+    device_logins: Option<Arc<DeviceLogins>>,
 ) -> Result<Option<Arc<SignInServer>>, Failure> {
     let Some(key) = config.token.as_ref().and_then(|token| token.keys.first()) else {
         return Ok(None);
     };
-    if accounts.is_empty() {
+    if accounts.is_empty() && device_logins.is_none() {
         return Ok(None);
     }
     let secret = key.key.to_pkcs8_pem().map_err(|error| {
@@ -102,6 +104,7 @@ pub(super) fn pages(
     });
     Ok(Some(Arc::new(SignInServer::new(SignInServerSettings {
         pages: pages.collect(),
+        device_logins,
         path_prefix: config.server.path_prefix.clone(),
         hsts: config.server.hsts.clone(),
         key: PageKey::derived_from(secret.as_bytes()),
