@@ -87,12 +87,24 @@ async fn an_unknown_secret_is_never_anonymous() {
         ("<token>", UNKNOWN),
         ("<token>", "nonsense"),
         ("bob", token.as_str()),
+        // The names that other registries and clouds have for tokens.
+        ("<Token>", token.as_str()),
+        ("oauth2accesstoken", token.as_str()),
+        ("AWS", token.as_str()),
+        ("00000000-0000-0000-0000-000000000000", token.as_str()),
         ("alice", UNKNOWN),
     ] {
         let response = server
             .get("/auth?service=reg&scope=repository:a:pull", credentials)
             .await;
         assert_eq!(response.status, 401, "{credentials:?}");
+    }
+    // A header that cannot be read is a failed login.
+    for header in ["Basic", "Basic !!!", "Basic YWxpY2U=", "Basic 5DpzZWNyZXQ="] {
+        let headers = [("authorization", header)];
+        let url = "/auth?service=reg&scope=repository:a:pull";
+        let response = server.send("GET", url, &headers, "").await;
+        assert_eq!(response.status, 401, "{header}");
     }
     // Without sessions too, as long as the secret looks like a refresh token.
     let bare = Setup::new().start();
