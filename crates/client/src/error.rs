@@ -71,6 +71,22 @@ pub enum Error {
         /// What is wrong with the challenge.
         why: String,
     },
+    /// The token server has no logins by a page (RFC 8628).
+    #[error("{server} has no login by browser (device authorization, RFC 8628)")]
+    NoDeviceLogin {
+        /// The token server, or the registry if that checks passwords itself.
+        server: String,
+        /// What the server said.
+        source: Option<Box<HttpErrorResponse>>,
+    },
+    /// A login by a page ended without a token.
+    #[error("{end}")]
+    DeviceLogin {
+        /// The registry.
+        host: String,
+        /// Why.
+        end: DeviceLoginEnd,
+    },
     /// A redirect that is not followed.
     #[error(
         "{step}: {} redirects to {}, {why}", without_secrets(.from), hide_query(.to)
@@ -153,6 +169,17 @@ pub enum Error {
     LoginCredentials(#[from] CredentialsError),
 }
 
+/// Why a device login ended without a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceLoginEnd {
+    /// The person denied it, or their account was disabled meanwhile.
+    #[error("the login was denied in the browser")]
+    Denied,
+    /// No one approved it in time.
+    #[error("no one approved the login in the browser in time")]
+    Expired,
+}
+
 /// Where the fault is, as far as a script needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -180,7 +207,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Connection { .. } => ErrorKind::Unreachable,
-            Self::LoginFailed { .. } => ErrorKind::Login,
+            Self::LoginFailed { .. } | Self::DeviceLogin { .. } => ErrorKind::Login,
             Self::Denied { .. } => ErrorKind::Denied,
             Self::NotFound { .. } | Self::Layout { missing: true, .. } => ErrorKind::NotFound,
             Self::Digest { .. } | Self::Size { .. } => ErrorKind::Content,
@@ -190,7 +217,9 @@ impl Error {
             | Self::Malformed { .. }
             | Self::Manifest { .. } => ErrorKind::Server,
             Self::File { .. } | Self::LoginCredentials(_) => ErrorKind::Local,
-            Self::Layout { .. } | Self::Unsupported(_) => ErrorKind::Usage,
+            Self::Layout { .. } | Self::Unsupported(_) | Self::NoDeviceLogin { .. } => {
+                ErrorKind::Usage
+            }
         }
     }
 
@@ -244,6 +273,14 @@ impl Error {
                 source.host()
             )),
             Self::HttpErrorResponse { source, .. } => source.hint(),
+            Self::NoDeviceLogin { .. } => Some(
+                "log in with a name and a password instead: `wharfinger login HOST` without --web"
+                    .to_owned(),
+            ),
+            Self::DeviceLogin {
+                host,
+                end: DeviceLoginEnd::Expired,
+            } => Some(format!("try again: `wharfinger login --web {host}`")),
             Self::Redirect { from, to, .. }
                 if from.scheme() == "https" && to.starts_with("http://") =>
             {

@@ -72,7 +72,7 @@ pub use credentials::{
     CredentialLookup, CredentialStore, CredentialsError, LoginCredentials, StoredCredentials,
 };
 pub use doctor::{KnownSettings, PROBES, ProbeResult, ProbeTarget, ProbeVerdict, run_probes};
-pub use error::{Error, ErrorKind};
+pub use error::{DeviceLoginEnd, Error, ErrorKind};
 pub use http_error_response::{HttpErrorResponse, ServerError};
 pub use image_location::ImageLocation;
 pub use image_name::{Host, HostError, ImageName, ImageNameError};
@@ -84,7 +84,7 @@ pub use platform::{Platform, PlatformError};
 pub use registry::{
     Artifact, Attachment, Download, NamePages, Referrer, RegistryClient, RepositoryClient,
 };
-pub use session::{IssuedToken, RegistrySession};
+pub use session::{DeviceLogin, IssuedToken, RegistrySession};
 pub use step::Step;
 pub use transfer::{CopyOptions, CopyReport, ImageSource, ImageTarget, copy};
 pub use transport::{

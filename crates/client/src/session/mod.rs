@@ -6,6 +6,7 @@
 //! or passwords. The session remembers that, and each token for the scopes that it was requested
 //! for.
 
+mod device_login;
 mod scopes;
 mod token_request;
 mod tokens;
@@ -17,6 +18,7 @@ use reqwest::{StatusCode, Url};
 use token::Challenge;
 use tokio::sync::Mutex;
 
+pub use device_login::DeviceLogin;
 pub(crate) use scopes::Scopes;
 pub use token_request::IssuedToken;
 use token_request::is_authorized;
@@ -343,23 +345,30 @@ impl RegistrySession {
                 "its realm {text:?} is not an http or https URL"
             )));
         }
-        let in_clear = realm.scheme() == "http" && self.base.scheme() == "https";
-        let local = realm.host_str().is_some_and(is_loopback);
-        if in_clear
-            && !local
-            && !self.credentials.is_anonymous()
-            && !self.transport.options().insecure
-        {
-            return Err(wrong(format!(
-                "its realm {} is plain http, so the login is not sent: use an https realm, or --insecure",
-                origin(&realm)
-            )));
+        if !self.credentials.is_anonymous() {
+            self.require_confidential(&realm)?;
         }
         let service = challenge
             .parameter("service")
             .filter(|service| !service.is_empty())
             .map(str::to_owned);
         Ok(TokenRealm { realm, service })
+    }
+
+    /// Refuses a realm to which no secret should go: plain http, though the registry has TLS.
+    fn require_confidential(&self, realm: &Url) -> Result<(), Error> {
+        let in_clear = realm.scheme() == "http" && self.base.scheme() == "https";
+        let local = realm.host_str().is_some_and(is_loopback);
+        if !in_clear || local || self.transport.options().insecure {
+            return Ok(());
+        }
+        Err(Error::Challenge {
+            host: self.host.to_string(),
+            why: format!(
+                "its realm {} is plain http, so the login is not sent: use an https realm, or --insecure",
+                origin(realm)
+            ),
+        })
     }
 
     /// Hands on a response, unless it says that rights are missing or the login failed.

@@ -23,7 +23,7 @@ const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// The lifetime in seconds that a missing `expires_in` means (Distribution, "Token Authentication Specification").
 const DEFAULT_LIFETIME: u64 = 60;
 /// The `client_id` of this client.
-const CLIENT_ID: &str = "wharfinger";
+pub(super) const CLIENT_ID: &str = "wharfinger";
 
 /// The token server of a registry, and the registry's name there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,16 @@ pub struct IssuedToken {
     pub lifetime: Duration,
     /// A refresh token, if one was requested and issued.
     pub refresh_token: Option<Secret>,
+}
+
+impl IssuedToken {
+    /// The account that the token names, if it is a JWT that names one.
+    #[must_use]
+    pub fn account(&self) -> Option<String> {
+        let token = UnverifiedToken::parse(self.token.expose()).ok()?;
+        let account = token.claims().ok()?.subject;
+        (!account.is_empty()).then_some(account)
+    }
 }
 
 impl TokenRealm {
@@ -90,11 +100,7 @@ impl TokenRealm {
         transport: &Transport,
         token: &Secret,
     ) -> Result<bool, Error> {
-        let mut url = self.realm.clone();
-        let path = format!("{}/revoke", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        url.set_query(None);
-        let request = ClientRequest::new(Method::POST, url)
+        let request = ClientRequest::new(Method::POST, self.beside("revoke"))
             .form(&[
                 ("token", token.expose()),
                 ("token_type_hint", "refresh_token"),
@@ -109,6 +115,15 @@ impl TokenRealm {
         // A revocation has an empty response (RFC 7009 §2.2). Anything else is a page for people, or
         // a token.
         Ok(status == StatusCode::OK && response.bytes(1).await.is_ok_and(|body| body.is_empty()))
+    }
+
+    /// The URL of another endpoint of the same server: the realm's path with `name` behind it.
+    pub(super) fn beside(&self, name: &str) -> Url {
+        let mut url = self.realm.clone();
+        let path = format!("{}/{name}", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        url.set_query(None);
+        url
     }
 
     fn get(&self, credentials: &LoginCredentials, scopes: &Scopes, offline: bool) -> ClientRequest {
@@ -171,6 +186,15 @@ async fn read(
     if !response.status().is_success() {
         return Err(refused(credentials, response).await);
     }
+    issued(transport, scopes, &mut response).await
+}
+
+/// The token of a successful response.
+pub(super) async fn issued(
+    transport: &Transport,
+    scopes: &Scopes,
+    response: &mut ClientResponse,
+) -> Result<IssuedToken, Error> {
     let body: Map<String, Value> = response.json(MAX_RESPONSE_BYTES).await?;
     let token = json::text(&body, "token").or_else(|| json::text(&body, "access_token"));
     let Some(token) = token else {

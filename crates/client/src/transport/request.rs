@@ -22,7 +22,13 @@ pub(crate) struct ClientRequest {
 }
 
 /// Fields of a token request that are secrets.
-const SECRET_FIELDS: [&str; 4] = ["password", "refresh_token", "token", "client_secret"];
+const SECRET_FIELDS: [&str; 5] = [
+    "password",
+    "refresh_token",
+    "token",
+    "client_secret",
+    "device_code",
+];
 
 impl ClientRequest {
     pub(crate) fn new(method: Method, url: Url) -> Self {

@@ -6,6 +6,7 @@
 )]
 
 mod archives;
+mod device_login;
 mod doctor;
 mod downloads;
 mod fallbacks;

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use client::{Error, Host, LoginCredentials};
+use common::escape_line;
 
 use crate::failure::Failure;
-use crate::output::print_lines;
+use crate::output::{note, print_lines};
 use crate::remote::{ConnectionArguments, credential_store, password, run as run_async};
 
 /// Log in to a registry, and store the login where docker and podman find it
@@ -15,6 +16,9 @@ use crate::remote::{ConnectionArguments, credential_store, password, run as run_
 /// The login is verified before it is stored. If the token server issues a refresh token, that is
 /// stored instead of the password. It is stored in the file that REGISTRY_AUTH_FILE names, else in
 /// docker's config.json (DOCKER_CONFIG), or in the credential helper that this file names.
+///
+/// With --web, the password is typed in a browser, on any machine: open the address that is printed,
+/// compare the code, sign in and approve. The token server must support that (RFC 8628).
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The registry: HOST[:PORT].
@@ -25,6 +29,9 @@ pub(crate) struct Arguments {
     /// Read the password from standard input.
     #[arg(long)]
     password_stdin: bool,
+    /// Sign in by a page in a browser, which this command does not open.
+    #[arg(long, conflicts_with_all = ["user", "password_stdin", "anonymous"])]
+    web: bool,
     #[arg(long, short, hide = true, value_name = "PASSWORD")]
     password: Option<String>,
     #[command(flatten)]
@@ -38,6 +45,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
              (ps), and the shell stores it in its history",
         )
         .hint("type the password when asked, or pipe it in: --password-stdin < FILE"));
+    }
+    if arguments.web {
+        return run_async(log_in_by_browser(arguments));
     }
     let user = match &arguments.user {
         Some(user) => user.clone(),
@@ -63,15 +73,44 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             },
             None => login,
         };
-        let location = credential_store()
-            .store(host, &kept)
-            .await
-            .map_err(Error::from)?;
-        print_lines([format!(
-            "logged in to {host} as {user}: stored {} in {location}",
-            kept.kind()
-        )])
+        store(host, &kept).await
     })
+}
+
+/// Device authorization (RFC 8628): a person approves in a browser, and this command polls.
+async fn log_in_by_browser(arguments: &Arguments) -> Result<(), Failure> {
+    let host = &arguments.host;
+    let remote = arguments.connection.open();
+    let session = remote.session_as(host, LoginCredentials::Anonymous).await?;
+    let device = rustix::system::uname();
+    let device = device.nodename().to_string_lossy();
+    let login = session.begin_device_login(&device).await?;
+    let page = login.verification_uri_complete.as_ref();
+    note(format_args!(
+        "open this page in a browser, on any machine:\n\n    {}\n\nand compare or enter this \
+         code:\n\n    {}\n\nwaiting up to {} minutes for you to approve (Ctrl-C ends it)",
+        escape_line(page.unwrap_or(&login.verification_uri)),
+        escape_line(&login.user_code),
+        login.lifetime.as_secs().div_ceil(60),
+    ));
+    let issued = session.finish_device_login(&login).await?;
+    match issued.stored_login() {
+        Some(kept) => store(host, &kept).await,
+        None => Err(Failure::system("the token server gave no refresh token")),
+    }
+}
+
+async fn store(host: &Host, login: &LoginCredentials) -> Result<(), Failure> {
+    let location = credential_store()
+        .store(host, login)
+        .await
+        .map_err(Error::from)?;
+    let user = login.user().map(|user| format!(" as {user}"));
+    print_lines([format!(
+        "logged in to {host}{}: stored {} in {location}",
+        user.unwrap_or_default(),
+        login.kind()
+    )])
 }
 
 fn ask_for_user() -> Result<String, Failure> {

@@ -13,6 +13,7 @@ mod casbin;
 mod client;
 mod credentials;
 mod deploy;
+mod device_login;
 mod e2e;
 mod every_backend;
 mod explain;
