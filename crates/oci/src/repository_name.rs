@@ -70,11 +70,11 @@ fn check_component(component: &str) -> Result<(), RepositoryNameError> {
     if component.is_empty() {
         return Err(RepositoryNameError::EmptyComponent);
     }
-    if let Some(stranger) = component
+    if let Some(unexpected) = component
         .chars()
         .find(|&c| !is_letter(c) && !matches!(c, '.' | '_' | '-'))
     {
-        return Err(RepositoryNameError::Character(stranger));
+        return Err(RepositoryNameError::Character(unexpected));
     }
     let misplaced = || RepositoryNameError::Separator(component.to_owned());
     if !component.starts_with(is_letter) || !component.ends_with(is_letter) {
@@ -120,7 +120,7 @@ mod tests {
                 "{name:?}"
             );
         }
-        for (name, stranger) in [
+        for (name, unexpected) in [
             ("Ubuntu", 'U'),
             ("a b", ' '),
             ("a:b", ':'),
@@ -129,7 +129,7 @@ mod tests {
         ] {
             let error = name.parse::<RepositoryName>().unwrap_err();
             assert!(
-                error == Character(stranger) || error == Separator("..".to_owned()),
+                error == Character(unexpected) || error == Separator("..".to_owned()),
                 "{name:?}: {error}"
             );
         }

@@ -39,7 +39,7 @@ impl FromStr for Tag {
             .chars()
             .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-'))
         {
-            Some(stranger) => Err(TagError::Character(stranger)),
+            Some(unexpected) => Err(TagError::Character(unexpected)),
             None => Ok(Self(text.to_owned())),
         }
     }
@@ -102,7 +102,7 @@ mod tests {
             "a".repeat(129).parse::<Tag>(),
             Err(TagError::TooLong { length: 129 })
         );
-        for (text, stranger) in [
+        for (text, unexpected) in [
             ("a b", ' '),
             ("a:b", ':'),
             ("a/b", '/'),
@@ -110,7 +110,7 @@ mod tests {
             ("a\n", '\n'),
             ("a+b", '+'),
         ] {
-            assert_eq!(text.parse::<Tag>(), Err(TagError::Character(stranger)));
+            assert_eq!(text.parse::<Tag>(), Err(TagError::Character(unexpected)));
         }
     }
 }

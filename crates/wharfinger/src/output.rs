@@ -1,5 +1,5 @@
 //! What commands print. All text for people passes through here, and is made safe here: it may hold
-//! what a stranger wrote, such as a registry's error or a tag.
+//! what another machine wrote, such as a registry's error or a tag.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -83,7 +83,7 @@ pub(crate) fn note(line: impl std::fmt::Display) {
 }
 
 /// Writes what is wrong with a command line to standard error, or help to standard output. The words
-/// of the command line may be a stranger's: a script passes on the tags that it found.
+/// of the command line may come from elsewhere: a script passes on the tags that it found.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         note(error.render().to_string().trim_end());

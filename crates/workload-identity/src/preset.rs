@@ -34,8 +34,8 @@ struct Platform {
     names: &'static [&'static str],
     /// Claims that say the same by a number that never is.
     ids: &'static [&'static str],
-    /// What these claims are in the token of a stranger, where strangers have workloads, too.
-    strangers: &'static [(&'static str, &'static str)],
+    /// What these claims are in the token of another tenant, if the platform's service is public.
+    other_tenants: &'static [(&'static str, &'static str)],
     /// Short names of claims, and the paths that they stand for.
     paths: &'static [(&'static str, &'static str)],
 }
@@ -69,21 +69,21 @@ const GITHUB: Platform = Platform {
     origin: &["repository", "run_id", "run_attempt", "workflow", "ref"],
     names: ACTIONS_NAMES,
     ids: ACTIONS_IDS,
-    strangers: &[
-        ("sub", "repo:some-stranger/some-image:ref:refs/heads/main"),
+    other_tenants: &[
+        ("sub", "repo:other-tenant/some-image:ref:refs/heads/main"),
         (
             "sub",
-            "repo:some-stranger@7070707070707/some-image@7070707070708:ref:refs/heads/main",
+            "repo:other-tenant@7070707070707/some-image@7070707070708:ref:refs/heads/main",
         ),
-        ("repository", "some-stranger/some-image"),
-        ("repository_owner", "some-stranger"),
+        ("repository", "other-tenant/some-image"),
+        ("repository_owner", "other-tenant"),
         (
             "workflow_ref",
-            "some-stranger/some-image/.github/workflows/a.yml@refs/heads/main",
+            "other-tenant/some-image/.github/workflows/a.yml@refs/heads/main",
         ),
         (
             "job_workflow_ref",
-            "some-stranger/some-image/.github/workflows/a.yml@refs/heads/main",
+            "other-tenant/some-image/.github/workflows/a.yml@refs/heads/main",
         ),
         ("repository_id", "7070707070708"),
         ("repository_owner_id", "7070707070707"),
@@ -110,16 +110,16 @@ const GITLAB: Platform = Platform {
     origin: &["project_path", "pipeline_id", "job_id", "ref"],
     names: &["sub", "project_path", "namespace_path", "ci_config_ref_uri"],
     ids: &["project_id", "namespace_id"],
-    strangers: &[
+    other_tenants: &[
         (
             "sub",
-            "project_path:some-stranger/some-image:ref_type:branch:ref:main",
+            "project_path:other-tenant/some-image:ref_type:branch:ref:main",
         ),
-        ("project_path", "some-stranger/some-image"),
-        ("namespace_path", "some-stranger"),
+        ("project_path", "other-tenant/some-image"),
+        ("namespace_path", "other-tenant"),
         (
             "ci_config_ref_uri",
-            "gitlab.com/some-stranger/some-image//.gitlab-ci.yml@refs/heads/main",
+            "gitlab.com/other-tenant/some-image//.gitlab-ci.yml@refs/heads/main",
         ),
         ("project_id", "7070707070708"),
         ("namespace_id", "7070707070707"),
@@ -135,7 +135,7 @@ const KUBERNETES: Platform = Platform {
     origin: &["namespace", "service_account", "pod", "node"],
     names: &[],
     ids: &[],
-    strangers: &[],
+    other_tenants: &[],
     paths: &[
         ("namespace", "kubernetes.io.namespace"),
         ("service_account", "kubernetes.io.serviceaccount.name"),
@@ -164,7 +164,7 @@ const FORGEJO: Platform = Platform {
     origin: &["repository", "run_id", "run_attempt", "workflow", "ref"],
     names: ACTIONS_NAMES,
     ids: ACTIONS_IDS,
-    strangers: &[],
+    other_tenants: &[],
     paths: &[],
 };
 
@@ -176,7 +176,7 @@ const OIDC: Platform = Platform {
     origin: &["sub", "jti"],
     names: &[],
     ids: &[],
-    strangers: &[],
+    other_tenants: &[],
     paths: &[],
 };
 
@@ -248,7 +248,7 @@ impl Preset {
         self.platform().ids
     }
 
-    /// The platform whose public service, where strangers have workloads, too, is `issuer`.
+    /// The platform whose public service, which has many tenants, is `issuer`.
     #[must_use]
     pub fn of_public_service(issuer: &str) -> Option<Self> {
         Self::ALL
@@ -256,10 +256,10 @@ impl Preset {
             .find(|preset| preset.issuer() == Some(issuer))
     }
 
-    /// Whether one of `patterns` matches what a stranger's workload has in `claim`.
+    /// Whether one of `patterns` matches what the workload of another tenant has in `claim`.
     #[must_use]
-    pub fn lets_strangers_in(self, claim: &str, patterns: &[TextPattern]) -> bool {
-        let values = self.platform().strangers.iter();
+    pub fn matches_other_tenants(self, claim: &str, patterns: &[TextPattern]) -> bool {
+        let values = self.platform().other_tenants.iter();
         let mut values = values.filter(|(name, _)| *name == claim);
         values.any(|(_, value)| patterns.iter().any(|pattern| pattern.matches(value)))
     }

@@ -2,7 +2,7 @@
 
 use common::escape_line;
 
-/// A line for each row under the names of its columns. What the rows hold may be a stranger's text,
+/// A line for each row under the names of its columns. What the rows hold may be another machine's text,
 /// so line ends and control characters are escaped.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
     let rows = rows

@@ -1,7 +1,7 @@
 //! How much is read from a connection at once.
 //!
 //! hyper has one buffer for the head of a request and for the pieces of its body, with one bound. A
-//! head needs a small bound, because every stranger may send one. A large body costs less in large
+//! head needs a small bound, because every client may send one. A large body costs less in large
 //! pieces: with 1 MiB instead of 32 KiB, a push takes a sixth less of the server's time. So hyper
 //! gets a large buffer, and this stream bounds what arrives in it. HTTP/2 has bounds of its own.
 

@@ -2,7 +2,7 @@
 //!
 //! A token server should publish a new key before it signs with it, so fetching once a minute is
 //! soon enough. A token with an unknown key has the sets fetched at once, but not more often than
-//! strangers should be able to cause. If a set cannot be fetched, the keys that are known stay: their
+//! clients should be able to cause. If a set cannot be fetched, the keys that are known stay: their
 //! tokens are good until the token server says otherwise.
 //!
 //! The [`JwksFetcher`] lives as long as the process. Each configuration of the registry has an

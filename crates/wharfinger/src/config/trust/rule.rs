@@ -225,7 +225,7 @@ fn read_entry(entry: &mut Section<'_>) -> Option<CeilingEntry> {
     })
 }
 
-/// What is probably not meant: a name that may be another's one day, or a rule for every stranger.
+/// What is probably not meant: a name that may be another's one day, or a rule for every tenant of a public platform.
 pub(super) fn warn(section: &Section<'_>, preset: Preset, issuer: &str, rules: &[ReadRule]) {
     let public = Preset::of_public_service(issuer);
     let preset = public.unwrap_or(preset);
@@ -234,7 +234,7 @@ pub(super) fn warn(section: &Section<'_>, preset: Preset, issuer: &str, rules: &
             let mut conditions = rule.conditions.iter();
             conditions.find(|condition| {
                 let claim = condition.claim.as_str();
-                is_it(claim) && !preset.lets_strangers_in(claim, &condition.patterns)
+                is_it(claim) && !preset.matches_other_tenants(claim, &condition.patterns)
             })
         };
         if has(&|claim| preset.is_id(claim)).is_some() {
@@ -258,7 +258,7 @@ pub(super) fn warn(section: &Section<'_>, preset: Preset, issuer: &str, rules: &
             }
             None if public.is_some() => {
                 let message = format!(
-                    "every workload of {issuer}, strangers' among them, could log in: match {ids}"
+                    "every workload of {issuer}, those of other tenants among them, could log in: match {ids}"
                 );
                 let key = "trust.rules.claims";
                 context.error(*position, key, Problem::Insecure, message);

@@ -5,7 +5,7 @@ use super::*;
 type Pairs<'a> = &'a [(&'static str, &'a str)];
 
 const LISTED: &str = "192.0.2.1";
-const STRANGER: &str = "198.51.100.1";
+const CLIENT_OUTSIDE: &str = "198.51.100.1";
 
 fn trusting(networks: &[&str]) -> ContextRule {
     ContextRule {
@@ -67,7 +67,7 @@ fn at_position(position: i32, lines: &[&str]) -> Result<Option<IpAddr>, ClientAd
         .iter()
         .map(|line| ("x-forwarded-for", *line))
         .collect();
-    client(&real_ip(position, None), STRANGER, &pairs).map(|address| address.ip)
+    client(&real_ip(position, None), CLIENT_OUTSIDE, &pairs).map(|address| address.ip)
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn limits_never_count_an_address_that_the_client_can_choose() {
         // Without a list the configured header counts for rules, as in docker_auth, and only there.
         (
             real_ip(0, None),
-            STRANGER,
+            CLIENT_OUTSIDE,
             "10.0.0.1",
             address("10.0.0.1", ""),
         ),
@@ -146,25 +146,30 @@ fn limits_never_count_an_address_that_the_client_can_choose() {
             "10.0.0.1",
             address("10.0.0.1", "10.0.0.1"),
         ),
-        // A stranger's header does not count.
+        // The header of a client outside does not count.
         (
             real_ip(0, Some(&["192.0.2.0/24"])),
-            STRANGER,
+            CLIENT_OUTSIDE,
             "10.0.0.1",
-            address(STRANGER, STRANGER),
+            address(CLIENT_OUTSIDE, CLIENT_OUTSIDE),
         ),
-        (listing(), STRANGER, "10.0.0.1", address(STRANGER, STRANGER)),
+        (
+            listing(),
+            CLIENT_OUTSIDE,
+            "10.0.0.1",
+            address(CLIENT_OUTSIDE, CLIENT_OUTSIDE),
+        ),
         (
             ContextRule::default(),
-            STRANGER,
+            CLIENT_OUTSIDE,
             "10.0.0.1",
-            address(STRANGER, STRANGER),
+            address(CLIENT_OUTSIDE, CLIENT_OUTSIDE),
         ),
         (
             trusting(&[]),
-            STRANGER,
+            CLIENT_OUTSIDE,
             "10.0.0.1",
-            address(STRANGER, STRANGER),
+            address(CLIENT_OUTSIDE, CLIENT_OUTSIDE),
         ),
     ] {
         assert_eq!(
@@ -262,13 +267,13 @@ fn a_location_is_where_the_client_asked() {
     let none = ContextRule::default();
     let host = |host| [("host", host)];
     assert_eq!(
-        location(&none, STRANGER, &host("r.example:5000")),
+        location(&none, CLIENT_OUTSIDE, &host("r.example:5000")),
         "http://r.example:5000/v2/"
     );
-    assert_eq!(location(&none, STRANGER, &host("a b")), "/v2/");
-    assert_eq!(location(&none, STRANGER, &[]), "/v2/");
+    assert_eq!(location(&none, CLIENT_OUTSIDE, &host("a b")), "/v2/");
+    assert_eq!(location(&none, CLIENT_OUTSIDE, &[]), "/v2/");
     let tls = Peer {
-        address: ip(STRANGER),
+        address: ip(CLIENT_OUTSIDE),
         tls: true,
     };
     let request = Request::builder().uri("https://h2.example/v2/");
@@ -283,11 +288,15 @@ fn only_a_trusted_proxy_says_where_the_client_asked() {
     assert_eq!(location(&listing(), LISTED, &PROXIED), outside);
     assert_eq!(location(&listing(), "", &PROXIED), outside, "a Unix socket");
     for rule in [listing(), trusting(&[]), ContextRule::default()] {
-        assert_eq!(location(&rule, STRANGER, &PROXIED), "/v2/", "{rule:?}");
-        let origin = context(&rule, STRANGER, &PROXIED).origin;
+        assert_eq!(
+            location(&rule, CLIENT_OUTSIDE, &PROXIED),
+            "/v2/",
+            "{rule:?}"
+        );
+        let origin = context(&rule, CLIENT_OUTSIDE, &PROXIED).origin;
         assert_eq!(origin.url("/token"), "http://backend:5000/token");
         assert_eq!(
-            location(&rule, STRANGER, &PROXIED[..1]),
+            location(&rule, CLIENT_OUTSIDE, &PROXIED[..1]),
             "http://backend:5000/v2/"
         );
     }
@@ -324,7 +333,7 @@ fn a_configured_url_comes_first() {
     };
     assert_eq!(location(&rule, LISTED, &PROXIED), "https://hub.example/v2/");
     assert_eq!(
-        location(&rule, STRANGER, &PROXIED),
+        location(&rule, CLIENT_OUTSIDE, &PROXIED),
         "https://hub.example/v2/"
     );
 }
