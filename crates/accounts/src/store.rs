@@ -46,7 +46,7 @@ pub struct AccountRecord {
 }
 
 /// An account with what proves it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct AccountRow {
     pub(crate) record: AccountRecord,
     pub(crate) hash: String,

@@ -27,7 +27,7 @@ pub type TokenServerResponse = Response<Full<Bytes>>;
 /// A token and what goes with it.
 ///
 /// (Distribution, "Token Authentication Specification", Token Response Fields; RFC 6749 §5.1.)
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct TokenResponse {
     /// The token.
     #[serde(skip)]

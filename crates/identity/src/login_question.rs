@@ -43,7 +43,7 @@ pub(crate) enum LoginAnswer {
 }
 
 /// What an accepting answer may hold. Other members are ignored.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct AcceptedAnswer {
     /// The account as it is spelt there, if the client may have typed it otherwise.
     account: Option<String>,

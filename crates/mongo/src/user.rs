@@ -5,7 +5,7 @@ use mongodb::bson::{Bson, Document};
 use policy::Labels;
 
 /// What a document says of a user.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub(crate) struct UserDocument {
     /// `None`: any password is accepted.
     pub(crate) password: Option<String>,

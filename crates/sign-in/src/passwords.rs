@@ -27,7 +27,7 @@ pub const MAX_NAME: usize = 64;
 const OF_DOCKER_AUTH: &str = "docker_auth";
 
 /// What is kept of a user besides `docker_auth`'s record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct PasswordDocument {
     /// Who the user is at the provider: the issuer and the user's own id there (`iss` and `sub`).
@@ -48,7 +48,7 @@ pub(crate) struct PasswordDocument {
 }
 
 /// One password.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedPassword {
     /// Its id in lists.
     pub id: String,
@@ -225,8 +225,8 @@ mod tests {
         }
         assert_eq!(document.find(&laptop.password).unwrap().name, "laptop");
         assert_eq!(document.find(&server.password).unwrap().name, "server");
-        assert_eq!(document.find(&"".into()), None);
-        assert_eq!(document.find(&drawn().password), None);
+        assert!(document.find(&"".into()).is_none());
+        assert!(document.find(&drawn().password).is_none());
         assert_eq!(document.recorded_hash, "$2a$server");
         assert_eq!(document.bcrypt("$2a$server"), None);
     }
@@ -254,6 +254,6 @@ mod tests {
             document.add(drawn().named("more", 1), format!("$2a${n}"), "", 1);
         }
         assert_eq!(document.passwords.len(), MAX_PASSWORDS);
-        assert_eq!(document.find(&first.password), None);
+        assert!(document.find(&first.password).is_none());
     }
 }

@@ -16,7 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::ProviderTokens;
 
 /// What is kept of a user's tokens, with the newest password.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TokenRecord {
     /// The tokens as the provider gave them.
     pub tokens: ProviderTokens,
@@ -31,7 +31,7 @@ pub struct TokenRecord {
 
 /// The members, as they are stored. Go writes an absent list as null.
 #[derive(Deserialize)]
-struct Members {
+struct RecordMembers {
     #[serde(default)]
     token_type: Option<String>,
     #[serde(default)]
@@ -62,7 +62,7 @@ impl TokenRecord {
     /// # Errors
     /// When it is not one.
     pub fn from_json(json: &[u8]) -> Result<Self, RecordError> {
-        let members: Members = serde_json::from_slice(json).map_err(|_| RecordError::Form)?;
+        let members: RecordMembers = serde_json::from_slice(json).map_err(|_| RecordError::Form)?;
         let labels = members.labels.unwrap_or_default().into_iter();
         Ok(Self {
             tokens: ProviderTokens {
@@ -159,12 +159,15 @@ mod tests {
     #[test]
     fn what_is_not_a_record_is_an_error_that_shows_nothing() {
         for json in ["", "[]", "{}", r#"{"access_token":"SECRET"}"#, "SECRET"] {
-            let error = TokenRecord::from_json(json.as_bytes()).unwrap_err();
+            let error = TokenRecord::from_json(json.as_bytes()).err().unwrap();
             assert_eq!(error, RecordError::Form, "{json}");
             assert!(!error.to_string().contains("SECRET"));
         }
         let json = br#"{"valid_until":"yesterday"}"#;
-        assert_eq!(TokenRecord::from_json(json).unwrap_err(), RecordError::Time);
+        assert_eq!(
+            TokenRecord::from_json(json).err().unwrap(),
+            RecordError::Time
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sqlx::{Column, ColumnIndex, Database, Decode, Row, TypeInfo, ValueRef};
 use crate::error::SqlError;
 
 /// A value of a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Cell {
     Null,
     Integer(i64),

@@ -9,5 +9,6 @@ mod dependencies;
 mod fuzz_targets;
 mod layers;
 mod names;
+mod secrets;
 mod source;
 mod words;

@@ -76,7 +76,7 @@ pub struct SignInAccounts {
 }
 
 /// An account as it is stored.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoredAccount {
     /// The name, as the provider spells it.
     pub name: String,

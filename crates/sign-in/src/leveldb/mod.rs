@@ -57,8 +57,8 @@ pub enum LevelDbError {
 }
 
 /// A change of a key: its number, and the value or `None` if the key was removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Change {
+#[derive(Clone, PartialEq, Eq)]
+struct KeyChange {
     key: Vec<u8>,
     number: u64,
     value: Option<Vec<u8>>,
@@ -110,7 +110,7 @@ impl LevelDb {
 /// The newest value of each key, with its number.
 type Newest = BTreeMap<Vec<u8>, (u64, Option<Vec<u8>>)>;
 
-fn keep_newest(newest: &mut Newest, change: Change) {
+fn keep_newest(newest: &mut Newest, change: KeyChange) {
     let known = newest.get(&change.key);
     if known.is_none_or(|(number, _)| change.number >= *number) {
         newest.insert(change.key, (change.number, change.value));

@@ -5,7 +5,7 @@
 
 use super::bytes::Bytes;
 use super::write_batch::is_value;
-use super::{Change, checksum};
+use super::{KeyChange, checksum};
 
 const FOOTER: usize = 48;
 const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
@@ -14,7 +14,7 @@ const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
 const MAX_BLOCK: usize = 64 * 1024 * 1024;
 
 /// Adds the changes of a table, and says where it is damaged.
-pub(super) fn read(file: &[u8], changes: &mut Vec<Change>) -> Vec<String> {
+pub(super) fn read(file: &[u8], changes: &mut Vec<KeyChange>) -> Vec<String> {
     let Some(index) = index(file) else {
         return vec!["its index is damaged".to_owned()];
     };
@@ -89,11 +89,11 @@ fn each_entry(block: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> Option<()>) -
     Some(())
 }
 
-fn change(key: &[u8], value: &[u8]) -> Option<Change> {
+fn change(key: &[u8], value: &[u8]) -> Option<KeyChange> {
     let (key, end) = key.split_at_checked(key.len().checked_sub(8)?)?;
     let end = Bytes(end).u64()?;
     let is_value = is_value(u8::try_from(end & 0xff).ok()?)?;
-    Some(Change {
+    Some(KeyChange {
         key: key.to_vec(),
         number: end >> 8,
         value: is_value.then(|| value.to_vec()),

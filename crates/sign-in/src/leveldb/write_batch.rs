@@ -1,10 +1,10 @@
 //! A record of a log: changes that were made together.
 
-use super::Change;
+use super::KeyChange;
 use super::bytes::Bytes;
 
 /// Adds the changes of a record. `None` if it is damaged; those before are added.
-pub(super) fn read(record: &[u8], changes: &mut Vec<Change>) -> Option<()> {
+pub(super) fn read(record: &[u8], changes: &mut Vec<KeyChange>) -> Option<()> {
     let mut record = Bytes(record);
     let first = record.u64()?;
     let count = record.u32()?;
@@ -16,7 +16,7 @@ pub(super) fn read(record: &[u8], changes: &mut Vec<Change>) -> Option<()> {
         } else {
             None
         };
-        changes.push(Change {
+        changes.push(KeyChange {
             key,
             number: first.checked_add(place)?,
             value,

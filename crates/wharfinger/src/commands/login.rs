@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use client::{Error, Host, LoginCredentials};
-use common::escape_line;
+use common::{Secret, escape_line};
 
 use crate::failure::Failure;
 use crate::output::{note, print_lines};
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with_all = ["user", "password_stdin", "anonymous"])]
     web: bool,
     #[arg(long, short, hide = true, value_name = "PASSWORD")]
-    password: Option<String>,
+    password: Option<Secret>,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
