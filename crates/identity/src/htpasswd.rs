@@ -26,7 +26,7 @@ pub struct Htpasswd {
 /// ```
 #[must_use]
 pub fn parse(text: &str) -> Htpasswd {
-    let mut entries: BTreeMap<&str, Entry> = BTreeMap::new();
+    let mut entries: BTreeMap<&str, HtpasswdLine> = BTreeMap::new();
     let mut problems = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (line, entry) in (1..).zip(text.lines()) {
@@ -50,7 +50,7 @@ pub fn parse(text: &str) -> Htpasswd {
             });
         }
         let hash = parse_hash(name, hash).map_err(problem).ok();
-        entries.insert(name, Entry { line, hash });
+        entries.insert(name, HtpasswdLine { line, hash });
     }
     let mut accounts = Accounts::default();
     for (name, entry) in entries {
@@ -66,7 +66,7 @@ pub fn parse(text: &str) -> Htpasswd {
 }
 
 /// The account of one line; without a hash it cannot log in.
-struct Entry {
+struct HtpasswdLine {
     line: usize,
     hash: Option<PasswordHash>,
 }

@@ -17,10 +17,10 @@ const SAMPLE: &str = r"\28\29";
 /// assert!(FilterTemplate::of_account("(uid=ann)").is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilterTemplate(Vec<Part>);
+pub struct FilterTemplate(Vec<FilterPart>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum FilterPart {
     Text(String),
     Account,
     DistinguishedName,
@@ -49,10 +49,10 @@ impl FilterTemplate {
     /// When it is not such a filter.
     pub fn of_account(text: &str) -> Result<Self, FilterError> {
         let template = Self::parse(text)?;
-        if template.0.contains(&Part::DistinguishedName) {
+        if template.0.contains(&FilterPart::DistinguishedName) {
             return Err(FilterError::UnknownVariable("dn".to_owned()));
         }
-        if template.0.contains(&Part::Account) {
+        if template.0.contains(&FilterPart::Account) {
             Ok(template)
         } else {
             Err(FilterError::Variable("${account}"))
@@ -65,7 +65,7 @@ impl FilterTemplate {
     /// When it is not such a filter.
     pub fn of_groups(text: &str) -> Result<Self, FilterError> {
         let template = Self::parse(text)?;
-        let is_variable = |part: &Part| !matches!(part, Part::Text(_));
+        let is_variable = |part: &FilterPart| !matches!(part, FilterPart::Text(_));
         if template.0.iter().any(is_variable) {
             Ok(template)
         } else {
@@ -76,7 +76,7 @@ impl FilterTemplate {
     /// Whether it contains `${dn}`.
     #[must_use]
     pub fn has_distinguished_name(&self) -> bool {
-        self.0.contains(&Part::DistinguishedName)
+        self.0.contains(&FilterPart::DistinguishedName)
     }
 
     /// Whether it compares `attribute`, as far as its text tells.
@@ -100,15 +100,15 @@ impl FilterTemplate {
         let mut rest = text;
         while let Some((before, inner)) = rest.split_once("${") {
             let (name, after) = inner.split_once('}').ok_or(FilterError::Syntax)?;
-            parts.push(Part::Text(before.to_owned()));
+            parts.push(FilterPart::Text(before.to_owned()));
             parts.push(match name {
-                "account" => Part::Account,
-                "dn" => Part::DistinguishedName,
+                "account" => FilterPart::Account,
+                "dn" => FilterPart::DistinguishedName,
                 _ => return Err(FilterError::UnknownVariable(name.to_owned())),
             });
             rest = after;
         }
-        parts.push(Part::Text(rest.to_owned()));
+        parts.push(FilterPart::Text(rest.to_owned()));
         let template = Self(parts);
         // The library would also take a filter without its outer parentheses.
         if !text.starts_with('(') || parse_filter(template.fill(SAMPLE, SAMPLE)).is_err() {
@@ -119,9 +119,9 @@ impl FilterTemplate {
 
     fn fill(&self, account: &str, distinguished_name: &str) -> String {
         let parts = self.0.iter().map(|part| match part {
-            Part::Text(text) => text.as_str(),
-            Part::Account => account,
-            Part::DistinguishedName => distinguished_name,
+            FilterPart::Text(text) => text.as_str(),
+            FilterPart::Account => account,
+            FilterPart::DistinguishedName => distinguished_name,
         });
         parts.collect()
     }

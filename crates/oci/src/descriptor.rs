@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, MapAccess};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Digest;
-use crate::json::{Members, Object, Strictness};
+use crate::json::{Members, ObjectSeed, Strictness};
 
 /// What content refers to: its type, its name and its size (OCI image-spec, descriptor.md). Members
 /// that a registry has no use for are ignored when one is read; the manifest around it is kept as
@@ -33,7 +33,7 @@ pub struct Descriptor {
 
 impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Object::<DescriptorJson>::new(Strictness::Stored)
+        ObjectSeed::<DescriptorJson>::new(Strictness::Stored)
             .deserialize(from)?
             .finish()
             .map_err(serde::de::Error::custom)

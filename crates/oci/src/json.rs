@@ -39,7 +39,7 @@ pub(crate) trait Members<'de>: Clone + Default {
 }
 
 /// Reads an object.
-pub(crate) struct Object<T> {
+pub(crate) struct ObjectSeed<T> {
     strictness: Strictness,
     /// The members that are read. The values of all others are skipped, whatever they are.
     only: Option<&'static [&'static str]>,
@@ -47,7 +47,7 @@ pub(crate) struct Object<T> {
     start: T,
 }
 
-impl<T: Default> Object<T> {
+impl<T: Default> ObjectSeed<T> {
     pub(crate) fn new(strictness: Strictness) -> Self {
         Self::onto(T::default(), strictness)
     }
@@ -70,7 +70,7 @@ impl<T: Default> Object<T> {
     }
 }
 
-impl<'de, T: Members<'de>> DeserializeSeed<'de> for Object<T> {
+impl<'de, T: Members<'de>> DeserializeSeed<'de> for ObjectSeed<T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<T, D::Error> {
@@ -78,7 +78,7 @@ impl<'de, T: Members<'de>> DeserializeSeed<'de> for Object<T> {
     }
 }
 
-impl<'de, T: Members<'de>> Visitor<'de> for Object<T> {
+impl<'de, T: Members<'de>> Visitor<'de> for ObjectSeed<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,7 +218,7 @@ impl<'de, T: Members<'de>> Visitor<'de> for List<T> {
         loop {
             let place = format!("{}[{}]", self.name, objects.len());
             let before = start.next().unwrap_or_default();
-            let object = Object::onto(before.clone(), self.strictness);
+            let object = ObjectSeed::onto(before.clone(), self.strictness);
             match list.next_element_seed(Nullable(object)) {
                 Ok(Some(Some(object))) => objects.push(object),
                 // In a list Go reads `null` as an object without members.

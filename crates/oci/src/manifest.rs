@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess};
 
 use crate::descriptor::{DescriptorJson, annotations, overwrite};
-use crate::json::{List, Members, Nullable, Object, Strictness, repaired_json};
+use crate::json::{List, Members, Nullable, ObjectSeed, Strictness, repaired_json};
 use crate::{Descriptor, media_type};
 
 /// What a manifest contains.
@@ -234,7 +234,7 @@ fn descriptor<'de, A: MapAccess<'de>>(
 ) -> Result<(), A::Error> {
     let start = slot.clone().unwrap_or_default();
     let value = map
-        .next_value_seed(Nullable(Object::onto(start, strictness)))
+        .next_value_seed(Nullable(ObjectSeed::onto(start, strictness)))
         .map_err(|error| A::Error::custom(format!("{name}: {error}")))?;
     overwrite(slot, value);
     Ok(())
@@ -286,7 +286,10 @@ impl<'de> Members<'de> for Kinds {
 }
 
 /// Reads all of `bytes` as one object.
-fn object<'de, T: Members<'de>>(bytes: &'de [u8], object: Object<T>) -> Result<T, ManifestError> {
+fn object<'de, T: Members<'de>>(
+    bytes: &'de [u8],
+    object: ObjectSeed<T>,
+) -> Result<T, ManifestError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = object.deserialize(&mut reader);
     let read = read.and_then(|read| reader.end().map(|()| read));
@@ -295,7 +298,7 @@ fn object<'de, T: Members<'de>>(bytes: &'de [u8], object: Object<T>) -> Result<T
 
 impl ManifestJson {
     fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
-        object(bytes, Object::new(Strictness::Pushed))
+        object(bytes, ObjectSeed::new(Strictness::Pushed))
     }
 
     /// Reads only what the manifest's type has. Each member of no effect in Distribution is read by
@@ -303,11 +306,11 @@ impl ManifestJson {
     fn parse_stored(sent_as: Option<&str>, bytes: &[u8]) -> Result<Manifest, ManifestError> {
         let start = Self::default();
         let members = |start: Self, names| {
-            let members = Object::onto(start, Strictness::Stored).only(names);
+            let members = ObjectSeed::onto(start, Strictness::Stored).only(names);
             object(bytes, members)
         };
         let json = members(start, &["schemaVersion", "mediaType"])?;
-        let kinds: Kinds = object(bytes, Object::new(Strictness::Stored))?;
+        let kinds: Kinds = object(bytes, ObjectSeed::new(Strictness::Stored))?;
         // Distribution's rule for stored manifests: one that lists manifests is an index.
         let media_type = json
             .media_type(sent_as)?

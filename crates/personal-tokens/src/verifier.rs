@@ -32,14 +32,14 @@ const PRECISION: Duration = Duration::from_secs(60);
 pub struct TokenVerifier {
     tokens: PersonalTokens,
     clock: Arc<dyn Clock>,
-    found: Cache<CredentialFingerprint, Found>,
+    found: Cache<CredentialFingerprint, CachedToken>,
     changes: Mutex<Option<CountedChanges>>,
     noted: Cache<CredentialFingerprint, NotedUse>,
 }
 
 /// A token as it was read after so many changes.
 #[derive(Clone)]
-struct Found {
+struct CachedToken {
     changes: u64,
     token: Arc<PersonalToken>,
 }
@@ -86,7 +86,7 @@ impl TokenVerifier {
             None => match self.read(fingerprint).await? {
                 Some(token) => {
                     let token = Arc::new(token);
-                    let found = Found {
+                    let found = CachedToken {
                         changes,
                         token: Arc::clone(&token),
                     };

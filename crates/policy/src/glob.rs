@@ -20,11 +20,11 @@ pub(crate) struct Glob {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Chunk {
     after_star: bool,
-    items: Vec<Item>,
+    items: Vec<GlobItem>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Item {
+enum GlobItem {
     Text(String),
     AnyCharacter,
     Class {
@@ -106,9 +106,11 @@ impl Chunk {
     fn strip<'a>(&self, mut name: &'a [u8]) -> Option<&'a [u8]> {
         for item in &self.items {
             name = match item {
-                Item::Text(text) => name.strip_prefix(text.as_bytes())?,
-                Item::AnyCharacter => first_character(name).filter(|(first, _)| *first != '/')?.1,
-                Item::Class { negated, ranges } => {
+                GlobItem::Text(text) => name.strip_prefix(text.as_bytes())?,
+                GlobItem::AnyCharacter => {
+                    first_character(name).filter(|(first, _)| *first != '/')?.1
+                }
+                GlobItem::Class { negated, ranges } => {
                     let (first, rest) = first_character(name)?;
                     let listed = ranges
                         .iter()
@@ -137,13 +139,13 @@ fn chunk_len(pattern: &str) -> usize {
     pattern.len()
 }
 
-fn items(chunk: &str) -> Result<Vec<Item>, GlobError> {
+fn items(chunk: &str) -> Result<Vec<GlobItem>, GlobError> {
     let mut items = Vec::new();
     let mut rest = chunk.chars().peekable();
     while let Some(first) = rest.next() {
         let literal = match first {
             '?' => {
-                items.push(Item::AnyCharacter);
+                items.push(GlobItem::AnyCharacter);
                 continue;
             }
             '[' => {
@@ -154,14 +156,14 @@ fn items(chunk: &str) -> Result<Vec<Item>, GlobError> {
             other => other,
         };
         match items.last_mut() {
-            Some(Item::Text(text)) => text.push(literal),
-            _ => items.push(Item::Text(literal.into())),
+            Some(GlobItem::Text(text)) => text.push(literal),
+            _ => items.push(GlobItem::Text(literal.into())),
         }
     }
     Ok(items)
 }
 
-fn class(rest: &mut Peekable<Chars<'_>>) -> Result<Item, GlobError> {
+fn class(rest: &mut Peekable<Chars<'_>>) -> Result<GlobItem, GlobError> {
     let negated = rest.next_if_eq(&'^').is_some();
     let mut ranges = Vec::new();
     while ranges.is_empty() || rest.next_if_eq(&']').is_none() {
@@ -173,7 +175,7 @@ fn class(rest: &mut Peekable<Chars<'_>>) -> Result<Item, GlobError> {
         };
         ranges.push((low, high));
     }
-    Ok(Item::Class { negated, ranges })
+    Ok(GlobItem::Class { negated, ranges })
 }
 
 fn class_character(rest: &mut Peekable<Chars<'_>>) -> Result<char, GlobError> {

@@ -27,10 +27,10 @@ const ONE_CLIENT: usize = 64 << 20;
 
 /// The bodies that are held now.
 #[derive(Debug, Default)]
-pub(crate) struct BodyMemory(Mutex<Held>);
+pub(crate) struct BodyMemory(Mutex<HeldBodies>);
 
 #[derive(Debug, Default)]
-struct Held {
+struct HeldBodies {
     all: usize,
     owners: HashMap<BodyOwner, usize>,
 }
@@ -65,7 +65,7 @@ impl BodyMemory {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, HeldBodies> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

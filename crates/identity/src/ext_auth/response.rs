@@ -42,13 +42,13 @@ type Values = Option<Vec<Option<String>>>;
 
 impl<'de> Deserialize<'de> for Response {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(ResponseVisitor)
     }
 }
 
-struct Members;
+struct ResponseVisitor;
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for ResponseVisitor {
     type Value = Response;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -99,7 +99,7 @@ pub enum ProtocolViolation {
 
 /// A question as it is written.
 #[derive(Serialize)]
-struct Numbered<'a, Q> {
+struct NumberedQuestion<'a, Q> {
     id: u64,
     #[serde(flatten)]
     question: &'a Q,
@@ -297,7 +297,7 @@ impl LineProcess {
         id: u64,
         question: &Q,
     ) -> Result<Vec<u8>, ExchangeFailure> {
-        let question = Numbered { id, question };
+        let question = NumberedQuestion { id, question };
         #[expect(
             clippy::expect_used,
             reason = "questions are structs of strings, lists and maps with string keys"

@@ -9,7 +9,7 @@ use crate::files;
 
 /// A key that was found in a file.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct FileKey {
     /// What it was found as: `private key`, `certificate`, …
     pub(crate) form: &'static str,
     pub(crate) key: PublicKey,
@@ -30,7 +30,7 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<Certificate>, Failure> {
 }
 
 /// Every key in a file: PEM (a private key, public keys, certificates) or JSON (a JWK, a JWKS).
-pub(crate) fn all(path: &Path) -> Result<Vec<Found>, Failure> {
+pub(crate) fn all(path: &Path) -> Result<Vec<FileKey>, Failure> {
     let text = files::read(path)?;
     let found = if text.trim_start().starts_with('{') {
         in_json(&text)
@@ -40,7 +40,7 @@ pub(crate) fn all(path: &Path) -> Result<Vec<Found>, Failure> {
     found.map_err(|error| unusable(path).caused_by(&*error))
 }
 
-fn in_json(text: &str) -> Result<Vec<Found>, Box<dyn std::error::Error>> {
+fn in_json(text: &str) -> Result<Vec<FileKey>, Box<dyn std::error::Error>> {
     let is_one_key =
         serde_json::from_str::<serde_json::Value>(text).is_ok_and(|json| json.get("kty").is_some());
     let keys = if is_one_key {
@@ -48,7 +48,7 @@ fn in_json(text: &str) -> Result<Vec<Found>, Box<dyn std::error::Error>> {
     } else {
         JwkSet::from_json(text)?.keys
     };
-    let found = keys.into_iter().map(|jwk| Found {
+    let found = keys.into_iter().map(|jwk| FileKey {
         form: "JWK",
         key: jwk.key,
         key_id: jwk.key_id,
@@ -57,8 +57,8 @@ fn in_json(text: &str) -> Result<Vec<Found>, Box<dyn std::error::Error>> {
     Ok(found.collect())
 }
 
-fn in_pem(text: &str) -> Result<Vec<Found>, Box<dyn std::error::Error>> {
-    let bare = |form, key| Found {
+fn in_pem(text: &str) -> Result<Vec<FileKey>, Box<dyn std::error::Error>> {
+    let bare = |form, key| FileKey {
         form,
         key,
         key_id: None,
@@ -77,7 +77,7 @@ fn in_pem(text: &str) -> Result<Vec<Found>, Box<dyn std::error::Error>> {
         Ok(certificates) => {
             for certificate in certificates {
                 let key = certificate.public_key()?.clone();
-                found.push(Found {
+                found.push(FileKey {
                     form: "certificate",
                     key,
                     key_id: None,

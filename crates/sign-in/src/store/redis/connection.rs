@@ -27,7 +27,7 @@ use crate::store::TokenStoreError;
 pub(super) struct RedisConnections {
     connector: Connector,
     settings: RedisSettings,
-    current: Mutex<Option<Numbered>>,
+    current: Mutex<Option<NumberedConnection>>,
     made: AtomicU32,
 }
 
@@ -54,7 +54,7 @@ enum Connector {
 
 /// A connection, and which one it is.
 #[derive(Clone)]
-struct Numbered {
+struct NumberedConnection {
     number: u32,
     connection: Connection,
 }
@@ -137,7 +137,7 @@ impl RedisConnections {
     }
 
     async fn ask_once(&self, command: &Cmd, target: CommandTarget) -> Result<Value, RedisError> {
-        let Numbered { number, connection } = self.connection().await?;
+        let NumberedConnection { number, connection } = self.connection().await?;
         let answer = timeout(
             self.settings.response_timeout,
             connection.ask(command, target),
@@ -156,7 +156,7 @@ impl RedisConnections {
         answer
     }
 
-    async fn connection(&self) -> Result<Numbered, RedisError> {
+    async fn connection(&self) -> Result<NumberedConnection, RedisError> {
         let mut current = self.current.lock().await;
         if let Some(current) = &*current {
             return Ok(current.clone());
@@ -165,7 +165,7 @@ impl RedisConnections {
         let connected = connected.unwrap_or_else(|elapsed| {
             Err(std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed).into())
         });
-        let connection = Numbered {
+        let connection = NumberedConnection {
             number: self.made.fetch_add(1, Ordering::Relaxed),
             connection: connected?,
         };

@@ -9,7 +9,7 @@ use common::unix_seconds;
 use serde_json::{Value, json};
 use token::SignatureAlgorithm;
 
-use crate::commands::key_file::{self, Found};
+use crate::commands::key_file::{self, FileKey};
 use crate::failure::Failure;
 use crate::output;
 
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(found: &Found) -> String {
+fn text(found: &FileKey) -> String {
     let ids = found.key.ids();
     let (kind, algorithm) = (found.key.kind(), SignatureAlgorithm::of(found.key.kind()));
     let mut text = format!("{}: {kind}, signs with {algorithm}\n", found.form);
@@ -71,7 +71,7 @@ fn text(found: &Found) -> String {
     text
 }
 
-fn to_json(found: &Found) -> Value {
+fn to_json(found: &FileKey) -> Value {
     let ids = found.key.ids();
     let certificate = found.certificate.as_ref().map(|certificate| {
         json!({
