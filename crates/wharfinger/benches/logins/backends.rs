@@ -4,8 +4,11 @@ use std::fs;
 
 use ::common::{Clock, SystemClock, unix_seconds};
 use identity::password::Bcrypt;
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
 use peers::{
-    HttpStub, Postgres, Slapd, SlapdConfig, StubAnswer, TestCertificate, TestKeyKind, http,
+    FerretDb, FerretDbConfig, HttpStub, Postgres, Slapd, SlapdConfig, StubAnswer, TestCertificate,
+    TestKeyKind, http,
 };
 
 use crate::common::Process;
@@ -44,15 +47,17 @@ enum Peer {
     None,
     Slapd(Slapd),
     Postgres(Postgres),
+    FerretDb(FerretDb),
     Http(HttpStub),
 }
 
 impl Backend {
     /// Users of the configuration file first.
     pub(crate) fn all(setup: &Setup) -> Vec<Self> {
-        let (slapd, postgres) = (slapd(setup), postgres());
+        let (slapd, postgres, ferretdb) = (slapd(setup), postgres(), ferretdb());
         let bob = Account::new("bob", "secret");
         postgres.run("bench", &add_user(&bob, 5));
+        add_document(&ferretdb, &bob, 5);
         let stub = OidcStub::start(unix_seconds(SystemClock.now()));
         let labels: serde_json::Value = serde_json::from_str(LABELS).unwrap();
         stub.state().claims["group"] = labels["group"].clone();
@@ -93,6 +98,12 @@ impl Backend {
                 xorm_sqlite(setup, &bob),
                 &bob,
                 Peer::None,
+            ),
+            known(
+                "`mongo_auth`, FerretDB",
+                mongo(&ferretdb),
+                &bob,
+                Peer::FerretDb(ferretdb),
             ),
             Self {
                 name: "`oidc_auth`, a named password",
@@ -182,6 +193,35 @@ pub(crate) fn add_user(account: &Account, cost: u32) -> String {
         account.name,
         hash(account, cost)
     )
+}
+
+/// A server without users of its own.
+pub(crate) fn ferretdb() -> FerretDb {
+    FerretDb::start(FerretDbConfig::default())
+}
+
+pub(crate) fn mongo(server: &FerretDb) -> String {
+    format!(
+        "mongo_auth: {{dial_info: {{uri: {:?}}}, collection: users}}\n",
+        server.uri("bench")
+    )
+}
+
+/// Adds an account to the collection `users`, with bcrypt of this cost.
+pub(crate) fn add_document(server: &FerretDb, account: &Account, cost: u32) {
+    let user = doc! {
+        "username": &account.name,
+        "password": hash(account, cost),
+        "labels": {"group": ["dev", "Registry-Push"]},
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        let client = Client::with_uri_str(server.uri("bench")).await.unwrap();
+        let users = client.database("bench").collection::<Document>("users");
+        users.insert_one(user).await.unwrap();
+    });
 }
 
 fn hash(account: &Account, cost: u32) -> String {

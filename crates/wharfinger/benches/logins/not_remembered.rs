@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peers::{Postgres, Slapd};
+use peers::{FerretDb, Postgres, Slapd};
 
 use crate::backends;
 use crate::common::Process;
@@ -20,17 +20,23 @@ struct Case {
     name: &'static str,
     section: String,
     account: Account,
+    /// Whether `docker_auth` starts with the section. It refuses a `mongo_auth` without a user.
+    is_for_both: bool,
 }
 
 pub(crate) fn table(setup: &Setup) {
     let (slapd, postgres) = (backends::slapd(setup), backends::postgres());
+    let ferretdb = backends::ferretdb();
     println!(
         "| a login that is not remembered | clients | logins a second | docker_auth | ratio | per CPU-second | docker_auth | ratio | failed |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
-    for case in cases(setup, &slapd, &postgres) {
+    for case in cases(setup, &slapd, &postgres, &ferretdb) {
         let ours = setup.ours(&case.section, 0);
-        let theirs = setup.docker_auth(&case.section);
+        let theirs = case
+            .is_for_both
+            .then(|| setup.docker_auth(&case.section))
+            .flatten();
         for clients in CLIENTS {
             let ours = measure(&ours, &case.account, clients);
             let theirs = theirs
@@ -41,18 +47,20 @@ pub(crate) fn table(setup: &Setup) {
     }
 }
 
-fn cases(setup: &Setup, slapd: &Slapd, postgres: &Postgres) -> Vec<Case> {
+fn cases(setup: &Setup, slapd: &Slapd, postgres: &Postgres, ferretdb: &FerretDb) -> Vec<Case> {
     let ann = Account::new("ann", Slapd::PASSWORDS.0);
     let mut cases = vec![
         Case {
             name: "LDAP",
             section: backends::ldap(setup, slapd.port(), "none"),
             account: ann.clone(),
+            is_for_both: true,
         },
         Case {
             name: "LDAP over TLS",
             section: backends::ldap(setup, slapd.tls_port(), "always"),
             account: ann,
+            is_for_both: true,
         },
     ];
     // A hash costs the same in both servers, and the usual one costs more than all the rest.
@@ -66,6 +74,20 @@ fn cases(setup: &Setup, slapd: &Slapd, postgres: &Postgres) -> Vec<Case> {
             name,
             section: backends::xorm_postgres(postgres),
             account,
+            is_for_both: true,
+        });
+    }
+    for (name, cost) in [
+        ("MongoDB, bcrypt cost 4", 4),
+        ("MongoDB, bcrypt cost 10", 10),
+    ] {
+        let account = Account::new(&format!("cost{cost}"), "secret");
+        backends::add_document(ferretdb, &account, cost);
+        cases.push(Case {
+            name,
+            section: backends::mongo(ferretdb),
+            account,
+            is_for_both: false,
         });
     }
     cases
