@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::backend_keys;
 use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::schema::key::Words;
@@ -41,7 +42,6 @@ impl Words for ProgramMode {
     const WORDS: &'static [(&'static str, Self)] = &[("once", Self::Once), ("lines", Self::Lines)];
 }
 
-const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 const SECOND: Duration = Duration::from_secs(1);
 
 impl ExternalProgram {
@@ -66,11 +66,8 @@ impl ExternalProgram {
                 )
                 .default(10 * SECOND),
         );
-        let concurrency = section.get(
-            key::count("concurrency", 1024)
-                .means("how many run at once; four times as many may wait")
-                .default(DEFAULT_CONCURRENCY),
-        );
+        let meaning = "how many run at once; four times as many may wait";
+        let concurrency = backend_keys::concurrency(section, meaning);
         let mode = section.get(
             key::word("mode")
                 .means(

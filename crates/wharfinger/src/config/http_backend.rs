@@ -1,6 +1,5 @@
 //! Servers that decide over HTTP: the sections `http_auth` and `http_authz`.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use identity::http::{BackendUrl, HttpClientSettings};
 use identity::tls::ClientTls;
 
+use super::backend_keys;
 use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::schema::{Kind, key};
@@ -22,7 +22,6 @@ pub(crate) struct HttpBackendConfig {
     pub(crate) rechecks: bool,
 }
 
-const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Headers that the client sets itself.
@@ -67,11 +66,8 @@ fn read_client(section: &mut Section<'_>, name: &'static str) -> Option<HttpClie
             .means("how long an answer may take; a request waits as long for its turn")
             .default(5 * SECOND),
     );
-    let concurrency = section.get(
-        key::count("concurrency", 1024)
-            .means("how many requests there may be at once; four times as many may wait")
-            .default(DEFAULT_CONCURRENCY),
-    );
+    let meaning = "how many requests there may be at once; four times as many may wait";
+    let concurrency = backend_keys::concurrency(section, meaning);
     let headers = read_headers(section);
     let tls = read_tls(section);
     Some(HttpClientSettings {
@@ -137,23 +133,14 @@ fn secret_value(value: &str) -> Result<HeaderValue, String> {
 }
 
 fn read_tls(section: &mut Section<'_>) -> Option<ClientTls> {
-    let authorities = section.locate(key::path("ca_certificate").means(
-        "PEM: only servers with one of these certificates, or one that they signed, are trusted",
-    ).otherwise("the system's authorities"));
+    let authorities = backend_keys::authorities(section);
     let certificate = section.locate(
         key::path("client_certificate")
             .means("PEM: what is shown to a server that asks for a certificate"),
     );
     let private = section
         .locate(key::path("client_key").means("PEM: the private key of `client_certificate`"));
-    let mut tls = Some(ClientTls::default());
-    if let Some(file) = &authorities {
-        let trusting = |pem: Vec<u8>| {
-            let trusting = ClientTls::default().trusting(&pem);
-            file.setting.checked_file(&file.value, trusting)
-        };
-        tls = file.read().and_then(trusting);
-    }
+    let tls = backend_keys::trusting(authorities.as_ref());
     let (certificate, private) = match (certificate, private) {
         (Some(certificate), Some(private)) => (certificate, private),
         (None, None) => return tls,

@@ -20,6 +20,7 @@ mod accounts;
 mod acl;
 mod address;
 mod agreement;
+mod backend_keys;
 mod casbin;
 mod context;
 pub(crate) mod date;

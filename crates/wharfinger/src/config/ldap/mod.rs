@@ -6,7 +6,6 @@
 mod labels;
 mod names;
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use identity::tls::{ClientTls, ServerVerification};
@@ -14,6 +13,7 @@ use ldap::{
     DirectoryAddress, DirectoryServer, DirectoryTimeouts, FilterTemplate, LdapSettings, TlsMode,
 };
 
+use super::backend_keys;
 use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::schema::key::Words;
@@ -21,7 +21,6 @@ use super::schema::{Kind, key};
 use super::section::Section;
 
 const SECOND: Duration = Duration::from_secs(1);
-const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// The key `tls`. docker_auth takes the empty text for its default.
 #[derive(Clone, Copy, PartialEq)]
@@ -78,11 +77,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<LdapSettings> {
                 .default(10 * SECOND),
         ),
     };
-    let concurrency = section.get(
-        key::count("concurrency", 1024)
-            .means("how many logins are checked at once; four times as many may wait")
-            .default(DEFAULT_CONCURRENCY),
-    );
+    let meaning = "how many logins are checked at once; four times as many may wait";
+    let concurrency = backend_keys::concurrency(section, meaning);
     Some(LdapSettings {
         servers: servers?,
         search_as: search_as?,

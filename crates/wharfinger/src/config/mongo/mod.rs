@@ -12,6 +12,7 @@ use mongo::MongoSettings;
 use policy::AclOptions;
 
 use self::dial_info::DialInfo;
+use super::backend_keys;
 use super::schema::key;
 use super::section::Section;
 use super::stored_rules::read_refresh;
@@ -31,8 +32,6 @@ pub(crate) struct MongoRulesConfig {
     pub(crate) refresh: StoredRulesSettings,
 }
 
-const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
-
 /// One loads the rules, and one makes the index.
 const CONNECTIONS_FOR_RULES: NonZeroU32 = NonZeroU32::new(2).unwrap();
 
@@ -44,11 +43,8 @@ pub(super) fn read_users(root: &mut Section<'_>) -> Option<MongoUsersConfig> {
     root.optional(key, |section| {
         let servers = DialInfo::read(section);
         let collection = read_collection(section, "users");
-        let concurrency = section.get(
-            key::count("concurrency", 1024)
-                .means("how many logins are looked up at once; four times as many may wait")
-                .default(DEFAULT_CONCURRENCY),
-        );
+        let meaning = "how many logins are looked up at once; four times as many may wait";
+        let concurrency = backend_keys::concurrency(section, meaning);
         let connections = u32::try_from(concurrency.get()).ok();
         let connections = connections.and_then(NonZeroU32::new)?;
         Some(MongoUsersConfig {

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use identity::http::{BackendUrl, BackendUrlError};
-use identity::tls::ClientTls;
 use token::{JwkSet, SignatureAlgorithm};
 use workload_identity::{IssuerKeySource, IssuerSettings, Preset};
 
+use super::super::backend_keys;
 use super::super::diagnostics::Problem;
 use super::super::effective::Effective;
 use super::super::schema::key;
@@ -142,11 +142,7 @@ fn read_keys(section: &mut Section<'_>) -> Option<IssuerKeySource> {
             .means("where its keys are")
             .otherwise("as its discovery document says"),
     );
-    let authorities = section.locate(
-        key::path("ca_certificate")
-            .means("PEM: only servers with one of these certificates, or one that they signed, are trusted")
-            .otherwise("the system's authorities"),
-    );
+    let authorities = backend_keys::authorities(section);
     let bearer = section.locate(key::path("token_file").means(
         "a file with a bearer token that the platform wants for its keys, read for each request",
     ));
@@ -167,14 +163,7 @@ fn read_keys(section: &mut Section<'_>) -> Option<IssuerKeySource> {
         }
         return read_key_file(&file);
     }
-    let mut tls = Some(ClientTls::default());
-    if let Some(file) = &authorities {
-        let trusting = |pem: Vec<u8>| {
-            let trusting = ClientTls::default().trusting(&pem);
-            file.setting.checked_file(&file.value, trusting)
-        };
-        tls = file.read().and_then(trusting);
-    }
+    let tls = backend_keys::trusting(authorities.as_ref());
     let has_address = section.has("jwks_url");
     if has_address && address.is_none() {
         return None;
