@@ -102,7 +102,7 @@ pub use outcome::{
     RecheckedCredential,
 };
 pub use password::{HashError, PasswordHash};
-pub use proof::{Credentials, Proof, is_unambiguous_name};
+pub use proof::{Credentials, Proof, can_be_looked_up, is_unambiguous_name};
 pub use rate::{Rate, RateError};
 pub use source::{ClientNetwork, LoginSource, SourceAddress};
 pub use static_users::StaticUsers;

@@ -87,6 +87,15 @@ impl Proof {
     }
 }
 
+/// The longest name that a directory or a database is asked for, in bytes.
+const MAX_LOOKUP_NAME: usize = 1024;
+
+/// Whether a directory or a database may be asked for `name`. Some take a NUL for its end.
+#[must_use]
+pub fn can_be_looked_up(name: &str) -> bool {
+    name.len() <= MAX_LOOKUP_NAME && !name.contains('\0')
+}
+
 impl From<Credentials> for Proof {
     fn from(credentials: Credentials) -> Self {
         Self::Password(credentials)
@@ -108,6 +117,12 @@ pub fn is_unambiguous_name(account: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_no_database_has_is_not_looked_up() {
+        assert!(can_be_looked_up("") && can_be_looked_up(&"n".repeat(1024)));
+        assert!(!can_be_looked_up(&"n".repeat(1025)) && !can_be_looked_up("a\0"));
+    }
 
     #[test]
     fn anonymous_means_neither_name_nor_secret() {

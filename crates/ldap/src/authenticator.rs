@@ -6,7 +6,7 @@ use common::{BoxFuture, Clock, escape_line};
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CredentialFingerprint, Credentials, CurrentCredentials, FairSemaphore, Identity, LoginSource,
-    PasswordVerifier, Proof, RETRY_AFTER, Recheck, SourceAddress, TooManyWaiting,
+    PasswordVerifier, Proof, RETRY_AFTER, Recheck, SourceAddress, TooManyWaiting, can_be_looked_up,
 };
 use policy::{Labels, Subject};
 
@@ -22,9 +22,6 @@ use crate::labels;
 use crate::pool::{ConnectionPool, ServerList};
 use crate::reader::Reader;
 use crate::settings::{LdapSettings, SearchIdentity};
-
-/// The longest name that is looked up, in bytes.
-const LONGEST_ACCOUNT: usize = 1024;
 
 /// A directory that knows accounts.
 pub struct LdapAuth {
@@ -328,7 +325,7 @@ fn can_be_asked(credentials: &Credentials) -> bool {
 }
 
 fn is_a_name(account: &str) -> bool {
-    (1..=LONGEST_ACCOUNT).contains(&account.len()) && !account.contains('\0')
+    !account.is_empty() && can_be_looked_up(account)
 }
 
 /// A session of this account ends: no credential of it is valid.

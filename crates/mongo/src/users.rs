@@ -8,6 +8,7 @@ use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CredentialFingerprint, CurrentCredentials, FairSemaphore, Identity, LoginSource, PasswordCheck,
     PasswordVerifier, Proof, RETRY_AFTER, Recheck, SourceAddress, StoredHash, TooManyWaiting,
+    can_be_looked_up,
 };
 use mongodb::bson::doc;
 use policy::Subject;
@@ -16,9 +17,6 @@ use crate::collection::MongoCollection;
 use crate::error::MongoError;
 use crate::settings::MongoSettings;
 use crate::user::{UserDocument, UserDocumentError};
-
-/// The longest name that is looked up, in bytes.
-const LONGEST_ACCOUNT: usize = 1024;
 
 /// Users of a collection, found by their exact name.
 ///
@@ -102,7 +100,7 @@ impl MongoUsers {
     }
 
     async fn find(&self, name: &str) -> Result<Option<UserDocument>, BackendError> {
-        if name.len() > LONGEST_ACCOUNT || name.contains('\0') {
+        if !can_be_looked_up(name) {
             return Ok(None);
         }
         let found = self.collection.find(doc! { "username": name }, 2).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::BoxFuture;
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError, Identity,
-    LoginSource, PasswordCheck, PasswordVerifier, Proof, Recheck, StoredHash,
+    LoginSource, PasswordCheck, PasswordVerifier, Proof, Recheck, StoredHash, can_be_looked_up,
 };
 use policy::Subject;
 
@@ -99,8 +99,8 @@ impl SqlUsers {
 
     /// The user that the database finds under `account`.
     async fn find(&self, account: &str) -> Result<Option<User>, BackendError> {
-        // PostgreSQL has no text with a NUL, and an empty name is the anonymous account.
-        if account.is_empty() || account.contains('\0') {
+        // An empty name is the anonymous account.
+        if account.is_empty() || !can_be_looked_up(account) {
             return Ok(None);
         }
         let run = QueryRun {

@@ -37,6 +37,7 @@ async fn every_outcome_of_a_login() {
             // Hashes that cannot be read match nothing.
             ("plain", "hunter2", "rejected"),
             ("empty", "right", "rejected"),
+            (&"a".repeat(1025), "right", "no match"),
             // The password comes first, so labels tell nothing to those who do not know it.
             ("list", "wrong", "rejected"),
         ] {
