@@ -5,6 +5,7 @@
 
 mod database;
 mod gcs;
+mod listing;
 mod memory;
 mod redis;
 

@@ -229,6 +229,21 @@ async fn what_the_service_answers_says_who_must_act() {
     );
 }
 
+/// A service that always has one more page.
+#[tokio::test]
+async fn a_list_without_an_end_is_given_up() {
+    let page = json!({"items": [{"name": "ann"}], "nextPageToken": "more"}).to_string();
+    let service = HttpStub::start(move |_| StubAnswer::Status(200, page.clone()));
+    let store = store("endless", &service.url(""), &TOKENS);
+    let Err(TokenStoreError::Broken(error)) = store.users().await else {
+        panic!("the list must end in an error");
+    };
+    assert!(
+        error.to_string().contains("more than 1000 parts"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_file_that_is_no_key_is_an_error_that_shows_nothing() {
     use ServiceAccountKeyError::{Form, Key, Kind, Missing, NotRsa};

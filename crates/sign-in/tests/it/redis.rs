@@ -1,5 +1,6 @@
 //! Sign-ins in Redis and in a Redis Cluster, beside `docker_auth`'s.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -184,6 +185,40 @@ async fn many_users_are_scanned_in_steps() {
     let users = store(single(&redis)).users().await.unwrap();
     assert_eq!(users.len(), 5000);
     assert!(users.is_sorted());
+}
+
+/// Answers each `SCAN` with the same key and a cursor that says that there are more.
+fn endless_scan(listener: &TcpListener) {
+    for mut stream in listener.incoming().flatten() {
+        let mut command = [0; 4096];
+        while let Ok(length @ 1..) = stream.read(&mut command) {
+            let is_scan = command[..length].windows(4).any(|word| word == b"SCAN");
+            let answer: &[u8] = match is_scan {
+                true => b"*2\r\n$1\r\n7\r\n*1\r\n$5\r\nt:ann\r\n",
+                false => b"+OK\r\n",
+            };
+            stream.write_all(answer).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scan_without_an_end_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || endless_scan(&listener));
+    let address = tcp(port);
+    let store = store(settings(RedisServers::Single {
+        address,
+        database: 0,
+    }));
+    let Err(TokenStoreError::Broken(error)) = store.users().await else {
+        panic!("the list must end in an error");
+    };
+    assert!(
+        error.to_string().contains("more than 10000 parts"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

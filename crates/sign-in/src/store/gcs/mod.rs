@@ -24,10 +24,14 @@ use serde::Deserialize;
 
 use self::access_token::AccessTokens;
 pub use self::service_account::{ServiceAccountKey, ServiceAccountKeyError};
+use super::listing::{MAX_TIME, UserListing, within};
 use super::{DocumentKind, TokenStore, TokenStoreError};
 
 /// Where the names of our own objects begin.
 const OWN_PREFIX: &str = ".wharfinger/";
+
+/// How many pages a list of objects may have, of 1000 objects each.
+const MAX_PAGES: u32 = 1000;
 
 /// The longest name of an object, in bytes.
 const MAX_OBJECT_NAME: usize = 1024;
@@ -64,8 +68,8 @@ pub struct GcsTokenStore {
     section: &'static str,
 }
 
-/// A document with what the bucket and we know of it.
-struct Object {
+/// A document, and the generation of its object.
+struct StoredObject {
     content: Vec<u8>,
     generation: u64,
 }
@@ -73,15 +77,15 @@ struct Object {
 /// A page of a list of objects.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
+struct ObjectPage {
     #[serde(default)]
-    items: Vec<Item>,
+    items: Vec<ObjectName>,
     #[serde(default)]
     next_page_token: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Item {
+struct ObjectName {
     name: String,
 }
 
@@ -130,7 +134,7 @@ impl GcsTokenStore {
         &self,
         kind: DocumentKind,
         user: &str,
-    ) -> Result<Option<Object>, ProviderRequestError> {
+    ) -> Result<Option<StoredObject>, ProviderRequestError> {
         let Some(name) = self.object_name(kind, user) else {
             return Ok(None);
         };
@@ -153,7 +157,7 @@ impl GcsTokenStore {
         if kind == DocumentKind::Record && content.ends_with(b"\n") {
             content.pop();
         }
-        Ok(Some(Object {
+        Ok(Some(StoredObject {
             content,
             generation,
         }))
@@ -207,8 +211,8 @@ impl GcsTokenStore {
         }
     }
 
-    async fn records(&self) -> Result<Vec<String>, ProviderRequestError> {
-        let mut users = Vec::new();
+    async fn records(&self) -> Result<Vec<String>, TokenStoreError> {
+        let mut users = UserListing::new(MAX_PAGES);
         let mut token: Option<String> = None;
         loop {
             let mut address = format!("{}?fields=items(name),nextPageToken", self.objects());
@@ -216,16 +220,14 @@ impl GcsTokenStore {
                 let token = utf8_percent_encode(token, ENCODED).to_string();
                 address += &format!("&pageToken={token}");
             }
-            let page: Page = self.send(Method::GET, &address, None).await?.json()?;
+            let page: ObjectPage = self.send(Method::GET, &address, None).await?.json()?;
             let names = page.items.into_iter().map(|item| item.name);
-            users.extend(names.filter(|name| !name.starts_with(OWN_PREFIX)));
+            users.add(names.filter(|name| !name.starts_with(OWN_PREFIX)))?;
             match page.next_page_token.filter(|token| !token.is_empty()) {
                 Some(next) => token = Some(next),
-                None => break,
+                None => return Ok(users.into_names()),
             }
         }
-        users.sort();
-        Ok(users)
     }
 
     /// Sends a request with an access token. One that is refused is replaced once, because it may
@@ -275,7 +277,7 @@ impl TokenStore for GcsTokenStore {
     }
 
     fn users(&self) -> BoxFuture<'_, Result<Vec<String>, TokenStoreError>> {
-        Box::pin(async move { Ok(self.records().await?) })
+        Box::pin(within(MAX_TIME, self.records()))
     }
 }
 

@@ -7,13 +7,12 @@
 mod connection;
 mod settings;
 
-use std::collections::BTreeSet;
-
 use common::BoxFuture;
 use redis::{Cmd, FromRedisValue, RedisError};
 
 use self::connection::{CommandRetry, CommandTarget, RedisConnections};
 pub use self::settings::{HostPort, RedisAddress, RedisServers, RedisSettings, RedisTls};
+use super::listing::{MAX_TIME, UserListing, within};
 use super::{DocumentKind, TokenStore, TokenStoreError};
 
 /// What `docker_auth` puts before a user's name.
@@ -29,6 +28,9 @@ return 1";
 
 /// How many keys a step of a scan looks at.
 const SCAN_STEP: u32 = 1000;
+
+/// How many steps a list of users may take, for all nodes together.
+const MAX_STEPS: u32 = 10_000;
 
 /// Keeps the documents of one section of the configuration in Redis. It connects when it is first
 /// asked.
@@ -74,7 +76,7 @@ impl RedisTokenStore {
     async fn scan(
         &self,
         target: CommandTarget,
-        users: &mut BTreeSet<String>,
+        users: &mut UserListing,
     ) -> Result<(), TokenStoreError> {
         let mut cursor = 0_u64;
         loop {
@@ -86,10 +88,10 @@ impl RedisTokenStore {
             let keys = keys
                 .into_iter()
                 .filter_map(|key| String::from_utf8(key).ok());
-            users.extend(keys.filter_map(|key| {
+            users.add(keys.filter_map(|key| {
                 let user = key.strip_prefix(RECORD_PREFIX)?;
                 (!user.is_empty()).then(|| user.to_owned())
-            }));
+            }))?;
             if next == 0 {
                 return Ok(());
             }
@@ -135,13 +137,13 @@ impl TokenStore for RedisTokenStore {
     }
 
     fn users(&self) -> BoxFuture<'_, Result<Vec<String>, TokenStoreError>> {
-        Box::pin(async move {
-            let mut users = BTreeSet::new();
+        Box::pin(within(MAX_TIME, async {
+            let mut users = UserListing::new(MAX_STEPS);
             for master in self.connections.masters().await? {
                 self.scan(master, &mut users).await?;
             }
-            Ok(users.into_iter().collect())
-        })
+            Ok(users.into_names())
+        }))
     }
 }
 
