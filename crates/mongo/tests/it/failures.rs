@@ -12,15 +12,6 @@ use peers::{FerretDb, FerretDbConfig, Relay};
 use crate::support::{TestDatabase, Users, ann, settings};
 
 /// The outcome as soon as the server answers again: the machine may be busy.
-async fn outcome_again(users: &Users, account: &str, password: &str) -> String {
-    loop {
-        let outcome = users.outcome(account, password).await;
-        if !outcome.starts_with("unavailable") {
-            return outcome;
-        }
-    }
-}
-
 async fn add_ann(server: &FerretDb) {
     let uri = format!("mongodb://{}/", server.host_port());
     let client = mongodb::Client::with_uri_str(uri).await.unwrap();
@@ -55,7 +46,7 @@ async fn the_server_is_killed_and_comes_back() {
         assert!(failing.backend.probe().await.is_err());
         server.start_again();
         assert_eq!(
-            outcome_again(&failing, "ann", "right").await,
+            failing.outcome_once_available("ann", "right").await,
             "accepted ann"
         );
         // Its idle connections broke, and it does not know yet.
@@ -105,8 +96,14 @@ async fn a_server_that_does_not_answer_is_given_up_and_used_again() {
             );
         }
         relay.mend();
-        assert_eq!(outcome_again(&users, "ann", "right").await, "accepted ann");
-        assert_eq!(outcome_again(&users, "ann", "wrong").await, "rejected");
+        assert_eq!(
+            users.outcome_once_available("ann", "right").await,
+            "accepted ann"
+        );
+        assert_eq!(
+            users.outcome_once_available("ann", "wrong").await,
+            "rejected"
+        );
     }
 }
 
@@ -150,21 +147,7 @@ async fn sixty_four_logins_at_once() {
     let database = TestDatabase::new();
     database.add_user(ann("right")).await;
     let users = Arc::new(database.users());
-    let logins: Vec<_> = (0..64)
-        .map(|number| {
-            let users = Arc::clone(&users);
-            tokio::spawn(async move {
-                let (password, expected) = match number % 2 {
-                    0 => ("right", "accepted ann"),
-                    _ => ("wrong", "rejected"),
-                };
-                assert_eq!(users.outcome("ann", password).await, expected);
-            })
-        })
-        .collect();
-    for login in logins {
-        login.await.unwrap();
-    }
+    users.answers_sixty_four_logins_at_once().await;
 }
 
 /// More logins than may wait are turned away at once.
@@ -201,10 +184,5 @@ async fn a_login_that_is_given_up_blocks_no_other() {
     let database = TestDatabase::new();
     database.add_user(ann("right")).await;
     let users = database.users();
-    for _ in 0..40 {
-        let given_up = users.outcome("ann", "right");
-        let soon = tokio::task::yield_now();
-        tokio::select! { biased; () = soon => {}, _ = given_up => {} }
-    }
-    assert_eq!(users.outcome("ann", "right").await, "accepted ann");
+    users.goes_on_after_logins_that_are_given_up().await;
 }

@@ -5,15 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use identity::password::{Bcrypt, HashCost};
-use identity::{
-    Account, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError, BackendFault,
-    Credentials, LoginSource, PasswordVerifier, Proof, WorkerPool,
-};
 use mongo::{MongoAddress, MongoRules, MongoSettings, MongoUsers, ServerSelection};
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
 use peers::{FerretDb, FerretDbConfig};
+
+pub(crate) use crate::stored_users::{StoredUsers, causes, hash};
 
 /// A time limit that only a hanging test reaches.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -89,10 +86,7 @@ pub(crate) fn settings(address: MongoAddress, database: &str, collection: &str) 
 }
 
 /// A backend under test.
-pub(crate) struct Users {
-    pub(crate) backend: MongoUsers,
-    pub(crate) verifier: Arc<PasswordVerifier>,
-}
+pub(crate) type Users = StoredUsers<MongoUsers>;
 
 impl Users {
     pub(crate) fn of(settings: MongoSettings) -> Self {
@@ -100,64 +94,9 @@ impl Users {
     }
 
     pub(crate) fn with_concurrency(settings: MongoSettings, concurrency: usize) -> Self {
-        let workers = Arc::new(WorkerPool::new(NonZeroUsize::new(4).unwrap()));
-        let none: [&Account; 0] = [];
-        let verifier = PasswordVerifier::new(workers, none).expecting(&HashCost::bcrypt(32));
-        let verifier = Arc::new(verifier);
         let concurrency = NonZeroUsize::new(concurrency).unwrap();
-        let backend = MongoUsers::new("mongo_auth", settings, concurrency, Arc::clone(&verifier));
-        Self { backend, verifier }
+        Self::new(|verifier| MongoUsers::new("mongo_auth", settings, concurrency, verifier))
     }
-
-    pub(crate) async fn ask(
-        &self,
-        account: &str,
-        password: &str,
-    ) -> Result<AuthenticationOutcome, AuthenticationError> {
-        let proof = Proof::Password(Credentials {
-            account: account.into(),
-            password: password.into(),
-        });
-        let source = LoginSource::new(None, account);
-        self.backend.authenticate(&proof, &source).await
-    }
-
-    /// `accepted NAME`, `rejected`, `no match`, `busy`, `broken: …` or `unavailable: …`.
-    pub(crate) async fn outcome(&self, account: &str, password: &str) -> String {
-        match self.ask(account, password).await {
-            Ok(AuthenticationOutcome::Accepted(identity)) => {
-                format!("accepted {}", identity.subject.account)
-            }
-            Ok(AuthenticationOutcome::Rejected(_)) => "rejected".to_owned(),
-            Ok(AuthenticationOutcome::NoMatch) => "no match".to_owned(),
-            Err(AuthenticationError::Busy(_)) => "busy".to_owned(),
-            Err(AuthenticationError::Backend(error)) => described(&error),
-        }
-    }
-}
-
-/// A failure with its causes.
-pub(crate) fn described(error: &BackendError) -> String {
-    let kind = match error.fault {
-        BackendFault::Broken => "broken",
-        BackendFault::Unavailable => "unavailable",
-    };
-    format!("{kind}: {}", causes(error))
-}
-
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = Vec::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push(cause.to_string());
-        source = cause.source();
-    }
-    text.join(": ")
-}
-
-/// A cheap hash of `password`.
-pub(crate) fn hash(password: &str) -> String {
-    Bcrypt::hash(password.as_bytes(), [7; 16], 4).unwrap()
 }
 
 /// The user `ann` with a password.

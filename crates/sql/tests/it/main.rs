@@ -16,6 +16,8 @@ mod connecting;
 mod failures;
 mod outcomes;
 mod rules;
+#[path = "../../../identity/tests/stored_users/mod.rs"]
+mod stored_users;
 mod suite;
 mod support;
 mod tables;

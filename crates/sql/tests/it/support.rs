@@ -7,14 +7,11 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use common::SystemClock;
-use identity::password::{Bcrypt, HashCost};
-use identity::{
-    Account, AuthenticationError, AuthenticationOutcome, Authenticator, Credentials, LoginSource,
-    PasswordVerifier, Proof, WorkerPool,
-};
 use peers::{MariaDb, Postgres};
 use sql::{ConnectionString, DatabaseType, SqlDatabase, SqlQuery, SqlRules, SqlUsers};
 use tempfile::TempDir;
+
+pub(crate) use crate::stored_users::{StoredUsers, causes, described, hash};
 
 /// A database that only one test uses.
 pub(crate) struct TestDatabase {
@@ -231,10 +228,7 @@ impl TestDatabase {
 }
 
 /// A backend under test.
-pub(crate) struct Users {
-    pub(crate) backend: SqlUsers,
-    pub(crate) verifier: Arc<PasswordVerifier>,
-}
+pub(crate) type Users = StoredUsers<SqlUsers>;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
@@ -261,65 +255,5 @@ pub(crate) fn users(kind: DatabaseType, conn_string: &str, query: SqlQuery) -> U
 }
 
 pub(crate) fn users_of(database: SqlDatabase, query: SqlQuery) -> Users {
-    let workers = Arc::new(WorkerPool::new(NonZeroUsize::new(4).unwrap()));
-    let none: [&Account; 0] = [];
-    let verifier = PasswordVerifier::new(workers, none).expecting(&HashCost::bcrypt(32));
-    let verifier = Arc::new(verifier);
-    Users {
-        backend: SqlUsers::new("sql_auth", database, query, Arc::clone(&verifier)),
-        verifier,
-    }
-}
-
-impl Users {
-    pub(crate) async fn ask(
-        &self,
-        account: &str,
-        password: &str,
-    ) -> Result<AuthenticationOutcome, AuthenticationError> {
-        let proof = Proof::Password(Credentials {
-            account: account.into(),
-            password: password.into(),
-        });
-        self.backend
-            .authenticate(&proof, &LoginSource::new(None, account))
-            .await
-    }
-
-    /// `accepted NAME`, `rejected`, `no match`, `broken: …` or `unavailable: …`.
-    pub(crate) async fn outcome(&self, account: &str, password: &str) -> String {
-        match self.ask(account, password).await {
-            Ok(AuthenticationOutcome::Accepted(identity)) => {
-                format!("accepted {}", identity.subject.account)
-            }
-            Ok(AuthenticationOutcome::Rejected(_)) => "rejected".to_owned(),
-            Ok(AuthenticationOutcome::NoMatch) => "no match".to_owned(),
-            Err(AuthenticationError::Busy(_)) => "busy".to_owned(),
-            Err(AuthenticationError::Backend(error)) => described(&error),
-        }
-    }
-}
-
-/// A failure with its causes.
-pub(crate) fn described(error: &identity::BackendError) -> String {
-    let kind = match error.fault {
-        identity::BackendFault::Broken => "broken",
-        identity::BackendFault::Unavailable => "unavailable",
-    };
-    format!("{kind}: {}", causes(error))
-}
-
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = Vec::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push(cause.to_string());
-        source = cause.source();
-    }
-    text.join(": ")
-}
-
-/// A cheap hash of `password`.
-pub(crate) fn hash(password: &str) -> String {
-    Bcrypt::hash(password.as_bytes(), [7; 16], 4).unwrap()
+    Users::new(|verifier| SqlUsers::new("sql_auth", database, query, verifier))
 }
