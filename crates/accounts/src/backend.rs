@@ -6,8 +6,8 @@ use common::BoxFuture;
 use identity::password::{Argon2id, HashCost};
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
-    CredentialFingerprint, CurrentCredentials, HashError, Identity, LoginSource, PasswordCheck,
-    PasswordHash, PasswordVerifier, Proof, Recheck,
+    CredentialFingerprint, CurrentCredentials, Identity, LoginSource, PasswordCheck,
+    PasswordVerifier, Proof, Recheck, StoredHash,
 };
 use policy::Subject;
 
@@ -63,14 +63,16 @@ impl DatabaseAccounts {
         let Some(row) = self.find(&credentials.account).await? else {
             return Ok(AuthenticationOutcome::NoMatch);
         };
-        let password = &credentials.password;
         if row.record.is_disabled {
             let rejection = self.verifier.reject(proof, source).await?;
             return Ok(AuthenticationOutcome::Rejected(rejection));
         }
-        let check = self.verifier.verify_hash(hash(&row)?, password, source);
-        let check = check.await?;
-        Ok(match check {
+        let hash = StoredHash {
+            backend: SECTION,
+            account: &row.record.name,
+            text: &row.hash,
+        };
+        Ok(match hash.check(&self.verifier, proof, source).await? {
             PasswordCheck::Mismatch(rejection) => AuthenticationOutcome::Rejected(rejection),
             PasswordCheck::Match(_) => {
                 let credential = fingerprint(&row);
@@ -137,11 +139,6 @@ impl Authenticator for DatabaseAccounts {
             Ok(Some(format!("{count} accounts in the database")))
         })
     }
-}
-
-fn hash(row: &AccountRow) -> Result<PasswordHash, BackendError> {
-    let hash = row.hash.parse();
-    hash.map_err(|error: HashError| BackendError::broken(SECTION, error))
 }
 
 /// What a session keeps of its login. It differs after the account was disabled, so that those

@@ -157,6 +157,18 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_that_would_take_hours_is_reported() {
+        let costly = HASH.replace("$05$", "$31$");
+        let file = parse(&format!("ann:{costly}\nbob:{HASH}"));
+        assert!(file.accounts.find("ann").is_none() && file.accounts.find("bob").is_some());
+        assert_eq!(
+            file.problems[0].to_string(),
+            "line 1: user \"ann\" cannot log in: bad bcrypt hash: its cost is 31, and none above 17 is \
+             verified: hash the password anew"
+        );
+    }
+
+    #[test]
     fn a_bad_line_is_reported_and_stops_no_other() {
         let text = format!(
             "nonsense\n:{HASH}\nold:$apr1$abc$def\nsha:{{SHA}}QL0AFWMIX8NRZTKeof9cXsvbvu8=\nplain:hunter2\n\

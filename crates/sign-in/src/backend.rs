@@ -7,6 +7,7 @@ use identity::password::HashCost;
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CurrentCredentials, Identity, LoginSource, PasswordCheck, PasswordVerifier, Proof, Recheck,
+    StoredHash,
 };
 use policy::{Labels, Subject};
 
@@ -94,10 +95,14 @@ impl SignInBackend {
         source: &LoginSource,
     ) -> Result<PasswordCheck, AuthenticationError> {
         let hash = account.document.bcrypt(&account.record.docker_password);
-        match hash.and_then(|hash| hash.parse().ok()) {
-            Some(hash) => {
-                let check = self.verifier.verify_hash(hash, proof.secret(), source);
-                check.await
+        match hash {
+            Some(text) => {
+                let hash = StoredHash {
+                    backend: self.accounts.section(),
+                    account: &account.name,
+                    text,
+                };
+                hash.check(&self.verifier, proof, source).await
             }
             None => {
                 let rejection = self.verifier.reject(proof, source).await?;

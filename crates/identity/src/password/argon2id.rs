@@ -8,13 +8,8 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use data_encoding::BASE64_NOPAD;
 
 use super::HashCost;
+use super::bounds::{MAX_ARGON2ID_MEMORY, MAX_ARGON2ID_WORK};
 use super::cost::Argon2idParameters;
-
-/// The most memory that one verification takes, in KiB: 1 GiB. `login.parallel` of them run at once.
-pub(super) const MOST_MEMORY: u32 = 1 << 20;
-
-/// The highest product of memory and passes, in KiB: 8 GiB, which takes some ten seconds.
-const MOST_WORK: u64 = 8 << 20;
 
 /// The length of a salt, in bytes.
 const SALT: std::ops::RangeInclusive<usize> = 8..=64;
@@ -160,10 +155,10 @@ fn bounded(memory: u32, passes: u32, lanes: u32) -> Result<Params, Argon2idError
     if !(1..=255).contains(&lanes) {
         return Err(Argon2idError::Lanes);
     }
-    if !(8 * lanes..=MOST_MEMORY).contains(&memory) {
+    if !(8 * lanes..=MAX_ARGON2ID_MEMORY).contains(&memory) {
         return Err(Argon2idError::Memory);
     }
-    if passes == 0 || u64::from(memory) * u64::from(passes) > MOST_WORK {
+    if passes == 0 || u64::from(memory) * u64::from(passes) > MAX_ARGON2ID_WORK {
         return Err(Argon2idError::Passes);
     }
     Params::new(memory, passes, lanes, None).map_err(|_| Argon2idError::Parameters)
@@ -243,7 +238,7 @@ mod tests {
             Err(Argon2idError::Memory)
         );
         assert_eq!(
-            Argon2id::hash(b"x", &[9; 16], MOST_MEMORY, 9),
+            Argon2id::hash(b"x", &[9; 16], MAX_ARGON2ID_MEMORY, 9),
             Err(Argon2idError::Passes)
         );
     }

@@ -10,8 +10,10 @@ use std::str::FromStr;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::HashCost;
+use super::bounds::MAX_BCRYPT_COST;
 
-/// The costs, in powers of 2 of rounds. (Go and OpenBSD accept no others either.)
+/// The costs of a well-formed hash, in powers of 2 of rounds. (Go and OpenBSD accept no others
+/// either.)
 pub(super) const COSTS: Range<u32> = 4..32;
 
 /// How many bytes of a password count.
@@ -33,12 +35,15 @@ impl Bcrypt {
     /// Hashes `password` with `salt`, which must be random, as `$2b$…`.
     ///
     /// # Errors
-    /// When `cost` is not between 4 and 31, or `password` is longer than the 72 bytes that count.
+    /// When `cost` is not between 4 and 17, or `password` is longer than the 72 bytes that count.
     pub fn hash(password: &[u8], salt: [u8; 16], cost: u32) -> Result<String, BcryptError> {
         if password.len() > COUNTED {
             return Err(BcryptError::TooLong {
                 length: password.len(),
             });
+        }
+        if cost > MAX_BCRYPT_COST {
+            return Err(BcryptError::TooCostly { cost });
         }
         bcrypt::hash_with_salt(password, cost, salt)
             .map(|parts| parts.format_for_version(bcrypt::Version::TwoB))
@@ -93,6 +98,9 @@ impl FromStr for Bcrypt {
         if last & 3 != 0 {
             return Err(BcryptError::Damaged);
         }
+        if cost > MAX_BCRYPT_COST {
+            return Err(BcryptError::TooCostly { cost });
+        }
         Ok(Self { cost, salt, hash })
     }
 }
@@ -106,6 +114,14 @@ pub enum BcryptError {
     /// The cost is missing or out of range.
     #[error("the cost must be two digits between 04 and 31")]
     Cost,
+    /// A login would take too long.
+    #[error(
+        "its cost is {cost}, and none above {MAX_BCRYPT_COST} is verified: hash the password anew"
+    )]
+    TooCostly {
+        /// The cost.
+        cost: u32,
+    },
     /// Too short or too long.
     #[error(
         "after the cost come 53 characters, not {length}; was it cut off, or its `$` eaten by a shell?"
@@ -238,7 +254,21 @@ mod tests {
             Err(BcryptError::TooLong { length: 73 })
         );
         assert_eq!(Bcrypt::hash(b"x", [1; 16], 3), Err(BcryptError::Cost));
-        assert_eq!(Bcrypt::hash(b"x", [1; 16], 32), Err(BcryptError::Cost));
+        assert_eq!(
+            Bcrypt::hash(b"x", [1; 16], 18),
+            Err(BcryptError::TooCostly { cost: 18 })
+        );
+    }
+
+    #[test]
+    fn a_cost_that_would_take_hours_is_not_verified() {
+        assert!(parse(&format!("$2b$17${REST}")).is_ok());
+        for cost in 18..32 {
+            assert_eq!(
+                parse(&format!("$2b${cost}${REST}")).map(|_| ()),
+                Err(BcryptError::TooCostly { cost })
+            );
+        }
     }
 
     /// The vectors of the jBCrypt distribution, which Go's tests have as well.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
+use super::bounds::{MAX_ARGON2ID_WORK, MAX_BCRYPT_COST};
+
 /// An amount of computing, counted apart for each way to compute.
 ///
 /// How long one round of bcrypt takes compared with one pass of argon2id depends on the machine,
@@ -47,6 +49,17 @@ impl HashCost {
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it is no more than the costliest hash of each kind that is verified.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        let work = self.argon2id.iter().map(|(parameters, &count)| {
+            let once = u64::from(parameters.memory) * u64::from(parameters.passes);
+            once.saturating_mul(count.into())
+        });
+        let work = work.fold(0, u64::saturating_add);
+        self.bcrypt <= 1 << MAX_BCRYPT_COST && work <= MAX_ARGON2ID_WORK
     }
 
     /// The least cost that covers both, kind by kind.
@@ -131,5 +144,14 @@ mod tests {
         }
         assert!(whole.missing_to(&whole).is_none());
         assert!(whole.missing_to(&HashCost::default()).is_none());
+    }
+
+    #[test]
+    fn a_cost_is_bounded_kind_by_kind() {
+        let most = u32::try_from(MAX_ARGON2ID_WORK).unwrap();
+        let (bcrypt, argon) = (HashCost::bcrypt(1 << 17), argon2id(most));
+        assert!(sum(&[bcrypt.clone(), argon.clone()]).is_bounded());
+        assert!(!sum(&[bcrypt, HashCost::bcrypt(1)]).is_bounded());
+        assert!(!sum(&[argon, argon2id(8)]).is_bounded());
     }
 }

@@ -18,9 +18,21 @@ pub struct PasswordHash {
 enum Kind {
     Bcrypt(Bcrypt),
     Argon2id(Argon2id),
+    /// No password matches.
+    Unmatchable,
 }
 
 impl PasswordHash {
+    /// A hash that no password matches, for an account that must be there although its own hash,
+    /// `text`, is not verified. It costs nothing, so a login costs what every rejection does.
+    #[must_use]
+    pub fn unmatchable(text: &str) -> Self {
+        Self {
+            kind: Kind::Unmatchable,
+            fingerprint: CredentialFingerprint::of(text.trim_ascii_end()),
+        }
+    }
+
     /// Whether `password` is the one this hash was made of. Slow by design: [`cost`](Self::cost)
     /// says how slow.
     #[must_use]
@@ -28,6 +40,7 @@ impl PasswordHash {
         match &self.kind {
             Kind::Bcrypt(hash) => hash.verify(password.as_bytes()),
             Kind::Argon2id(hash) => hash.verify(password.as_bytes()),
+            Kind::Unmatchable => false,
         }
     }
 
@@ -37,6 +50,7 @@ impl PasswordHash {
         match &self.kind {
             Kind::Bcrypt(hash) => hash.cost(),
             Kind::Argon2id(hash) => hash.cost(),
+            Kind::Unmatchable => HashCost::default(),
         }
     }
 
@@ -71,6 +85,7 @@ impl fmt::Debug for PasswordHash {
         f.write_str(match self.kind {
             Kind::Bcrypt(_) => "PasswordHash(bcrypt …)",
             Kind::Argon2id(_) => "PasswordHash(argon2id …)",
+            Kind::Unmatchable => "PasswordHash(unmatchable)",
         })
     }
 }
@@ -96,6 +111,8 @@ pub enum HashError {
 mod tests {
     use super::*;
 
+    const COSTLY: &str = "$2y$31$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC";
+
     #[test]
     fn takes_two_kinds() {
         let bcrypt: PasswordHash = "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC\n"
@@ -110,6 +127,19 @@ mod tests {
         assert!(!argon.verify("sesam"));
         assert_eq!(format!("{argon:?}"), "PasswordHash(argon2id …)");
         assert_ne!(bcrypt.fingerprint(), argon.fingerprint());
+    }
+
+    #[test]
+    fn a_hash_that_is_too_costly_can_stand_for_an_account() {
+        let error = COSTLY.parse::<PasswordHash>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "bad bcrypt hash: its cost is 31, and none above 17 is verified: hash the password anew"
+        );
+        let hash = PasswordHash::unmatchable(COSTLY);
+        assert!(!hash.verify("badmin") && hash.cost().is_none());
+        assert_eq!(format!("{hash:?}"), "PasswordHash(unmatchable)");
+        assert_eq!(hash.fingerprint(), CredentialFingerprint::of(COSTLY));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod argon2id;
 mod bcrypt;
+mod bounds;
 mod cost;
 mod hash;
 mod unsupported;

@@ -7,7 +7,7 @@ use super::{HashCost, argon2id, bcrypt};
 /// Any number of rounds is a sum of powers of two, and bcrypt computes any power of two. What is
 /// missing between a hash of cost 5 and one of cost 10 is costs 5, 6, 7, 8 and 9, once each.
 pub(crate) fn perform(cost: &HashCost, password: &[u8]) {
-    for exponent in 0..bcrypt::COSTS.end + 1 {
+    for exponent in 0..bcrypt::COSTS.end {
         if cost.bcrypt >> exponent & 1 == 1 {
             bcrypt::compute_and_drop(exponent, password);
         }

@@ -1,6 +1,6 @@
 //! Verifies passwords at one cost for every rejection.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use common::Secret;
@@ -14,7 +14,16 @@ pub struct PasswordVerifier {
     workers: Arc<WorkerPool>,
     /// What every rejection costs. It grows when a stored hash turns up that costs more.
     rejection: RwLock<Arc<HashCost>>,
+    expected: Vec<ExpectedHashes>,
+    /// Whether the log says that not every hash can count for it.
+    has_warned: AtomicBool,
     tally: Arc<Tally>,
+}
+
+/// Hashes that a backend may have.
+struct ExpectedHashes {
+    cost: HashCost,
+    are_there: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// What came of verifying a password.
@@ -48,6 +57,8 @@ impl PasswordVerifier {
         Self {
             workers,
             rejection: RwLock::new(Arc::new(rejection)),
+            expected: Vec::new(),
+            has_warned: AtomicBool::new(false),
             tally: Arc::default(),
         }
     }
@@ -58,6 +69,21 @@ impl PasswordVerifier {
     #[must_use]
     pub fn expecting(self, cost: &HashCost) -> Self {
         self.cover(cost);
+        self
+    }
+
+    /// The same, if the backend can tell whether it has any hash at all: as long as it has none, there
+    /// is none to hide. `are_there` must be quick.
+    #[must_use]
+    pub fn expecting_if(
+        mut self,
+        cost: HashCost,
+        are_there: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.expected.push(ExpectedHashes {
+            cost,
+            are_there: Box::new(are_there),
+        });
         self
     }
 
@@ -72,6 +98,7 @@ impl PasswordVerifier {
         source: &LoginSource,
     ) -> Result<PasswordCheck, AuthenticationError> {
         let (account, password) = (account.clone(), password.clone());
+        self.cover_expected();
         let (rejection, tally) = (self.cover(&account.cost()), self.tally.clone());
         let found = self
             .workers
@@ -133,13 +160,28 @@ impl PasswordVerifier {
     /// What every rejection costs.
     #[must_use]
     pub fn rejection_cost(&self) -> Arc<HashCost> {
+        self.cover_expected();
+        self.current_cost()
+    }
+
+    fn cover_expected(&self) {
+        let there = self.expected.iter().filter(|hashes| (hashes.are_there)());
+        for hashes in there {
+            self.cover(&hashes.cost);
+        }
+    }
+
+    fn current_cost(&self) -> Arc<HashCost> {
         let rejection = self.rejection.read();
         Arc::clone(&rejection.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What every rejection costs from now on, so that it covers `cost`.
+    ///
+    /// Hashes of a store never make it more than the costliest hash of each kind that is verified:
+    /// else a thousand hashes with parameters of their own would make each rejection cost them all.
     fn cover(&self, cost: &HashCost) -> Arc<HashCost> {
-        let rejection = self.rejection_cost();
+        let rejection = self.current_cost();
         if rejection.missing_to(cost).is_none() {
             return rejection;
         }
@@ -147,7 +189,15 @@ impl PasswordVerifier {
             .rejection
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *rejection = Arc::new(HashCost::clone(&rejection).covering(cost));
+        let grown = HashCost::clone(&rejection).covering(cost);
+        if grown.is_bounded() {
+            *rejection = Arc::new(grown);
+        } else if !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the stored hashes have so many different parameters that a rejection cannot compute \
+                 them all, so its time may tell whether an account exists; hash the passwords anew"
+            );
+        }
         Arc::clone(&rejection)
     }
 
@@ -292,6 +342,61 @@ mod tests {
         assert_eq!(*verifier.rejection_cost(), HashCost::bcrypt(64));
         verifier.reject(&named("unknown"), &source).await.unwrap();
         assert_eq!(verifier.spent(), HashCost::bcrypt(32 + 64 + 64));
+    }
+
+    #[tokio::test]
+    async fn hashes_that_are_not_there_yet_cost_nothing() {
+        let are_there = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&are_there);
+        let verifier = verifier(&[account(vec![bcrypt("p", 4)])])
+            .expecting_if(argon2id(64, 1).cost(), move || seen.load(Ordering::Relaxed));
+        let source = LoginSource::new(None, "a");
+        verifier.reject(&named("unknown"), &source).await.unwrap();
+        assert_eq!(verifier.spent(), HashCost::bcrypt(16));
+        are_there.store(true, Ordering::Relaxed);
+        let both = HashCost::bcrypt(16).covering(&argon2id(64, 1).cost());
+        verifier.reject(&named("unknown"), &source).await.unwrap();
+        let spent = [HashCost::bcrypt(16), both.clone()].into_iter().sum();
+        assert_eq!(
+            (verifier.spent(), verifier.rejection_cost()),
+            (spent, Arc::new(both))
+        );
+    }
+
+    /// One user of a store must not make every login of the server slow.
+    #[tokio::test]
+    async fn hashes_of_many_kinds_make_no_rejection_cost_more_than_the_costliest() {
+        let verifier = verifier(&[]);
+        let source = LoginSource::new(None, "a");
+        let most = HashCost::bcrypt(1 << 17);
+        let costliest = "$argon2id$v=19$m=1048576,t=8,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA";
+        let costliest: PasswordHash = costliest.parse().unwrap();
+        let verifier = verifier.expecting(&costliest.cost());
+        let full = verifier.rejection_cost();
+        let other = account(vec![argon2id(8, 1)]);
+        let check = verifier.verify(&other, &"argon".into(), &source).await;
+        assert!(matches!(check, Ok(PasswordCheck::Match(_))));
+        assert_eq!(verifier.rejection_cost(), full);
+        let verifier = verifier.expecting(&most);
+        assert_eq!(
+            *verifier.rejection_cost(),
+            HashCost::clone(&full).covering(&most)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_nothing_matches_costs_what_every_rejection_does() {
+        let excessive = "$2b$31$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC";
+        let unmatchable = account(vec![PasswordHash::unmatchable(excessive)]);
+        let verifier = verifier(&[unmatchable.clone(), account(vec![bcrypt("p", 5)])]);
+        let source = LoginSource::new(None, "a");
+        for password in ["badmin", ""] {
+            let check = verifier
+                .verify(&unmatchable, &password.into(), &source)
+                .await;
+            assert!(matches!(check, Ok(PasswordCheck::Mismatch(_))));
+        }
+        assert_eq!(verifier.spent(), HashCost::bcrypt(64));
     }
 
     #[tokio::test]

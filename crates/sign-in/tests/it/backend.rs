@@ -116,6 +116,16 @@ async fn our_record_is_one_that_docker_auth_accepts() {
     assert_eq!(members, expected);
 }
 
+/// To verify it would take a day.
+#[tokio::test]
+async fn a_record_s_hash_that_is_too_costly_matches_nothing() {
+    let bench = unasked();
+    let json = of_docker_auth("theirs", 5, "2030-01-01T00:00:00Z");
+    let json = String::from_utf8(json).unwrap().replace("$05$", "$31$");
+    put(&bench, "ann", json.as_bytes()).await;
+    assert!(is_rejected(&bench, "ann", &"theirs".into()).await);
+}
+
 #[tokio::test]
 async fn a_user_has_several_passwords_and_revokes_one() {
     let bench = unasked();

@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     /// The algorithm
     #[arg(long, value_enum, value_name = "NAME", default_value = "bcrypt")]
     algorithm: Algorithm,
-    /// The cost: for bcrypt the power of two of its rounds, 4 to 31 (default 10); for argon2id the
+    /// The cost: for bcrypt the power of two of its rounds, 4 to 17 (default 10); for argon2id the
     /// number of passes (default 2)
     #[arg(long, value_name = "N")]
     cost: Option<u32>,
@@ -118,7 +118,9 @@ fn hash(
 
 fn bcrypt_failure(error: &BcryptError) -> Failure {
     match error {
-        BcryptError::Cost => Failure::usage("--cost must lie between 4 and 31 for bcrypt"),
+        BcryptError::Cost | BcryptError::TooCostly { .. } => {
+            Failure::usage("--cost must lie between 4 and 17 for bcrypt")
+        }
         BcryptError::TooLong { .. } => Failure::usage("the password is too long for bcrypt")
             .caused_by(error)
             .hint("use --algorithm argon2id, or a shorter password"),
@@ -194,7 +196,7 @@ mod tests {
     fn says_what_is_out_of_bounds() {
         assert_eq!(
             made("--cost 3", "x").unwrap_err(),
-            "error: --cost must lie between 4 and 31 for bcrypt\n"
+            "error: --cost must lie between 4 and 17 for bcrypt\n"
         );
         assert_eq!(
             made("--memory 64", "x").unwrap_err(),

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use identity::htpasswd::{self, EntryError, Htpasswd, HtpasswdProblem};
-use identity::{Account, Accounts, PasswordHash};
+use identity::password::BcryptError;
+use identity::{Account, Accounts, HashError, PasswordHash};
 use policy::Labels;
 
 use super::diagnostics::{Problem, Severity};
@@ -139,26 +140,23 @@ fn read_passwords(user: &mut Section<'_>) -> Option<Vec<PasswordHash>> {
     let key = key::parsed_as(
         "password",
         Kind::OneOrMany(Box::new(Kind::Form("hash"))),
-        |text| {
-            text.parse()
-                .map_err(|error: identity::HashError| error.to_string())
-        },
-        |_: &PasswordHash| Effective::hidden(),
+        read_hash,
+        |_: &ReadHash| Effective::hidden(),
     )
     .docker_auth()
     .secret()
     .means(
-        "a hash, + or a list of them, any of which lets in: bcrypt (`$2…`, cost 4 to 31), \
+        "a hash, + or a list of them, any of which lets in: bcrypt (`$2…`, cost 4 to 17), \
          + argon2id ([bounds](limits.md)). Without it any password does, and a warning says so",
     );
     let list = user.present("password").filter(Setting::is_sequence);
     let Some(list) = list else {
         let is_missing = !user.has("password");
-        let password = user.find(key);
+        let password = user.locate(key);
         return if is_missing {
             Some(Vec::new())
         } else {
-            password.map(|hash| vec![hash])
+            password.map(|located| vec![located.value.into_hash(&located.setting)])
         };
     };
     user.know([key.declaration.name]);
@@ -170,10 +168,39 @@ fn read_passwords(user: &mut Section<'_>) -> Option<Vec<PasswordHash>> {
         return None;
     }
     // All are read before one can fail, so that all errors are reported.
-    let hashes: Vec<_> = items.iter().map(|item| item.parse(str::parse)).collect();
+    let read = |item: &Setting<'_>| Some(item.parse(read_hash)?.into_hash(item));
+    let hashes: Vec<_> = items.iter().map(read).collect();
     let hidden = hashes.iter().map(|_| Effective::hidden()).collect();
     user.show("password", Effective::List(hidden));
     hashes.into_iter().collect()
+}
+
+/// A hash of the file.
+struct ReadHash {
+    hash: PasswordHash,
+    /// Why no password matches it. docker_auth starts with such a user, too.
+    too_costly: Option<HashError>,
+}
+
+fn read_hash(text: &str) -> Result<ReadHash, String> {
+    let (hash, too_costly) = match text.parse() {
+        Ok(hash) => (hash, None),
+        Err(error @ HashError::Bcrypt(BcryptError::TooCostly { .. })) => {
+            (PasswordHash::unmatchable(text), Some(error))
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    Ok(ReadHash { hash, too_costly })
+}
+
+impl ReadHash {
+    fn into_hash(self, setting: &Setting<'_>) -> PasswordHash {
+        if let Some(error) = self.too_costly {
+            let message = format!("no password is accepted for it: {error} with `wharfinger hash`");
+            setting.warn(Problem::Doubtful, message);
+        }
+        self.hash
+    }
 }
 
 fn read_labels(labels: &Setting<'_>) -> Labels {

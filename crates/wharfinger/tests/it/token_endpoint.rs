@@ -421,6 +421,25 @@ fn each_of_several_passwords_lets_in() {
     );
 }
 
+/// docker_auth starts with it, too, and would verify it for a day.
+#[test]
+fn a_user_with_a_hash_of_cost_31_is_rejected_at_once_and_the_others_log_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = TestCertificate::new(TestKeyKind::P256, folder.path(), "token");
+    let costly = CONFIG.replace("bob: {password: \"$2b$04$", "bob: {password: \"$2b$31$");
+    assert_ne!(costly, CONFIG);
+    let server = Server::start(
+        Path::new(env!("CARGO_BIN_EXE_wharfinger")),
+        &config(&folder, &costly, ""),
+    );
+    let warning = "its cost is 31, and none above 17 is verified";
+    assert!(server.log().contains(warning), "{}", server.log());
+    let answer = |headers| {
+        Connection::open(&server.host_port()).request("GET", "/auth?service=reg", headers, None)
+    };
+    assert_eq!((answer(&BOB).status, answer(&ALICE).status), (401, 200));
+}
+
 #[test]
 fn a_user_without_a_password_is_named_at_start_and_by_check() {
     let open = CONFIG.replace(

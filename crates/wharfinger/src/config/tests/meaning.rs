@@ -299,6 +299,30 @@ fn the_pair_signs_and_all_keys_are_published() {
     assert_eq!(new.header, [HeaderMember::Kid, HeaderMember::X5c]);
 }
 
+/// docker_auth starts with such a hash, and verifies it for hours.
+#[test]
+fn a_hash_that_is_too_costly_warns_and_keeps_its_user_out() {
+    let fixture = Fixture::new();
+    let hash = "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC";
+    let costly = hash.replace("$05$", "$31$");
+    let users = format!(
+        "users:\n  ann: {{password: \"{costly}\"}}\n  bob: {{password: [\"{costly}\", \"{hash}\"]}}\n"
+    );
+    let loaded = fixture
+        .load(&format!("@server\n@token\n@acl\n{users}"))
+        .unwrap();
+    let warning = "no password is accepted for it: bad bcrypt hash: its cost is 31, and none above 17 \
+                   is verified: hash the password anew with `wharfinger hash`";
+    let warnings = loaded.warnings.iter();
+    let found = warnings.filter(|found| found.text().contains(warning));
+    assert_eq!(found.count(), 2);
+    let users = loaded.config.users.unwrap();
+    let ann = &users.find("ann").unwrap().passwords;
+    assert!(ann.len() == 1 && !ann[0].verify("badmin"));
+    let bob = &users.find("bob").unwrap().passwords;
+    assert!(!bob[0].verify("badmin") && bob[1].verify("badmin"));
+}
+
 #[test]
 fn passwords_from_files_and_several() {
     let fixture = Fixture::new();
