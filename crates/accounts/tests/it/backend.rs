@@ -46,6 +46,23 @@ async fn conforms() {
     assert_eq!(found.as_deref(), Some("2 accounts in the database"));
 }
 
+/// A server with a database pays for its accounts from the first one on.
+#[tokio::test]
+async fn without_accounts_a_rejection_costs_nothing_for_them() {
+    let bench = Bench::new();
+    let changes = ChangeCounter::start(bench.database.clone());
+    let counter = changes.clone();
+    let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
+    let verifier = PasswordVerifier::new(workers, [])
+        .expecting_if(DatabaseAccounts::cost(), move || counter.accounts() > 0);
+    assert!(verifier.rejection_cost().is_none());
+    bench.add("ann", "sesame", Labels::new()).await;
+    while verifier.rejection_cost().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(*verifier.rejection_cost(), DatabaseAccounts::cost());
+}
+
 #[tokio::test]
 async fn a_disabled_account_is_rejected_at_the_cost_of_every_rejection() {
     let bench = Bench::new();

@@ -73,8 +73,9 @@ impl Backends {
         if config.mongo_users.is_some() || config.sql_users.is_some() {
             verifier = verifier.expecting(&HashCost::bcrypt(STORED_HASH_ROUNDS));
         }
-        if managed.is_some() {
-            verifier = verifier.expecting(&DatabaseAccounts::cost());
+        if let Some(managed) = managed.cloned() {
+            let are_there = move || managed.may_have_accounts();
+            verifier = verifier.expecting_if(DatabaseAccounts::cost(), are_there);
         }
         let verifier = Arc::new(verifier);
         let mut backends: Vec<Box<dyn Authenticator>> = Vec::new();

@@ -91,6 +91,12 @@ impl ManagedAccounts {
             .map(|account| account.labels))
     }
 
+    /// Whether an account was ever added. A command does not know, so it may have.
+    pub(super) fn may_have_accounts(&self) -> bool {
+        let changes = self.changes.as_ref();
+        changes.is_none_or(|changes| changes.accounts() > 0)
+    }
+
     /// The backend of logins.
     pub(super) fn backend(&self, verifier: Arc<PasswordVerifier>) -> DatabaseAccounts {
         let backend = DatabaseAccounts::new(self.store.clone(), verifier);
