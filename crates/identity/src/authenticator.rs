@@ -15,6 +15,8 @@ use crate::{AccountHint, AuthenticationOutcome, LoginSource, Proof, Recheck};
 /// - A rejection holds a [`Rejection`](crate::Rejection), which only the
 ///   [`PasswordVerifier`](crate::PasswordVerifier) makes. So no rejection is cheaper, and therefore
 ///   faster, than another.
+/// - A refused token of its own form is [`TokenRefused`](AuthenticationOutcome::TokenRefused), and
+///   nothing else is. It costs the backend no more than to verify a valid one.
 /// - `hint` and `authenticate` agree: an account that takes any password is accepted with any, and
 ///   an account that `hint` does not know is unknown to `authenticate`, too, unless the backend
 ///   recognizes the proof.

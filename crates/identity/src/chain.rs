@@ -11,7 +11,7 @@ pub use self::tokens::OwnerStatus;
 use crate::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CredentialFingerprint, CurrentCredentials, Identity, LifetimeBound, LoginSource,
-    OpaqueTokenFault, OpaqueTokens, Proof, Recheck, RecheckedCredential, Rejection,
+    OpaqueTokenFault, OpaqueTokens, Proof, Recheck, RecheckedCredential, Rejection, TokenRefusal,
 };
 
 /// The configured backends in `docker_auth`'s order (`users`, `users_htpasswd`, `ext_auth`, …). The
@@ -45,6 +45,11 @@ pub(crate) enum ChainOutcome {
     Rejected {
         backend: &'static str,
         rejection: Rejection,
+    },
+    /// A token that this backend recognizes is refused. Its cost was not computed.
+    TokenRefused {
+        backend: &'static str,
+        refusal: TokenRefusal,
     },
     /// No backend knows the account.
     NoMatch,
@@ -175,6 +180,12 @@ impl AuthenticatorChain {
                         rejection,
                     });
                 }
+                AuthenticationOutcome::TokenRefused(refusal) => {
+                    return Ok(ChainOutcome::TokenRefused {
+                        backend: backend.name(),
+                        refusal,
+                    });
+                }
             }
             asked_before.push(backend.name());
         }
@@ -203,7 +214,9 @@ impl AuthenticatorChain {
                         Err(error) => BackendAnswer::Failed(error.into()),
                     }
                 }
-                Ok(AuthenticationOutcome::Rejected(_)) => BackendAnswer::Rejected,
+                Ok(AuthenticationOutcome::Rejected(_) | AuthenticationOutcome::TokenRefused(_)) => {
+                    BackendAnswer::Rejected
+                }
                 Err(error) => BackendAnswer::Failed(error),
             };
             let decides = !matches!(answer, BackendAnswer::NoMatch);

@@ -99,7 +99,7 @@ pub use opaque_token::{
 };
 pub use outcome::{
     AccountHint, AuthenticationOutcome, CurrentCredentials, Identity, PermissionSource, Recheck,
-    RecheckedCredential,
+    RecheckedCredential, TokenRefusal,
 };
 pub use password::{HashError, PasswordHash};
 pub use proof::{Credentials, Proof, can_be_looked_up, is_unambiguous_name};

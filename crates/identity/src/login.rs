@@ -11,7 +11,7 @@ use crate::in_flight::InFlight;
 use crate::{
     AcceptedLogin, AuthenticationError, AuthenticatorChain, BackendError, EarlierLogin, Identity,
     LoginCache, LoginLimiter, LoginRetention, LoginSource, OpaqueTokenFault, PasswordVerifier,
-    Proof, Rate, SessionStatus, SourceAddress, TokenUse, is_unambiguous_name,
+    Proof, Rate, SessionStatus, SourceAddress, TokenRefusal, TokenUse, is_unambiguous_name,
 };
 
 /// What the configuration's `login` section says.
@@ -201,11 +201,41 @@ impl Login {
 
     /// Asks the backends, unless there were too many failures. Anonymous requests have no limit.
     async fn ask(&self, proof: &Proof, source: &LoginSource) -> Result<LoginOutcome, BackendError> {
-        let asked = self.ask_in_order(proof, source);
-        match proof.is_anonymous() {
-            true => answer(asked.await),
-            false => self.limited(asked, source).await,
+        if proof.is_anonymous() {
+            return answer(self.ask_in_order(proof, source).await);
         }
+        if self.recognizes(proof) && is_unambiguous_name(proof.account()) {
+            return self.ask_about_token(proof, source).await;
+        }
+        self.limited(self.ask_in_order(proof, source), source).await
+    }
+
+    /// Asks the backend that recognizes `proof`, a token of another issuer. As with a token of this
+    /// server, a valid one does not wait for those that failed at its address: a signature cannot be
+    /// guessed, and many jobs of a CI system share an address. For the same reason, a token that its
+    /// issuer made is never a failure, so a job without a rule ends no other job's logins.
+    async fn ask_about_token(
+        &self,
+        proof: &Proof,
+        source: &LoginSource,
+    ) -> Result<LoginOutcome, BackendError> {
+        let outcome = match self.chain.authenticate(proof, source).await {
+            Ok(outcome) => outcome,
+            Err(error) => return answer(Err(error)),
+        };
+        if let ChainOutcome::TokenRefused {
+            backend,
+            refusal: TokenRefusal::Verified,
+        } = outcome
+        {
+            let backend = Some(backend);
+            return Ok(LoginOutcome::Rejected { backend });
+        }
+        if let ChainOutcome::Accepted(accepted) = outcome {
+            return Ok(LoginOutcome::Accepted(accepted));
+        }
+        self.limited(self.conclude(outcome, proof, source), source)
+            .await
     }
 
     /// The outcome of `login`, which is not awaited if there were too many failures.
@@ -254,9 +284,23 @@ impl Login {
             let _rejection = self.verifier.reject(proof, source).await?;
             return Ok(LoginOutcome::Rejected { backend: None });
         }
-        let (backend, _rejection) = match self.chain.authenticate(proof, source).await? {
+        let outcome = self.chain.authenticate(proof, source).await?;
+        self.conclude(outcome, proof, source).await
+    }
+
+    /// What comes of `outcome`; a rejection whose cost was not computed yet is computed now.
+    async fn conclude(
+        &self,
+        outcome: ChainOutcome,
+        proof: &Proof,
+        source: &LoginSource,
+    ) -> Result<LoginOutcome, AuthenticationError> {
+        let (backend, _rejection) = match outcome {
             ChainOutcome::Accepted(accepted) => return Ok(LoginOutcome::Accepted(accepted)),
             ChainOutcome::Rejected { backend, rejection } => (Some(backend), rejection),
+            ChainOutcome::TokenRefused { backend, .. } => {
+                (Some(backend), self.verifier.reject(proof, source).await?)
+            }
             ChainOutcome::NoMatch => (None, self.verifier.reject(proof, source).await?),
         };
         Ok(LoginOutcome::Rejected { backend })

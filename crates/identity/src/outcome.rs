@@ -14,6 +14,20 @@ pub enum AuthenticationOutcome {
     /// The proof is wrong, and no other backend is asked. The value inside shows that this
     /// rejection cost as much as every other.
     Rejected(Rejection),
+    /// The proof is a token that the backend [recognizes](crate::Authenticator::recognizes), and it
+    /// is refused. [`Login`](crate::Login) makes this cost as much as every rejection if the token may
+    /// be a guess.
+    TokenRefused(TokenRefusal),
+}
+
+/// What a backend knows of a token that it refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// Nothing shows that its issuer made it: it may be a guess, and counts as a failed login.
+    Unverified,
+    /// Its issuer made it, and it does not log in: it has expired, is for another service, or no rule
+    /// takes it. It is no guess, and its refusal tells nothing about any account.
+    Verified,
 }
 
 /// An account that was proved.

@@ -34,7 +34,7 @@ pub struct TrustAuth {
 }
 
 impl TrustAuth {
-    /// A backend that trusts `issuers`. `verifier` makes a rejection cost as much as any other.
+    /// A backend that trusts `issuers`. `verifier` makes a wrong password cost as much as any other.
     #[must_use]
     pub fn new(
         issuers: Vec<Arc<TrustedIssuer>>,
@@ -121,6 +121,10 @@ impl TrustAuth {
             Err(VerificationError::Refused(problem)) => {
                 let reason = shown(&problem.to_string());
                 tracing::info!(reason, "the token of a workload is refused");
+                if self.recognizes(proof) {
+                    return Ok(AuthenticationOutcome::TokenRefused(problem.refusal()));
+                }
+                // The password of an account that has none.
                 let rejection = self.verifier.reject(proof, source).await?;
                 Ok(AuthenticationOutcome::Rejected(rejection))
             }

@@ -1,6 +1,7 @@
 //! Why a token is refused. The words are for the operator; a client learns none of them.
 
 use common::rfc3339;
+use identity::TokenRefusal;
 use openid::SignatureProblem;
 use token::TokenError;
 
@@ -79,6 +80,29 @@ pub enum TokenProblem {
         /// What is wrong.
         error: ExpansionError,
     },
+}
+
+impl TokenProblem {
+    /// Whether the issuer made the token, although it does not log in.
+    pub(crate) fn refusal(&self) -> TokenRefusal {
+        match self {
+            Self::TooLong(_)
+            | Self::Token(_)
+            | Self::Json { .. }
+            | Self::KeyInHeader(_)
+            | Self::Kind(_)
+            | Self::Issuer(_)
+            | Self::Signature(_) => TokenRefusal::Unverified,
+            // These are looked for once the signature is verified.
+            Self::Audience { .. }
+            | Self::Claim { .. }
+            | Self::Expired(_)
+            | Self::NotYetValid(_)
+            | Self::IssuedLater(_)
+            | Self::NoRule(_)
+            | Self::Account { .. } => TokenRefusal::Verified,
+        }
+    }
 }
 
 fn shown(rules: &[(String, ClaimMismatch)]) -> String {

@@ -1,5 +1,6 @@
 //! Proofs that one backend recognizes by their form, and sessions by their credential alone.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,16 +9,16 @@ use common::BoxFuture;
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, AuthenticatorChain,
     BackendError, CredentialFingerprint, EarlierLogin, Identity, LifetimeBound, LoginOutcome,
-    LoginRetention, LoginSource, LoginTerms, PasswordVerifier, Proof, Recheck, RecheckedCredential,
-    SessionStatus, StaticUsers,
+    LoginRetention, LoginSource, LoginTerms, Proof, Recheck, RecheckedCredential, SessionStatus,
+    StaticUsers, TokenRefusal,
 };
 use policy::{Labels, Subject};
 
 use crate::support::{Bench, account, accounts, proof, verifier};
 
-/// A backend of tokens: a password `token:NAME` is the account `ci:NAME`.
+/// A backend of tokens: a password `token:NAME` is the account `ci:NAME`. `token:` is a guess, and
+/// `token:!` a token that no rule takes.
 struct Tokens {
-    verifier: Arc<PasswordVerifier>,
     retention: LoginRetention,
     asked: Arc<AtomicUsize>,
 }
@@ -38,16 +39,18 @@ impl Authenticator for Tokens {
     fn authenticate<'a>(
         &'a self,
         proof: &'a Proof,
-        source: &'a LoginSource,
+        _: &'a LoginSource,
     ) -> BoxFuture<'a, Result<AuthenticationOutcome, AuthenticationError>> {
         Box::pin(async move {
             let Some(name) = proof.secret().expose().strip_prefix("token:") else {
                 return Ok(AuthenticationOutcome::NoMatch);
             };
             self.asked.fetch_add(1, Ordering::Relaxed);
-            if name.is_empty() {
-                let rejection = self.verifier.reject(proof, source).await?;
-                return Ok(AuthenticationOutcome::Rejected(rejection));
+            if let "" | "!" = name {
+                return Ok(AuthenticationOutcome::TokenRefused(match name {
+                    "" => TokenRefusal::Unverified,
+                    _ => TokenRefusal::Verified,
+                }));
             }
             let terms = LoginTerms {
                 retention: self.retention,
@@ -86,7 +89,6 @@ fn bench(retention: LoginRetention) -> (Bench, Arc<AtomicUsize>) {
     let verifier = verifier(&accounts);
     let asked = Arc::default();
     let tokens = Tokens {
-        verifier: Arc::clone(&verifier),
         retention,
         asked: Arc::clone(&asked),
     };
@@ -118,6 +120,40 @@ async fn a_recognized_proof_is_its_backends_whatever_account_it_names() {
     assert!(matches!(guest.unwrap(), LoginOutcome::Accepted(login) if login.backend == "users"));
 }
 
+/// A job whose token no rule takes tries again and again, and so does a client that makes tokens up.
+/// Neither ends the logins of the good jobs at their address.
+#[tokio::test]
+async fn only_forged_tokens_count_as_failures_and_no_valid_one_waits_for_them() {
+    let (bench, _) = bench(LoginRetention::Never);
+    let address: IpAddr = "192.0.2.1".parse().unwrap();
+    let ask = |secret| {
+        let proof = proof("x", secret);
+        let login = Arc::clone(&bench.login);
+        async move { login.login(&proof, Some(address)).await.unwrap() }
+    };
+    let rejected = LoginOutcome::Rejected {
+        backend: Some("tokens"),
+    };
+    for _ in 0..100 {
+        assert_eq!(ask("token:!").await, rejected);
+    }
+    assert_eq!(bench.verifier.performed(), 0);
+    // For one account from one address.
+    for _ in 0..10 {
+        assert_eq!(ask("token:").await, rejected);
+    }
+    assert_eq!(bench.verifier.performed(), 10);
+    for secret in ["token:", "password"] {
+        assert!(matches!(
+            ask(secret).await,
+            LoginOutcome::TooManyFailures(_)
+        ));
+    }
+    assert_eq!(bench.verifier.performed(), 10);
+    assert!(matches!(ask("token:7").await, LoginOutcome::Accepted(_)));
+    assert_eq!(ask("token:!").await, rejected);
+}
+
 #[tokio::test]
 async fn a_login_that_must_not_be_remembered_is_checked_each_time() {
     for (retention, expected) in [(LoginRetention::Configured, 1), (LoginRetention::Never, 3)] {
@@ -133,7 +169,6 @@ async fn a_login_that_must_not_be_remembered_is_checked_each_time() {
 #[tokio::test]
 async fn a_session_goes_on_while_its_rule_is_there() {
     let tokens = || Tokens {
-        verifier: verifier(&accounts(&[])),
         retention: LoginRetention::Configured,
         asked: Arc::default(),
     };

@@ -47,7 +47,9 @@ impl<B: Authenticator + 'static> StoredUsers<B> {
             Ok(AuthenticationOutcome::Accepted(identity)) => {
                 format!("accepted {}", identity.subject.account)
             }
-            Ok(AuthenticationOutcome::Rejected(_)) => "rejected".to_owned(),
+            Ok(AuthenticationOutcome::Rejected(_) | AuthenticationOutcome::TokenRefused(_)) => {
+                "rejected".to_owned()
+            }
             Ok(AuthenticationOutcome::NoMatch) => "no match".to_owned(),
             Err(AuthenticationError::Busy(_)) => "busy".to_owned(),
             Err(AuthenticationError::Backend(error)) => described(&error),

@@ -138,7 +138,9 @@ pub(crate) async fn log_in(backend: &LdapAuth, account: &str, password: &str) ->
     match backend.authenticate(&proof, &source).await {
         Ok(AuthenticationOutcome::NoMatch) => Outcome::NoMatch,
         Ok(AuthenticationOutcome::Accepted(identity)) => accepted(&identity.subject.account),
-        Ok(AuthenticationOutcome::Rejected(_)) => Outcome::Rejected,
+        Ok(AuthenticationOutcome::Rejected(_) | AuthenticationOutcome::TokenRefused(_)) => {
+            Outcome::Rejected
+        }
         Err(AuthenticationError::Busy(_)) => Outcome::Busy,
         Err(AuthenticationError::Backend(error)) => failed(&error),
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use identity::password::HashCost;
 use identity::{
     AccountHint, AuthenticationOutcome, Authenticator, BackendFault, Credentials, LifetimeBound,
-    LoginRetention, LoginSource, Proof, Recheck, SessionAllowance,
+    LoginRetention, LoginSource, Proof, Recheck, SessionAllowance, TokenRefusal,
 };
 use peers::StubAnswer;
 use serde_json::json;
@@ -86,19 +86,52 @@ async fn accounts_of_workloads_have_no_password() {
 }
 
 #[tokio::test]
-async fn a_rejection_costs_as_much_as_any_other() {
+async fn a_wrong_password_costs_as_much_as_any_other() {
     let platform = Platform::start();
     let bench = Bench::github(&platform);
-    let mut expired = documented::github(START);
-    expired["exp"] = 1.into();
-    for token in [platform.token(&expired), "x".to_owned(), String::new()] {
-        let (performed, spent) = (bench.verifier.performed(), bench.verifier.spent());
+    let outcome = bench.ask("github:74", "secret").await.unwrap();
+    assert!(matches!(outcome, AuthenticationOutcome::Rejected(_)));
+    let cost = HashCost::clone(&bench.verifier.rejection_cost());
+    assert_eq!(
+        (bench.verifier.performed(), bench.verifier.spent()),
+        (1, cost)
+    );
+}
+
+/// Only a token that its platform did not make is a guess.
+#[tokio::test]
+async fn a_refused_token_is_known_to_be_its_platform_s_or_not() {
+    let platform = Platform::start();
+    let mut settings = settings("github", Preset::Github, platform.issuer());
+    settings.rules = vec![rule("github", Preset::Github, &[("repository_id", "74")])];
+    let bench = Bench::new(vec![settings]);
+    let with = |claim: &str, value: serde_json::Value| {
+        let mut claims = documented::github(START);
+        claims[claim] = value;
+        platform.token(&claims)
+    };
+    let genuine = with("exp", 1.into());
+    let (signed, _) = genuine.rsplit_once('.').unwrap();
+    let forged = format!("{signed}.AAAA");
+    let mut claims = documented::github(START);
+    claims["iss"] = "https://other.example".into();
+    let foreign = platform.sign(&json!({"alg": "ES256"}), &claims);
+    for (token, expected) in [
+        (genuine, TokenRefusal::Verified),
+        (with("aud", "other".into()), TokenRefusal::Verified),
+        (with("repository_id", "75".into()), TokenRefusal::Verified),
+        (foreign, TokenRefusal::Unverified),
+        (forged, TokenRefusal::Unverified),
+        ("x".to_owned(), TokenRefusal::Unverified),
+        (String::new(), TokenRefusal::Unverified),
+    ] {
         let outcome = bench.exchange(&token).await.unwrap();
-        assert!(matches!(outcome, AuthenticationOutcome::Rejected(_)));
-        assert_eq!(bench.verifier.performed(), performed + 1);
-        let cost = HashCost::clone(&bench.verifier.rejection_cost());
-        assert_eq!(bench.verifier.spent(), [spent, cost].into_iter().sum());
+        let AuthenticationOutcome::TokenRefused(refusal) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(refusal, expected, "{token}");
     }
+    assert_eq!(bench.verifier.performed(), 0);
 }
 
 /// A session goes on by its rule, wherever the rule stands now, and ends when the rule says something

@@ -153,7 +153,7 @@ impl Bench {
     pub(crate) async fn refused_only(&self, token: &str) {
         let outcome = self.exchange(token).await;
         assert!(
-            matches!(outcome, Ok(AuthenticationOutcome::Rejected(_))),
+            matches!(outcome, Ok(AuthenticationOutcome::TokenRefused(_))),
             "{outcome:?}"
         );
     }

@@ -148,7 +148,9 @@ async fn every_answer_has_its_outcome() {
             Ok(word) => {
                 let outcome = match ask(&backend).await.unwrap() {
                     AuthenticationOutcome::Accepted(_) => "accepted",
-                    AuthenticationOutcome::Rejected(_) => "rejected",
+                    AuthenticationOutcome::Rejected(_) | AuthenticationOutcome::TokenRefused(_) => {
+                        "rejected"
+                    }
                     AuthenticationOutcome::NoMatch => "no match",
                 };
                 assert_eq!(outcome, word, "{answer:?}");
