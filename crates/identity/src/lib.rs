@@ -106,6 +106,6 @@ pub use proof::{Credentials, Proof, can_be_looked_up, is_unambiguous_name};
 pub use rate::{Rate, RateError};
 pub use source::{ClientNetwork, LoginSource, SourceAddress};
 pub use static_users::StaticUsers;
-pub use stored_hash::StoredHash;
+pub use stored_hash::{StoredHash, UserWithHash, costly_hashes};
 pub use terms::{LifetimeBound, LoginRetention, LoginTerms, SessionAllowance};
 pub use verifier::{PasswordCheck, PasswordVerifier, Rejection, WorkerPool};

@@ -8,7 +8,7 @@ use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError,
     CredentialFingerprint, CurrentCredentials, FairSemaphore, Identity, LoginSource, PasswordCheck,
     PasswordVerifier, Proof, RETRY_AFTER, Recheck, SourceAddress, StoredHash, TooManyWaiting,
-    can_be_looked_up,
+    UserWithHash, can_be_looked_up, costly_hashes,
 };
 use mongodb::bson::doc;
 use policy::Subject;
@@ -17,6 +17,9 @@ use crate::collection::MongoCollection;
 use crate::error::MongoError;
 use crate::settings::MongoSettings;
 use crate::user::{UserDocument, UserDocumentError};
+
+/// What bcrypt hashes of a cost above 17 match.
+const COSTLY: &str = r"^\$2.?\$(1[89]|[23][0-9])\$";
 
 /// Users of a collection, found by their exact name.
 ///
@@ -117,6 +120,22 @@ impl MongoUsers {
         }
     }
 
+    /// Users whose hash may cost too much, ten at most.
+    async fn costly_users(&self) -> Result<Vec<UserWithHash>, BackendError> {
+        let costly = doc! { "password": { "$regex": COSTLY } };
+        let found = self.collection.find(costly, 10).await;
+        let found = found.map_err(|error| self.failed(error))?;
+        let users = found.iter().filter_map(|document| {
+            let name = document.get_str("username").ok()?;
+            let hash = document.get_str("password").ok()?;
+            Some(UserWithHash {
+                name: name.to_owned(),
+                hash: hash.into(),
+            })
+        });
+        Ok(users.collect())
+    }
+
     fn hash<'a>(&self, account: &'a str, text: &'a str) -> StoredHash<'a> {
         StoredHash {
             backend: self.name,
@@ -203,9 +222,13 @@ impl Authenticator for MongoUsers {
         Box::pin(async {
             let any = self.collection.find(doc! {}, 1).await;
             let any = any.map_err(|error| self.failed(error))?;
-            Ok(Some(match any.is_empty() {
-                true => "connected; the collection is empty".to_owned(),
-                false => "connected; the collection can be read".to_owned(),
+            if any.is_empty() {
+                return Ok(Some("connected; the collection is empty".to_owned()));
+            }
+            let found = "connected; the collection can be read";
+            Ok(Some(match costly_hashes(&self.costly_users().await?) {
+                Some(costly) => format!("{found}; {costly}"),
+                None => found.to_owned(),
             }))
         })
     }

@@ -51,6 +51,25 @@ impl SqlQuery {
         }
     }
 
+    /// Users whose hash may cost too much, ten at most; `None` if `self` is a query of the operator's
+    /// own.
+    pub(crate) fn of_costly_users(&self) -> Option<Self> {
+        // A hash has three `$`, the last two of them around the cost.
+        let is_costly = ["18", "19", "2_", "3_"].map(|cost| {
+            let pattern = format!("$2%${cost}$%");
+            format!("password_hash LIKE '{pattern}'")
+        });
+        let sql = format!(
+            "SELECT username, password_hash, labels FROM xorm_user WHERE {} ORDER BY id LIMIT 10",
+            is_costly.join(" OR ")
+        );
+        self.table.as_ref().map(|table| Self {
+            sql: sql.into(),
+            parameters: 0,
+            table: Some(*table),
+        })
+    }
+
     /// All rules, in `docker_auth`'s table `xorm_acl_entry`.
     #[must_use]
     pub fn of_rules(database: DatabaseType) -> Self {

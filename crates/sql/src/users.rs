@@ -5,7 +5,8 @@ use std::sync::Arc;
 use common::BoxFuture;
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError, Identity,
-    LoginSource, PasswordCheck, PasswordVerifier, Proof, Recheck, StoredHash, can_be_looked_up,
+    LoginSource, PasswordCheck, PasswordVerifier, Proof, Recheck, StoredHash, UserWithHash,
+    can_be_looked_up, costly_hashes,
 };
 use policy::Subject;
 
@@ -145,6 +146,26 @@ impl SqlUsers {
         Ok(User { name, hash, labels })
     }
 
+    /// Users whose hash may cost too much, as far as a query can tell.
+    async fn costly_users(&self) -> Result<Vec<UserWithHash>, BackendError> {
+        let Some(query) = self.query.of_costly_users() else {
+            return Ok(Vec::new());
+        };
+        let run = QueryRun {
+            query: &query,
+            account: "",
+            columns: COLUMNS,
+        };
+        let rows = self.database.fetch(run).await;
+        let rows = rows.map_err(|error| self.failed(error))?;
+        let users = rows.into_iter().filter_map(|row| self.user(row).ok());
+        let users = users.map(|User { name, hash, .. }| UserWithHash {
+            name,
+            hash: hash.into(),
+        });
+        Ok(users.collect())
+    }
+
     fn hash<'a>(&self, user: &'a User) -> StoredHash<'a> {
         StoredHash {
             backend: self.name,
@@ -223,7 +244,11 @@ impl Authenticator for SqlUsers {
             // No user has this name: it has more characters than the column of docker_auth.
             let unknown = "-".repeat(200);
             self.find(&unknown).await?;
-            Ok(Some("the query for users works".to_owned()))
+            let found = "the query for users works";
+            Ok(Some(match costly_hashes(&self.costly_users().await?) {
+                Some(costly) => format!("{found}; {costly}"),
+                None => found.to_owned(),
+            }))
         })
     }
 }

@@ -107,6 +107,14 @@ pub enum HashError {
     Argon2id(#[from] Argon2idError),
 }
 
+impl HashError {
+    /// Whether it is a hash like any other, whose verification would take too long.
+    #[must_use]
+    pub fn is_too_costly(&self) -> bool {
+        matches!(self, Self::Bcrypt(BcryptError::TooCostly { .. }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

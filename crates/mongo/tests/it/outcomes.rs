@@ -72,6 +72,13 @@ async fn each_document_has_its_outcome() {
         let outcome = users.outcome(account, password).await;
         assert_eq!(outcome, expected, "{account:?} {password:?}");
     }
+    assert_eq!(
+        users.backend.probe().await.unwrap().as_deref(),
+        Some(
+            "connected; the collection can be read; no login, because the cost of the hash is above \
+             17: \"costly\""
+        )
+    );
     let long = "a".repeat(1_000_000);
     assert_eq!(users.outcome(&long, "right").await, "no match");
     let Ok(AuthenticationOutcome::Accepted(lone)) = users.ask("lone", "right").await else {

@@ -51,6 +51,14 @@ async fn every_outcome_of_a_login() {
                 "{kind:?} {account:?}"
             );
         }
+        assert_eq!(
+            users.backend.probe().await.unwrap().as_deref(),
+            Some(
+                "the query for users works; no login, because the cost of the hash is above 17: \
+                 \"costly\""
+            ),
+            "{kind:?}"
+        );
         for account in ["list", "text", "number"] {
             let outcome = users.outcome(account, "right").await;
             let expected =

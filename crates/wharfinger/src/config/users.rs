@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use identity::htpasswd::{self, EntryError, Htpasswd, HtpasswdProblem};
-use identity::password::BcryptError;
 use identity::{Account, Accounts, HashError, PasswordHash};
 use policy::Labels;
 
@@ -183,11 +182,10 @@ struct ReadHash {
 }
 
 fn read_hash(text: &str) -> Result<ReadHash, String> {
-    let (hash, too_costly) = match text.parse() {
+    let parsed: Result<_, HashError> = text.parse();
+    let (hash, too_costly) = match parsed {
         Ok(hash) => (hash, None),
-        Err(error @ HashError::Bcrypt(BcryptError::TooCostly { .. })) => {
-            (PasswordHash::unmatchable(text), Some(error))
-        }
+        Err(error) if error.is_too_costly() => (PasswordHash::unmatchable(text), Some(error)),
         Err(error) => return Err(error.to_string()),
     };
     Ok(ReadHash { hash, too_costly })
