@@ -51,6 +51,7 @@ mod sql;
 #[path = "../../../sign-in/tests/it/stub.rs"]
 mod stub;
 mod token_endpoint;
+mod token_login;
 mod tools;
 mod trust;
 mod up;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use data_encoding::BASE64;
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
 use peers::{
@@ -13,7 +12,8 @@ use peers::{
 };
 use tempfile::TempDir;
 
-use crate::wire::{Answer, Connection, get};
+use crate::token_login::{anonymous, basic, log_in};
+use crate::wire::{Connection, get};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
@@ -107,29 +107,6 @@ pub(crate) fn insert(server: &FerretDb, database: &str, collection: &str, docume
     });
 }
 
-fn authorization(account: &str, password: &str) -> String {
-    let login = format!("{account}:{password}");
-    format!("Basic {}", BASE64.encode(login.as_bytes()))
-}
-
-fn log_in(server: &Server, account: &str, password: &str, query: &str) -> Answer {
-    let authorization = authorization(account, password);
-    let headers = [("Authorization", authorization.as_str())];
-    let url = format!("/auth?service=reg&{query}");
-    Connection::open(&server.host_port()).request("GET", &url, &headers, None)
-}
-
-/// What a client without a login is granted of `scope`.
-fn anonymous(server: &Server, scope: &str) -> (u16, String) {
-    let url = format!("/auth?service=reg&scope={scope}");
-    let answer = get(&server.host_port(), &url);
-    let granted = match answer.status {
-        200 => answer.json()["scope"].as_str().unwrap().to_owned(),
-        _ => String::new(),
-    };
-    (answer.status, granted)
-}
-
 fn joe() -> Document {
     doc! {"username": "joe", "password": JOE, "labels": {"team": ["red"]}}
 }
@@ -196,7 +173,7 @@ fn the_documents_of_docker_auth_with_the_server_killed_in_the_middle() {
         "badmin",
         "wr0ng",
         JOE,
-        &authorization("joe", "badmin")[6..],
+        &basic("joe", "badmin")[6..],
     ] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }

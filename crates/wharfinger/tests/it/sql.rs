@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use data_encoding::BASE64;
 use peers::{Postgres, Server, TestCertificate, TestKeyKind, run};
 use tempfile::TempDir;
 
-use crate::wire::{Answer, Connection, get};
+use crate::token_login::{anonymous, basic, log_in};
+use crate::wire::{Connection, get};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
@@ -56,33 +56,6 @@ impl Folder {
         );
         folder
     }
-}
-
-fn authorization(account: &str, password: &str) -> String {
-    format!(
-        "Basic {}",
-        BASE64.encode(format!("{account}:{password}").as_bytes())
-    )
-}
-
-fn log_in(server: &Server, account: &str, password: &str, query: &str) -> Answer {
-    let authorization = authorization(account, password);
-    let headers = [("Authorization", authorization.as_str())];
-    let url = format!("/auth?service=reg&{query}");
-    Connection::open(&server.host_port()).request("GET", &url, &headers, None)
-}
-
-/// What a client without a login is granted of `scope`.
-fn anonymous(server: &Server, scope: &str) -> (u16, String) {
-    let answer = get(
-        &server.host_port(),
-        &format!("/auth?service=reg&scope={scope}"),
-    );
-    let granted = match answer.status {
-        200 => answer.json()["scope"].as_str().unwrap().to_owned(),
-        _ => String::new(),
-    };
-    (answer.status, granted)
 }
 
 #[test]
@@ -159,7 +132,7 @@ fn the_tables_of_docker_auth_in_postgres_with_the_server_killed_in_the_middle() 
         "badmin",
         "wr0ng",
         JOE,
-        &authorization("joe", "badmin")[6..],
+        &basic("joe", "badmin")[6..],
     ] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }

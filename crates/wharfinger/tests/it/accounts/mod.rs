@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use data_encoding::BASE64;
 use peers::{Output, Server, TestCertificate, TestKeyKind, run_with_input};
 use tempfile::TempDir;
 
+use crate::token_login::log_in;
 use crate::wire::{Answer, Connection};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -71,11 +71,8 @@ impl Installation {
     }
 
     fn token(&self, account: &str, password: &str, scope: &str) -> Answer {
-        let login = BASE64.encode(format!("{account}:{password}").as_bytes());
-        let authorization = format!("Basic {login}");
-        let headers = [("Authorization", authorization.as_str())];
-        let url = format!("/auth?service=reg&scope={scope}");
-        Connection::open(&self.server.host_port()).request("GET", &url, &headers, None)
+        let query = format!("scope={scope}");
+        log_in(&self.server, account, password, &query)
     }
 
     /// What `account` is granted of `scope`.
