@@ -1,7 +1,7 @@
 //! Who makes a request, and whether they may.
 //!
 //! A request brings an access token of this server, whose `aud` is the API's own service. Its scopes
-//! have the type [`RESOURCE_TYPE`], and the rules that grant repositories grant them, too. Only
+//! have the type [`API_TYPE`], and the rules that grant repositories grant them, too. Only
 //! [`ApiAuthority::authorize`] makes an [`ApiCaller`], so no handler runs without one.
 //!
 //! (RFC 6750; Distribution, "Token Authentication Specification".)
@@ -13,10 +13,11 @@ use database::Administrator;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use identity::{RequestLimiter, RequestSource, SourceAddress};
+use policy::API_TYPE;
 use token::{VerifiedToken, Verifier};
 
 use crate::problem::ApiProblem;
-use crate::scope::{ApiScope, RESOURCE_TYPE, ScopeRequirement};
+use crate::scope::{ApiScope, ScopeRequirement};
 
 /// The account that makes a request, proved by its token.
 #[derive(Clone, Debug)]
@@ -50,11 +51,11 @@ impl ApiCaller {
     /// The scopes of the token, as texts.
     pub(crate) fn scopes(&self) -> Vec<String> {
         let access = self.token.access().iter();
-        let access = access.filter(|access| access.resource_type == RESOURCE_TYPE);
+        let access = access.filter(|access| access.resource_type == API_TYPE);
         access
             .map(|access| {
                 let actions = access.actions.join(",");
-                format!("{RESOURCE_TYPE}:{}:{actions}", access.name)
+                format!("{API_TYPE}:{}:{actions}", access.name)
             })
             .collect()
     }
@@ -98,7 +99,7 @@ impl ApiAuthority {
         };
         context.set_account(token.subject());
         self.admit(RequestSource::Account(token.subject()))?;
-        let grants = |scope: ApiScope| token.grants(RESOURCE_TYPE, scope.name, scope.action);
+        let grants = |scope: ApiScope| token.grants(API_TYPE, scope.name, scope.action);
         let reach = if grants(needed.full) {
             Reach::Everything
         } else if needed.own.is_some_and(grants) {

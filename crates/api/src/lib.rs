@@ -30,5 +30,5 @@ pub use authority::{ApiCaller, Reach};
 pub use openapi::document as openapi_document;
 pub use resources::sessions::RevokedSessionsView;
 pub use resources::users::UserView;
-pub use scope::{ApiScope, OWN, RESOURCE_TYPE, ScopeRequirement};
+pub use scope::{ApiScope, ScopeRequirement};
 pub use state::ApiStores;

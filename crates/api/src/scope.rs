@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-/// The type of every scope of the API.
-pub const RESOURCE_TYPE: &str = "wharfinger";
-
-/// The name of the scopes for what belongs to the caller.
-pub const OWN: &str = "own";
+use auth::OWN_NAME as OWN;
+use policy::API_TYPE;
 
 /// What an operation needs: an action on one kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +66,7 @@ scopes! {
 
 impl fmt::Display for ApiScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{RESOURCE_TYPE}:{}:{}", self.name, self.action)
+        write!(f, "{API_TYPE}:{}:{}", self.name, self.action)
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::entry::{AclEntry, AclOptions};
 use crate::error::AclEntryError;
 use crate::explanation::{DecidingRule, Explanation, SkippedRule};
+use crate::mismatch::Mismatch;
 use crate::rule::Rule;
 use crate::warning::{Warning, warnings};
-use crate::{AclDecision, AclQuery};
+use crate::{AclDecision, AclQuery, Attribute, Field};
 
 /// Rules in their order: the first whose conditions all hold decides.
 #[derive(Clone, Debug)]
@@ -55,8 +56,8 @@ impl Acl {
         self.warnings.iter()
     }
 
-    /// The first rule that decides every query, counted from 0. Policies after this one are not asked
-    /// if there is one.
+    /// The first rule that decides every query but those about the API, counted from 0. Policies after
+    /// this one are not asked if there is one.
     #[must_use]
     pub fn catch_all(&self) -> Option<usize> {
         self.rules.iter().position(Rule::has_no_conditions)
@@ -66,10 +67,7 @@ impl Acl {
     /// authorizer may be asked.
     #[must_use]
     pub fn decide(&self, query: &AclQuery<'_>) -> Option<AclDecision> {
-        let matches = |rule: &Rule| {
-            rule.first_mismatch(&rule.bindings(query, self.options.quote_labels))
-                .is_none()
-        };
+        let matches = |rule: &Rule| rule.matches(query, self.options.quote_labels);
         let rule = self.rules.iter().position(matches)?;
         Some(AclDecision {
             rule,
@@ -82,6 +80,18 @@ impl Acl {
     pub fn explain(&self, query: &AclQuery<'_>) -> Explanation {
         let mut skipped = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
+            if rule.disregards(query) {
+                skipped.push(SkippedRule {
+                    rule: index,
+                    comment: rule.comment.clone(),
+                    field: Field::Text(Attribute::ResourceType),
+                    pattern: rule.written(Attribute::ResourceType).to_owned(),
+                    expanded: Vec::new(),
+                    values: vec![query.resource_type.to_owned()],
+                    reason: Mismatch::NotForApi,
+                });
+                continue;
+            }
             let bindings = rule.bindings(query, self.options.quote_labels);
             let Some((condition, reason)) = rule.first_mismatch(&bindings) else {
                 let granted = rule.grant(query.actions);

@@ -123,7 +123,7 @@ impl CeilingRules {
 
     fn matching(&self, query: &AclQuery<'_>) -> impl Iterator<Item = (&CeilingEntry, &Rule)> {
         let rules = self.0.entries.iter().zip(&self.0.rules);
-        rules.filter(|(_, rule)| rule.first_mismatch(&rule.bindings(query, true)).is_none())
+        rules.filter(|(_, rule)| rule.matches(query, true))
     }
 }
 
@@ -244,6 +244,16 @@ mod tests {
             let left = left(&ceiling, scope, &[granted]);
             assert_eq!(!left.is_empty(), expected, "{scope}");
         }
+    }
+
+    #[test]
+    fn the_api_s_type_must_be_named() {
+        let wide = limited(vec![entry("*", "*", &["*"]), entry("/.*/", "/.*/", &["*"])]);
+        assert!(left(&wide, "wharfinger:users:read", &["read"]).is_empty());
+        let narrow = limited(vec![entry("wharfinger", "users", &["read"])]);
+        assert_eq!(left(&narrow, "wharfinger:users:read", &["read"]), ["read"]);
+        assert!(left(&narrow, "wharfinger:users:write", &["write"]).is_empty());
+        assert!(left(&narrow, "wharfinger:rules:read", &["read"]).is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::Attribute;
+use crate::query::API_TYPE;
 
 /// One rule as it stands in a configuration: text, not yet compiled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,12 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// Whether they are written for the API: the type is [`API_TYPE`] to the letter.
+    #[must_use]
+    pub fn is_for_api(&self) -> bool {
+        self.resource_type.as_deref() == Some(API_TYPE)
+    }
+
     /// The pattern that `attribute` has to match.
     pub(crate) fn on(&self, attribute: Attribute) -> Option<&str> {
         match attribute {

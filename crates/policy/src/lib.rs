@@ -71,7 +71,7 @@ pub use explanation::{DecidingRule, Explanation, SkippedRule};
 pub use field::{Attribute, Field};
 pub use glob::GlobError;
 pub use mismatch::{MAX_COMBINATIONS, Mismatch};
-pub use query::{AclDecision, AclQuery};
+pub use query::{API_TYPE, AclDecision, AclQuery};
 pub use regex::RegexError;
 pub use subject::{Labels, Subject};
 pub use text_pattern::TextPattern;

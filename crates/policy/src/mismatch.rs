@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::error::ConditionError;
+use crate::query::API_TYPE;
 
 /// How many combinations are tried for one pattern and query. Beyond it the pattern does not match.
 pub const MAX_COMBINATIONS: usize = 1024;
@@ -19,6 +20,9 @@ pub enum Mismatch {
     /// The client's address is not known.
     #[error("the client's address is not known")]
     NoAddress,
+    /// The query is about the API, and the rule does not name its type to the letter.
+    #[error("for the API, only rules count whose type is {API_TYPE} to the letter")]
+    NotForApi,
     /// What the variables stand for makes the pattern one that matches nothing.
     #[error("with its variables replaced, {0}")]
     Malformed(ConditionError),

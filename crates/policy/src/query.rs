@@ -8,6 +8,13 @@ use token::Scope;
 
 use crate::{Labels, Subject};
 
+/// The type of the API's resources.
+///
+/// Rules are written for repositories, and a wide one, `{match: {account: "/.+/"}, actions: ["*"]}`, must not
+/// make administrators. So for this type, a rule counts only if its condition on the type is this text
+/// to the letter. The same holds for the entries of a ceiling.
+pub const API_TYPE: &str = "wharfinger";
+
 /// A question: may this account do this?
 #[derive(Clone, Copy, Debug)]
 pub struct AclQuery<'a> {
@@ -55,6 +62,12 @@ impl<'a> AclQuery<'a> {
 }
 
 impl AclQuery<'_> {
+    /// Whether it is about the API: its type is [`API_TYPE`].
+    #[must_use]
+    pub fn is_about_api(&self) -> bool {
+        self.resource_type == API_TYPE
+    }
+
     /// Which of the actions asked for are among `granted`, sorted.
     #[must_use]
     pub fn granting(&self, granted: &[String]) -> Vec<String> {

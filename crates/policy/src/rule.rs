@@ -15,6 +15,8 @@ pub(crate) struct Rule {
     conditions: Vec<Condition>,
     captures: Vec<Capture>,
     actions: Actions,
+    /// Whether it is written for the API: its type is [`API_TYPE`] to the letter.
+    is_for_api: bool,
     pub(crate) comment: Option<String>,
 }
 
@@ -30,6 +32,7 @@ impl Rule {
     /// Compiles `entry`; all that is wrong with it, if anything is.
     pub(crate) fn compile(entry: AclEntry) -> Result<Self, Vec<(Field, ConditionError)>> {
         let captures = captures(&entry.conditions);
+        let is_for_api = entry.conditions.is_for_api();
         let (mut conditions, mut errors) = (Vec::new(), Vec::new());
         for condition in Condition::compile(entry.conditions, &captures) {
             match condition {
@@ -45,6 +48,7 @@ impl Rule {
             conditions,
             captures,
             actions: Actions::new(entry.actions),
+            is_for_api,
             comment: entry.comment,
         })
     }
@@ -54,8 +58,28 @@ impl Rule {
         self.conditions.is_empty()
     }
 
-    /// The first condition that does not hold, and why; `None` if all hold, so that the
-    /// rule decides.
+    /// Whether it decides `query`.
+    pub(crate) fn matches(&self, query: &AclQuery<'_>, quote_labels: bool) -> bool {
+        !self.disregards(query)
+            && self
+                .first_mismatch(&self.bindings(query, quote_labels))
+                .is_none()
+    }
+
+    /// Whether `query` is about the API, and the rule is not written for that.
+    pub(crate) fn disregards(&self, query: &AclQuery<'_>) -> bool {
+        query.is_about_api() && !self.is_for_api
+    }
+
+    /// Its condition on `attribute` as it is written; empty without one.
+    pub(crate) fn written(&self, attribute: Attribute) -> &str {
+        let field = Field::Text(attribute);
+        let mut conditions = self.conditions.iter();
+        let condition = conditions.find(|condition| condition.field() == field);
+        condition.map_or("", Condition::written)
+    }
+
+    /// The first condition that does not hold, and why; `None` if all hold.
     pub(crate) fn first_mismatch(&self, bindings: &Bindings<'_>) -> Option<(&Condition, Mismatch)> {
         self.conditions
             .iter()

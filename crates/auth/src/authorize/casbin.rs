@@ -1,6 +1,6 @@
 //! `docker_auth`'s `casbin_authz`: a Casbin policy decides each action by itself.
 //!
-//! It is asked last and has an answer to every query. A line of the policy that cannot be evaluated
+//! It is asked last and has an answer to every query but those about the API. A line of the policy that cannot be evaluated
 //! for a query denies the action, as there, but the log says so.
 
 use std::collections::BTreeSet;
@@ -51,6 +51,10 @@ impl CasbinAuthorizer {
 impl Authorizer for CasbinAuthorizer {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn decides_api(&self) -> bool {
+        false
     }
 
     fn decide<'a>(

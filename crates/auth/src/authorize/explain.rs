@@ -5,7 +5,8 @@ use std::sync::Arc;
 use identity::LoginSource;
 use policy::{AclQuery, ScopeCeiling, SkippedRule};
 
-use super::{AuthorizeError, Authorizer, DecidedBy, Decision};
+use super::own_rights::{COMMENT, joined, other_actions, own_rights};
+use super::{AuthorizeError, Authorizer, DecidedBy, Decision, asked};
 
 /// How the policies decide a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,13 +80,29 @@ pub struct ExplainedAction {
 /// asked: it may be a program or a server.
 #[must_use]
 pub fn explain(authorizers: &[Box<dyn Authorizer>], query: &AclQuery<'_>) -> AuthorizeExplanation {
+    match RightsSplit::of(query) {
+        RightsSplit::AllOwn(explanation) => explanation,
+        RightsSplit::Others { own, actions } => {
+            let others = AclQuery {
+                actions: &actions,
+                ..*query
+            };
+            with_own(explain_rules(authorizers, &others), own)
+        }
+    }
+}
+
+fn explain_rules(
+    authorizers: &[Box<dyn Authorizer>],
+    query: &AclQuery<'_>,
+) -> AuthorizeExplanation {
     let mut passed = Vec::new();
     let ends = |passed, end| AuthorizeExplanation {
         passed,
         unanswered: Vec::new(),
         end,
     };
-    for authorizer in authorizers {
+    for authorizer in asked(authorizers, query) {
         let Some(rules) = authorizer.rules() else {
             return ends(passed, ExplanationEnd::Unasked(authorizer.name()));
         };
@@ -107,8 +124,26 @@ pub async fn explain_by_asking(
     query: &AclQuery<'_>,
     source: &LoginSource,
 ) -> Result<AuthorizeExplanation, AuthorizeError> {
+    match RightsSplit::of(query) {
+        RightsSplit::AllOwn(explanation) => Ok(explanation),
+        RightsSplit::Others { own, actions } => {
+            let others = AclQuery {
+                actions: &actions,
+                ..*query
+            };
+            let explanation = explain_asked(authorizers, &others, source).await?;
+            Ok(with_own(explanation, own))
+        }
+    }
+}
+
+async fn explain_asked(
+    authorizers: &[Box<dyn Authorizer>],
+    query: &AclQuery<'_>,
+    source: &LoginSource,
+) -> Result<AuthorizeExplanation, AuthorizeError> {
     let (mut passed, mut unanswered) = (Vec::new(), Vec::new());
-    for authorizer in authorizers {
+    for authorizer in asked(authorizers, query) {
         let decided = match authorizer.rules() {
             Some(rules) => {
                 let explanation = rules.explain(query);
@@ -146,6 +181,63 @@ pub fn explain_ceiling(ceiling: &ScopeCeiling, query: &AclQuery<'_>) -> Authoriz
         passed: Vec::new(),
         unanswered: Vec::new(),
         end: ExplanationEnd::Decided(decision),
+    }
+}
+
+/// A query, divided into what every account may do and what the policies decide.
+enum RightsSplit {
+    /// No policy is asked.
+    AllOwn(AuthorizeExplanation),
+    /// The policies are asked about these actions.
+    Others {
+        own: Option<ExplainedDecision>,
+        actions: Vec<String>,
+    },
+}
+
+impl RightsSplit {
+    fn of(query: &AclQuery<'_>) -> Self {
+        let Some(decision) = own_rights(query) else {
+            return Self::Others {
+                own: None,
+                actions: query.actions.to_vec(),
+            };
+        };
+        let actions = other_actions(query, &decision);
+        let own = ExplainedDecision {
+            comment: Some(COMMENT.to_owned()),
+            ..ExplainedDecision::of(decision, query)
+        };
+        match actions.is_empty() {
+            true => Self::AllOwn(AuthorizeExplanation {
+                passed: Vec::new(),
+                unanswered: Vec::new(),
+                end: ExplanationEnd::Decided(own),
+            }),
+            false => Self::Others {
+                own: Some(own),
+                actions,
+            },
+        }
+    }
+}
+
+/// `explanation` of the other actions, with what is granted in any case.
+fn with_own(
+    explanation: AuthorizeExplanation,
+    own: Option<ExplainedDecision>,
+) -> AuthorizeExplanation {
+    let Some(own) = own else { return explanation };
+    let decision = match explanation.end {
+        ExplanationEnd::Decided(decision) => ExplainedDecision {
+            granted: joined(own.granted, decision.granted),
+            ..decision
+        },
+        ExplanationEnd::Unasked(_) | ExplanationEnd::Denied => own,
+    };
+    AuthorizeExplanation {
+        end: ExplanationEnd::Decided(decision),
+        ..explanation
     }
 }
 

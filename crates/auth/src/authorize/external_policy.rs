@@ -72,6 +72,10 @@ impl Authorizer for ExternalPolicy {
         self.respondent.section()
     }
 
+    fn decides_api(&self) -> bool {
+        false
+    }
+
     fn decide<'a>(
         &'a self,
         query: &'a AclQuery<'a>,

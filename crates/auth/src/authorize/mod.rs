@@ -12,6 +12,7 @@ mod ext_authz;
 mod external_policy;
 mod go_json;
 mod http_authz;
+mod own_rights;
 mod question;
 mod report;
 mod stored_rules;
@@ -24,6 +25,8 @@ use common::BoxFuture;
 use identity::{Identity, LoginSource};
 use policy::{AclQuery, ScopeCeiling};
 
+use self::own_rights::{joined, other_actions, own_rights};
+
 pub use acl::AclAuthorizer;
 pub use casbin::{CASBIN_VALUES, CasbinAuthorizer};
 pub use explain::{
@@ -35,6 +38,7 @@ pub use explainer::{
     TokenExplanation,
 };
 pub use external_policy::ExternalPolicy;
+pub use own_rights::OWN_NAME;
 pub use report::{ActionReport, PassedRuleReport, ScopeReport};
 pub use stored_rules::{
     MAX_STORED_RULES, MaxStale, RuleDocumentError, RuleStore, RuleStoreError, StoredRule,
@@ -48,9 +52,17 @@ pub use stored_rules::{
 ///   answers with nothing granted.
 /// - What is granted is a part of what was asked.
 /// - `decide` and `rules` agree.
+/// - About the API ([`API_TYPE`](policy::API_TYPE)) only policies are asked that
+///   [`decide_api`](Self::decides_api): those with rules that name this type.
 pub trait Authorizer: Send + Sync {
     /// The policy's section in the configuration, for logs and errors.
     fn name(&self) -> &'static str;
+
+    /// Whether it is asked about the API, too. A program, a server or a Casbin policy is written for
+    /// repositories, and might make an administrator of an account that may pull.
+    fn decides_api(&self) -> bool {
+        true
+    }
 
     /// What of `query` is granted. A slow policy waits for the turn of `source`.
     ///
@@ -94,6 +106,10 @@ pub trait Authorizer: Send + Sync {
 impl<A: Authorizer + ?Sized> Authorizer for Arc<A> {
     fn name(&self) -> &'static str {
         (**self).name()
+    }
+
+    fn decides_api(&self) -> bool {
+        (**self).decides_api()
     }
 
     fn decide<'a>(
@@ -147,6 +163,14 @@ pub struct DecidedBy {
 }
 
 impl DecidedBy {
+    /// This one, or `other` if no policy had an answer.
+    fn or(self, other: Self) -> Self {
+        match self.policy {
+            Some(_) => self,
+            None => other,
+        }
+    }
+
     /// What the log shows.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -192,6 +216,16 @@ pub enum AuthorizeError {
     },
 }
 
+/// The policies that are asked about `query`, in their order.
+fn asked<'a>(
+    authorizers: &'a [Box<dyn Authorizer>],
+    query: &AclQuery<'_>,
+) -> impl Iterator<Item = &'a Box<dyn Authorizer>> + use<'a> {
+    let is_about_api = query.is_about_api();
+    let authorizers = authorizers.iter();
+    authorizers.filter(move |authorizer| !is_about_api || authorizer.decides_api())
+}
+
 /// The configured policies, asked in order.
 pub(crate) struct AuthorizerChain(Vec<Box<dyn Authorizer>>);
 
@@ -200,13 +234,38 @@ impl AuthorizerChain {
         Self(authorizers)
     }
 
-    /// The decision of the first policy that has one. If no policy has one, nothing is granted.
+    /// What every account may do, and for the other actions the decision of the first policy that has
+    /// one. If no policy has one, nothing is granted.
     pub(crate) async fn decide(
         &self,
         query: &AclQuery<'_>,
         source: &LoginSource,
     ) -> Result<Decision, AuthorizeError> {
-        for authorizer in &self.0 {
+        let Some(own) = own_rights(query) else {
+            return self.ask(query, source).await;
+        };
+        let others = other_actions(query, &own);
+        if others.is_empty() {
+            return Ok(own);
+        }
+        let others = AclQuery {
+            actions: &others,
+            ..*query
+        };
+        let decision = self.ask(&others, source).await?;
+        Ok(Decision {
+            granted: joined(own.granted, decision.granted),
+            by: decision.by.or(own.by),
+        })
+    }
+
+    /// The decision of the first policy that has one.
+    async fn ask(
+        &self,
+        query: &AclQuery<'_>,
+        source: &LoginSource,
+    ) -> Result<Decision, AuthorizeError> {
+        for authorizer in asked(&self.0, query) {
             // Rules in memory need no future.
             let decision = match authorizer.rules() {
                 Some(rules) => rules.decide(query),

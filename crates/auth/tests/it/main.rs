@@ -6,6 +6,7 @@
     reason = "a test stops at the first failure"
 )]
 
+mod api_scopes;
 mod casbin;
 mod device;
 mod endpoint;

@@ -6,6 +6,7 @@ mod requests;
 use self::patterns::{captures, captures_of_label, glob, labels, unknown_variables};
 use self::requests::{actions, unknown_type};
 use crate::entry::{AclEntry, AclOptions, Conditions};
+use crate::query::API_TYPE;
 use crate::{Attribute, Field};
 
 /// Something about a rule that is valid but probably not intended.
@@ -86,10 +87,12 @@ pub enum WarningKind {
     #[error("`[!` begins a class that has a `!` in it, not one that is negated: write `[^`")]
     NotNegated,
     /// An action that no client asks for.
-    #[error("no client asks for the action {action:?}{}: actions are pull, push and delete, or a lone *", hint(*.nearest))]
+    #[error("no client asks for the action {action:?}{}: actions are {known}, or a lone *", hint(*.nearest))]
     UnknownAction {
         /// The action.
         action: String,
+        /// The actions that there are for its type.
+        known: String,
         /// What it was most likely meant to be.
         nearest: Option<&'static str>,
     },
@@ -97,13 +100,18 @@ pub enum WarningKind {
     #[error("`*` means every action only if it stands alone: write actions: [\"*\"]")]
     StarBesideOthers,
     /// A pattern that takes no type of resource that a client asks for.
-    #[error("no client asks for the type {pattern:?}{}: types are repository and registry", hint(*.nearest))]
+    #[error("no client asks for the type {pattern:?}{}: types are repository, registry and {API_TYPE}", hint(*.nearest))]
     UnknownType {
         /// The pattern.
         pattern: String,
         /// What it was most likely meant to be.
         nearest: Option<&'static str>,
     },
+    /// A pattern that the API's type is meant to match, and does not.
+    #[error(
+        "for the API, only rules count whose type is {API_TYPE} to the letter, and {0:?} is not: write a rule of its own"
+    )]
+    ApiTypeInPattern(String),
     /// An earlier rule matches everything.
     #[error(
         "no query reaches this rule: acl[{0}] has no conditions, and the first rule that matches decides"
@@ -145,17 +153,20 @@ pub(crate) fn warnings(entries: &[AclEntry], options: AclOptions) -> Vec<Warning
             kinds.extend(glob(pattern, false));
             add(Field::Label(label.clone()), kinds);
         }
-        add(Field::Actions, actions(&entry.actions));
+        add(Field::Actions, actions(entry));
     }
     let everything = entries
         .iter()
         .position(|entry| entry.conditions == Conditions::default());
-    if let Some(everything) = everything.filter(|everything| everything + 1 < entries.len()) {
-        let kind = WarningKind::Unreachable(everything);
+    // A rule for the API is reached: those without conditions do not count there.
+    if let Some(everything) = everything
+        && let Some(unreachable) =
+            (everything + 1..entries.len()).find(|rule| !entries[*rule].conditions.is_for_api())
+    {
         warnings.push(Warning {
-            rule: everything + 1,
+            rule: unreachable,
             field: None,
-            kind,
+            kind: WarningKind::Unreachable(everything),
         });
     }
     warnings
@@ -218,5 +229,7 @@ mod tests {
         };
         assert_eq!(warnings(&entries, AclOptions::default()), [expected]);
         assert_eq!(warnings(&entries[..2], AclOptions::default()), []);
+        let entries = [AclEntry::default(), entry(&[("type", "wharfinger")])];
+        assert_eq!(warnings(&entries, AclOptions::default()), []);
     }
 }

@@ -3,7 +3,9 @@
 use common::nearest;
 
 use super::WarningKind;
+use crate::AclEntry;
 use crate::pattern::Matcher;
+use crate::query::API_TYPE;
 use crate::syntax::SIZE_LIMIT;
 
 /// The actions that registries ask clients to ask for.
@@ -12,14 +14,23 @@ const ACTIONS: [&str; 3] = ["pull", "push", "delete"];
 /// The types of resource that registries ask clients to ask for.
 const TYPES: [&str; 2] = ["repository", "registry"];
 
-pub(super) fn actions(actions: &[String]) -> Vec<WarningKind> {
-    let unknown = |action: &&String| *action != "*" && !ACTIONS.contains(&action.as_str());
+/// What programs ask the API's administrators for.
+const API_ACTIONS: [&str; 4] = ["read", "write", "revoke", "create"];
+
+pub(super) fn actions(entry: &AclEntry) -> Vec<WarningKind> {
+    let actions = &entry.actions;
+    let known: &[&'static str] = match entry.conditions.is_for_api() {
+        true => &API_ACTIONS,
+        false => &ACTIONS,
+    };
+    let unknown = |action: &&String| *action != "*" && !known.contains(&action.as_str());
     let unknown = actions
         .iter()
         .filter(unknown)
         .map(|action| WarningKind::UnknownAction {
             action: action.clone(),
-            nearest: nearest(action, ACTIONS),
+            nearest: nearest(action, known.iter().copied()),
+            known: known.join(", "),
         });
     let star = actions.len() > 1 && actions.iter().any(|action| action == "*");
     unknown
@@ -29,6 +40,12 @@ pub(super) fn actions(actions: &[String]) -> Vec<WarningKind> {
 
 /// With variables the pattern may become anything; one that is malformed is an error elsewhere.
 pub(super) fn unknown_type(pattern: &str) -> Option<WarningKind> {
+    if pattern == API_TYPE {
+        return None;
+    }
+    if pattern.contains(API_TYPE) {
+        return Some(WarningKind::ApiTypeInPattern(pattern.to_owned()));
+    }
     let matcher = Matcher::compile(pattern, SIZE_LIMIT).ok()?;
     let unknown = !pattern.contains("${") && !TYPES.iter().any(|known| matcher.matches(known));
     unknown.then(|| WarningKind::UnknownType {
@@ -67,6 +84,8 @@ mod tests {
             (Some("re*"), &["*"]),
             (Some("/^(repository|registry)$/"), &["*"]),
             (Some("${labels:type}"), &["*"]),
+            (Some("wharfinger"), &["read", "write", "revoke", "create"]),
+            (Some("wharfinger"), &["*"]),
         ] {
             let told = told(resource_type, actions);
             let about = |line: &&String| line.starts_with("no client");
@@ -92,6 +111,21 @@ mod tests {
                 None,
                 &["*", "pull"],
                 "`*` means every action only if it stands alone",
+            ),
+            (
+                Some("wharfinger"),
+                &["wirte"],
+                "no client asks for the action \"wirte\"; did you mean \"write\"?",
+            ),
+            (
+                Some("wharfinger"),
+                &["pull"],
+                "no client asks for the action \"pull\": actions are read, write, revoke, create",
+            ),
+            (
+                Some("/^(repository|wharfinger)$/"),
+                &["*"],
+                "for the API, only rules count whose type is wharfinger to the letter",
             ),
             (
                 Some("repositry"),
