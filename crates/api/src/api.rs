@@ -53,8 +53,7 @@ pub struct ApiSettings {
 
 /// The API.
 pub struct Api {
-    /// What stands before the paths of the table.
-    base: String,
+    path: String,
     operations: Vec<ApiOperation>,
     openapi: Value,
     authority: ApiAuthority,
@@ -74,7 +73,7 @@ impl Api {
     #[must_use]
     pub fn new(settings: ApiSettings) -> Self {
         Self {
-            base: format!("{}/api/v1", settings.path_prefix),
+            path: format!("{}/api", settings.path_prefix),
             operations: operations(),
             openapi: openapi::document(),
             authority: ApiAuthority {
@@ -94,6 +93,12 @@ impl Api {
                 clock: settings.clock,
             }),
         }
+    }
+
+    /// The path that it has, with all below it.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// Responds to one request.
@@ -168,7 +173,8 @@ impl Api {
         let path = head
             .uri
             .path()
-            .strip_prefix(&self.base)
+            .strip_prefix(&self.path)
+            .and_then(|path| path.strip_prefix("/v1"))
             .ok_or_else(not_found)?;
         // HEAD is GET without a body (RFC 9110 §9.3.2).
         let method = match &head.method {

@@ -10,6 +10,7 @@ use workload_identity::IssuerSettings;
 
 use super::accounts::{self, AccountsConfig};
 use super::acl::{self, AccessRules};
+use super::api::{self, ApiConfig};
 use super::casbin::CasbinConfig;
 use super::device_login;
 use super::diagnostics::Problem;
@@ -74,6 +75,8 @@ pub(crate) struct Config {
     pub(crate) login_order: Option<Vec<&'static str>>,
     /// The accounts and rules in the database.
     pub(crate) accounts: Option<AccountsConfig>,
+    /// The API, if it is on. With it there are accounts.
+    pub(crate) api: Option<ApiConfig>,
     pub(crate) registry: Option<RegistryServerConfig>,
     pub(crate) database: Option<database::DatabaseLocation>,
 }
@@ -174,6 +177,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         || has_accounts;
     let database = database.or_else(|| usual_database(root, registry.as_ref(), needs_database));
     let accounts = accounts::read(root, has_token_server && database.is_some(), acl_options);
+    let api = api::read(root, accounts.is_some(), registry.as_ref());
     if has_token_server || !has_registry {
         // Alone, they are enough if the file asks for them.
         let has_accounts = has_accounts && accounts.is_some();
@@ -214,6 +218,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         login,
         login_order: None,
         accounts,
+        api,
     };
     config.login_order = order.and_then(|list| login_order::read(&list, &config.login_backends()));
     Some(config)

@@ -91,6 +91,11 @@ impl ManagedAccounts {
             .map(|account| account.labels))
     }
 
+    /// The operations on accounts.
+    pub(super) fn accounts(&self) -> &AccountStore {
+        &self.store
+    }
+
     /// Whether an account was ever added. A command does not know, so it may have.
     pub(super) fn may_have_accounts(&self) -> bool {
         let changes = self.changes.as_ref();

@@ -6,6 +6,7 @@
 mod accept;
 mod access_log;
 mod adoption;
+mod api;
 pub(crate) mod backends;
 mod body;
 mod bounded_reads;

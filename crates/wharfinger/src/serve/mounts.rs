@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::Api;
 use auth::TokenServer;
 use common::Origin;
 use http::Uri;
@@ -39,9 +40,11 @@ pub(super) struct Mounts(Vec<Mount>);
 
 impl Mounts {
     /// The registry has `/v2` below `registry_prefix`, and what the token server does not have. The
-    /// sign-in pages come before the token server, whose index their own replaces.
+    /// sign-in pages come before the token server, whose index their own replaces, and so does the
+    /// API.
     pub(super) fn new(
         sign_in: Option<Arc<SignInServer>>,
+        api: Option<Arc<Api>>,
         token_server: Option<Arc<TokenServer>>,
         registry: Option<Arc<Registry>>,
         registry_prefix: &str,
@@ -72,6 +75,10 @@ impl Mounts {
                 let service = Some(Arc::clone(&sign_in) as _);
                 mount(path, "", ListenerRole::TokenServer, service);
             }
+        }
+        if let Some(api) = api {
+            let path = api.path().to_owned();
+            mount(path, "", ListenerRole::TokenServer, Some(api as _));
         }
         if let Some(token_server) = token_server {
             let service = Some(token_server as _);

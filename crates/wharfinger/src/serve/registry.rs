@@ -8,8 +8,9 @@ use registry::{
     Authentication, CachingVerifier, Caller, CatalogSettings, PullPermissions, Realm, Registry,
     RegistrySettings, TokenAuth, VisibleRepositories, VisibleRepositoriesFuture,
 };
-use token::{JwkSet, Verifier};
+use token::Verifier;
 
+use super::api::own_tokens;
 use super::backends::Backends;
 use super::jwks::JwksFetcher;
 use super::persistent_state::PersistentState;
@@ -110,16 +111,10 @@ fn verifier(config: &Config, issuer: &IssuerConfig) -> Verifier {
                 .trusting_certificates(certificates)
                 .trusting_keys(keys)
         }
-        IssuerKeysConfig::Own => {
-            let token = config.token.as_ref();
-            let keys: JwkSet = token
-                .iter()
-                .flat_map(|token| &token.keys)
-                .map(|key| key.key.public().jwk())
-                .collect();
-            Verifier::new(&issuer.service, token.map(|token| token.issuer.clone()))
-                .trusting_keys(&keys)
-        }
+        IssuerKeysConfig::Own => match &config.token {
+            Some(token) => own_tokens(token, &issuer.service),
+            None => Verifier::new(&issuer.service, []),
+        },
     }
 }
 

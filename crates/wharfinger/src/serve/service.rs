@@ -1,5 +1,6 @@
 //! A service: something that responds to requests, as the token server and the registry do.
 
+use api::Api;
 use auth::TokenServer;
 use bytes::Bytes;
 use common::{BoxFuture, RequestContext};
@@ -66,6 +67,20 @@ impl Service for SignInServer {
 
     fn has_access_log(&self) -> bool {
         false
+    }
+}
+
+impl Service for Api {
+    fn respond<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        request: Request<RequestBody>,
+    ) -> BoxFuture<'a, Response<ResponseBody>> {
+        Box::pin(async move { whole(Self::respond(self, context, request).await) })
+    }
+
+    fn has_access_log(&self) -> bool {
+        true
     }
 }
 

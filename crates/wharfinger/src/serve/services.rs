@@ -7,10 +7,11 @@ use std::sync::Arc;
 use auth::device::{DeviceLoginSettings, DeviceLogins};
 use auth::sessions::{Sessions, SqliteSessions};
 use auth::{Authorizer, PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
-use identity::{Login, LoginLimiter, WorkerPool};
+use identity::{Login, LoginLimiter, RequestLimiter, WorkerPool};
 use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::access_log::AccessLog;
+use super::api;
 use super::backends::{Backends, Revalidation, authorizers};
 use super::context::{ContextRule, RequestIds};
 use super::managed_accounts::ManagedAccounts;
@@ -39,6 +40,8 @@ pub(super) struct Services {
     workers: Arc<WorkerPool>,
     stored: StoredPolicies,
     managed: Option<ManagedAccounts>,
+    /// Counts the requests to the API.
+    api_limiter: Option<Arc<RequestLimiter>>,
 }
 
 impl Services {
@@ -67,6 +70,11 @@ impl Services {
                 StoredPolicies::running(config, &persistent.clock, before)
             }
             None => StoredPolicies::default(),
+        };
+        let api_limiter = before.and_then(|services| services.api_limiter.as_ref());
+        let api_limiter = match &config.api {
+            Some(section) => Some(api::limiter(section.rate, persistent, api_limiter)?),
+            None => None,
         };
         let before = before.and_then(|services| services.managed.as_ref());
         let managed = ManagedAccounts::running(config, persistent, before);
@@ -97,6 +105,14 @@ impl Services {
             None => None,
         };
         let pages = sign_in_pages::pages(config, accounts, device_logins)?;
+        let api = match (&config.api, &config.token, &managed, &api_limiter) {
+            (Some(section), Some(token), Some(managed), Some(limiter)) => {
+                let limiter = Arc::clone(limiter);
+                let api = api::api(config, section, token, persistent, managed, limiter);
+                Some(Arc::new(api))
+            }
+            _ => None,
+        };
         let shared = SharedServices {
             token_server: token_server.as_ref(),
             guard: &guard,
@@ -113,6 +129,7 @@ impl Services {
         Ok(Self {
             mounts: Mounts::new(
                 pages,
+                api,
                 token_server,
                 registry,
                 config
@@ -130,6 +147,7 @@ impl Services {
             workers,
             stored,
             managed,
+            api_limiter,
         })
     }
 }
