@@ -1,25 +1,17 @@
 //! Notices in a server what commands have changed.
 //!
-//! The database counts the changes of accounts and of rules (its triggers do, so that no operation
-//! can forget it). A server reads the counts a few times a second.
+//! The database counts the changes of accounts and of rules ([`ChangeCounts`]). A server reads the
+//! counts a few times a second.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::Database;
-use rusqlite::Connection;
+use database::{ChangeCounts, Database};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// How often the counts are read, so that a change takes effect within a second.
 const INTERVAL: Duration = Duration::from_millis(250);
-
-/// How many changes there were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct ChangeCounts {
-    accounts: u64,
-    rules: u64,
-}
 
 /// The changes of accounts and of rules, as they are counted. Clones share one task that reads the
 /// counts; the drop of the last one ends it.
@@ -83,7 +75,7 @@ impl RuleChanges {
 async fn follow(database: Database, counts: watch::Sender<ChangeCounts>) {
     let mut is_failing = false;
     loop {
-        match database.read(read).await {
+        match database.read(ChangeCounts::read).await {
             Ok(now) => {
                 is_failing = false;
                 counts.send_if_modified(|before| {
@@ -105,18 +97,4 @@ async fn follow(database: Database, counts: watch::Sender<ChangeCounts>) {
         }
         tokio::time::sleep(INTERVAL).await;
     }
-}
-
-fn read(connection: &Connection) -> Result<ChangeCounts, database::Error> {
-    let mut statement = connection.prepare_cached("SELECT subject, count FROM change_counters")?;
-    let mut rows = statement.query(())?;
-    let mut counts = ChangeCounts::default();
-    while let Some(row) = rows.next()? {
-        match row.get::<_, String>(0)?.as_str() {
-            "accounts" => counts.accounts = row.get(1)?,
-            "rules" => counts.rules = row.get(1)?,
-            _ => {}
-        }
-    }
-    Ok(counts)
 }

@@ -21,6 +21,7 @@
 //! ```
 
 mod administration;
+mod changes;
 mod connection;
 mod error;
 mod file;
@@ -42,6 +43,7 @@ pub use administration::{
     AdministrationEntry, AdministrationFilter, AdministrationRecord, AdministrativeChange,
     Administrator, log_change, logged_changes,
 };
+pub use changes::ChangeCounts;
 pub use connection::BUSY_TIMEOUT;
 pub use error::{Error, SqliteCause};
 pub use group_commit::Activity;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use common::{BoxFuture, Clock, Secret};
+use database::ChangeCounts;
 use identity::{
     BackendError, CredentialFingerprint, FoundToken, OpaqueToken, OpaqueTokenFault, OpaqueTokens,
     ROBOT_PREFIX, TokenUse,
@@ -16,7 +17,7 @@ use quick_cache::sync::Cache;
 use rusqlite::Connection;
 
 use crate::operations::PersonalTokens;
-use crate::token::{PersonalToken, TokenFilter, TokenKind};
+use crate::token::{PersonalToken, TokenFilter};
 use crate::{PersonalTokensError, SECTION, TokenName, rows, secret};
 
 /// How soon a running server notices a change. A command waits this long before it reports success.
@@ -121,10 +122,8 @@ impl TokenVerifier {
         {
             return Ok(counted.count);
         }
-        let read = self.tokens.database.read(|connection: &Connection| {
-            Ok::<_, PersonalTokensError>(rows::changes(connection)?)
-        });
-        let count = read.await?;
+        let counts = self.tokens.database.read(ChangeCounts::read).await?;
+        let count = counts.personal_tokens;
         let counted = CountedChanges { count, at: now };
         *self.changes.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted);
         Ok(count)
@@ -137,11 +136,7 @@ impl TokenVerifier {
         let Some(Ok(name)) = name else {
             return Ok(None);
         };
-        let filter = TokenFilter {
-            kind: Some(TokenKind::Robot),
-            name: Some(name),
-            ..TokenFilter::default()
-        };
+        let filter = TokenFilter::robot(name);
         let (robots, now) = (self.tokens.list(filter).await?, self.clock.now());
         Ok(robots.into_iter().next().and_then(|robot| {
             let mut secrets = robot.secrets.iter();
