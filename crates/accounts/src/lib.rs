@@ -30,10 +30,12 @@ mod backend;
 mod changes;
 mod error;
 mod labels;
+mod listed_rule;
 mod name;
 mod policy_rules;
 mod rule_document;
 mod rule_list;
+mod rule_rows;
 mod store;
 mod update;
 
@@ -41,10 +43,11 @@ pub use backend::DatabaseAccounts;
 pub use changes::ChangeCounter;
 pub use error::{AccountError, MAX_PASSWORD};
 pub use labels::{LabelChange, LabelError, MAX_LABELS};
+pub use listed_rule::{ListedRule, MAX_RULES, RuleListError, RulePlace};
 pub use name::{AccountName, AccountNameError, MAX_ACCOUNT_NAME};
 pub use policy_rules::DatabaseRules;
 pub use rule_document::{MAX_RULE, rule_document};
-pub use rule_list::{ListedRule, MAX_RULES, RuleDoubt, RuleList, RuleListError, RulePlace};
+pub use rule_list::{RuleDoubt, RuleList};
 pub use store::{AccountRecord, AccountStore, MAX_ACCOUNTS_LISTED};
 pub use update::AccountUpdate;
 

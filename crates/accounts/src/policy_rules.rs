@@ -13,7 +13,8 @@ use tokio::task::{AbortHandle, spawn_blocking};
 
 use crate::SECTION;
 use crate::changes::{ChangeCounter, RuleChanges};
-use crate::rule_list::{RuleList, RuleListError, compile};
+use crate::listed_rule::RuleListError;
+use crate::rule_list::{RuleList, compile};
 
 /// The pause after rules could not be loaded.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use accounts::{ChangeCounter, DatabaseRules, MAX_RULES, RuleListError, RulePlace};
+use accounts::{ChangeCounter, DatabaseRules, MAX_RULES, RuleList, RuleListError, RulePlace};
 use auth::Authorizer;
+use database::{ObjectVersion, Precondition};
 use identity::LoginSource;
 use policy::{AclEntry, AclOptions, AclQuery, Conditions, Labels};
 use rusqlite::Connection;
 use serde_json::json;
 
 use crate::support::{Bench, root};
+
+const FREE: Precondition = Precondition::Unconditional;
 
 fn rule(account: &str, actions: &[&str]) -> AclEntry {
     AclEntry {
@@ -24,7 +27,7 @@ fn rule(account: &str, actions: &[&str]) -> AclEntry {
 
 async fn add(bench: &Bench, account: &str, place: RulePlace) -> i64 {
     let by = root();
-    let added = bench.rules.add(&by, rule(account, &["pull"]), place);
+    let added = bench.rules.add(&by, rule(account, &["pull"]), place, FREE);
     added.await.unwrap().number
 }
 
@@ -55,10 +58,10 @@ async fn rules_have_an_order_and_numbers_that_are_never_used_twice() {
         (a, RulePlace::Before(a), "c a d e b"),
         (c, RulePlace::Before(b), "a d e c b"),
     ] {
-        rules.move_to(&by, number, place).await.unwrap();
+        rules.move_to(&by, number, place, FREE).await.unwrap();
         assert_eq!(order(&bench).await, expected);
     }
-    rules.remove(&by, e).await.unwrap();
+    rules.remove(&by, e, FREE).await.unwrap();
     assert_eq!(order(&bench).await, "a d c b");
     assert_eq!(add(&bench, "f", RulePlace::Last).await, 6);
     assert_eq!(order(&bench).await, "a d c b f");
@@ -78,23 +81,95 @@ async fn what_is_refused_changes_and_logs_nothing() {
     let by = root();
     let rules = &bench.rules;
     let wrong = rules
-        .add(&by, rule("/(/", &["pull"]), RulePlace::Last)
+        .add(&by, rule("/(/", &["pull"]), RulePlace::Last, FREE)
         .await;
     let wrong = wrong.unwrap_err().to_string();
     assert!(
         wrong.starts_with("match.account: the regular expression is malformed"),
         "{wrong}"
     );
-    let long = rules.add(&by, rule(&"x".repeat(9000), &["pull"]), RulePlace::Last);
+    let long = rules.add(
+        &by,
+        rule(&"x".repeat(9000), &["pull"]),
+        RulePlace::Last,
+        FREE,
+    );
     assert!(matches!(long.await, Err(RuleListError::TooLong(_))));
-    let beside = rules.add(&by, rule("a", &["pull"]), RulePlace::Before(7));
+    let beside = rules.add(&by, rule("a", &["pull"]), RulePlace::Before(7), FREE);
     assert!(matches!(beside.await, Err(RuleListError::Unknown(7))));
-    let moved = rules.move_to(&by, 1, RulePlace::First).await;
+    let moved = rules.move_to(&by, 1, RulePlace::First, FREE).await;
     assert!(matches!(moved, Err(RuleListError::Unknown(1))));
-    let removed = rules.remove(&by, 1).await;
+    let removed = rules.remove(&by, 1, FREE).await;
     assert!(matches!(removed, Err(RuleListError::Unknown(1))));
     assert_eq!(rules.list().await.unwrap(), []);
     assert_eq!(bench.actions().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_change_can_require_the_version_that_was_read() {
+    let bench = Bench::new();
+    let (by, rules) = (root(), &bench.rules);
+    let of_list = async || RuleList::version_of(&rules.list().await.unwrap());
+    let only = |version: &ObjectVersion| Precondition::OneOf(vec![version.clone()]);
+    let entry = || rule("a", &["pull"]);
+    let empty = of_list().await;
+    let first = rules.add(&by, entry(), RulePlace::Last, only(&empty));
+    let first = first.await.unwrap();
+    assert_eq!(rules.find(first.number).await.unwrap(), first);
+    let stale = rules.add(&by, entry(), RulePlace::Last, only(&empty)).await;
+    assert!(matches!(stale, Err(RuleListError::Precondition(_))));
+    let second = rules
+        .add(&by, entry(), RulePlace::Last, FREE)
+        .await
+        .unwrap();
+    assert_ne!(second.version, first.version, "of equal rules, too");
+    // The order is of the list. A rule stays what it was.
+    let before = of_list().await;
+    let moved = rules.move_to(&by, second.number, RulePlace::First, only(&before));
+    assert_eq!(moved.await.unwrap().version, second.version);
+    assert_ne!(of_list().await, before);
+    for stale in [
+        only(&before),
+        only(&first.version),
+        Precondition::OneOf(Vec::new()),
+    ] {
+        let moved = rules
+            .move_to(&by, second.number, RulePlace::Last, stale.clone())
+            .await;
+        assert!(matches!(moved, Err(RuleListError::Precondition(_))));
+        let removed = rules.remove(&by, second.number, stale).await;
+        assert!(matches!(removed, Err(RuleListError::Precondition(_))));
+    }
+    let removed = rules.remove(&by, second.number, only(&second.version));
+    removed.await.unwrap();
+    let removed = rules.remove(&by, first.number, only(&of_list().await));
+    removed.await.unwrap();
+    assert_eq!(of_list().await, empty);
+    let expected = [
+        "rule.remove",
+        "rule.remove",
+        "rule.move",
+        "rule.add",
+        "rule.add",
+    ];
+    assert_eq!(bench.actions().await, expected);
+}
+
+#[tokio::test]
+async fn one_of_two_changes_of_the_same_list_fails() {
+    let bench = Bench::new();
+    let (_, command) = bench.of_a_command();
+    let (by, read) = (root(), RuleList::version_of(&[]));
+    let add = |rules: RuleList, account| {
+        let (by, only) = (by.clone(), Precondition::OneOf(vec![read.clone()]));
+        async move {
+            let entry = rule(account, &["pull"]);
+            rules.add(&by, entry, RulePlace::First, only).await
+        }
+    };
+    let (one, other) = tokio::join!(add(bench.rules.clone(), "a"), add(command, "b"));
+    assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    assert_eq!(bench.actions().await, ["rule.add"]);
 }
 
 /// Writes rules past the operations, as a newer or a broken program might.
@@ -116,7 +191,9 @@ async fn the_number_of_rules_is_bounded() {
     let bench = Bench::new();
     let by = root();
     insert(&bench, MAX_RULES, ANY).await;
-    let more = bench.rules.add(&by, rule("a", &["pull"]), RulePlace::Last);
+    let more = bench
+        .rules
+        .add(&by, rule("a", &["pull"]), RulePlace::Last, FREE);
     assert!(matches!(more.await, Err(RuleListError::TooMany)));
 }
 
@@ -131,7 +208,7 @@ async fn a_rule_that_cannot_be_read_is_named_and_can_be_removed() {
         matches!(error, RuleListError::Unreadable { number: 2, .. }),
         "{error:?}"
     );
-    bench.rules.remove(&by, 2).await.unwrap();
+    bench.rules.remove(&by, 2, FREE).await.unwrap();
     assert_eq!(bench.rules.list().await.unwrap().len(), 1);
 }
 
@@ -164,7 +241,7 @@ async fn a_policy_follows_the_changes_of_commands() {
         None,
         "the next policy is asked"
     );
-    let added = command.add(&by, rule("ann", &["pull"]), RulePlace::Last);
+    let added = command.add(&by, rule("ann", &["pull"]), RulePlace::Last, FREE);
     let number = added.await.unwrap().number;
     let granted = (vec!["pull".to_owned()], format!("rule#{number}"));
     while decision(&policy, "ann").await.as_ref() != Some(&granted) {
@@ -174,8 +251,8 @@ async fn a_policy_follows_the_changes_of_commands() {
     insert(&bench, 1, "{}").await;
     assert!(policy.load().await.is_err());
     assert_eq!(decision(&policy, "ann").await, Some(granted));
-    command.remove(&by, number + 1).await.unwrap();
-    command.remove(&by, number).await.unwrap();
+    command.remove(&by, number + 1, FREE).await.unwrap();
+    command.remove(&by, number, FREE).await.unwrap();
     while decision(&policy, "ann").await.is_some() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

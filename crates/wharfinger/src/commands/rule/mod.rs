@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use accounts::{ListedRule, RuleDoubt, RuleListError, RulePlace, rule_document};
 use clap::{Args, Subcommand};
 use common::{rfc3339, unix_seconds};
+use database::Precondition;
 use serde_json::{Value, json};
 
 use self::entry::RuleArguments;
@@ -126,7 +127,9 @@ impl Add {
         let managed = ManagedDatabase::with_accounts(&self.file)?;
         let (rules, entry) = (managed.rules(), self.entry.read());
         let place = self.place.read().unwrap_or(RulePlace::Last);
-        let added = rules.add(&administrator(), entry, place).await;
+        let added = rules
+            .add(&administrator(), entry, place, Precondition::Unconditional)
+            .await;
         let added = added.map_err(|error| refused(&error))?;
         let all = rules.list().await.map_err(|error| refused(&error))?;
         note_doubts(&managed, &all, Some(added.number))?;
@@ -179,7 +182,12 @@ impl Move {
         let managed = ManagedDatabase::with_accounts(&self.file)?;
         let moved = managed
             .rules()
-            .move_to(&administrator(), self.number, place)
+            .move_to(
+                &administrator(),
+                self.number,
+                place,
+                Precondition::Unconditional,
+            )
             .await;
         let moved = moved.map_err(|error| refused(&error))?;
         Ok(match self.json {
@@ -192,7 +200,11 @@ impl Move {
 impl Remove {
     async fn run(self) -> Result<String, Failure> {
         let managed = ManagedDatabase::with_accounts(&self.file)?;
-        let removed = managed.rules().remove(&administrator(), self.number).await;
+        let unconditional = Precondition::Unconditional;
+        let removed = managed
+            .rules()
+            .remove(&administrator(), self.number, unconditional)
+            .await;
         removed.map_err(|error| refused(&error))?;
         Ok(match self.json {
             true => output::json(&json!({ "removed": self.number })),

@@ -1,0 +1,122 @@
+//! The rows of the rules. Each function runs in a read or a write of its caller.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use auth::read_rule;
+use database::{ObjectVersion, Precondition};
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde_json::Value;
+
+use crate::listed_rule::{ListedRule, RuleListError, RulePlace};
+
+pub(crate) fn read_all(connection: &Connection) -> Result<Vec<ListedRule>, RuleListError> {
+    rows(connection)?.iter().map(listed).collect()
+}
+
+fn rows(connection: &Connection) -> Result<Vec<RuleRow>, RuleListError> {
+    let sql = "SELECT number, rule, created_at FROM rules ORDER BY position, number";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map((), stored)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Requires that the precondition is true of the rule, or else of the list.
+pub(crate) fn require(
+    connection: &Connection,
+    precondition: &Precondition,
+    rule: Option<&RuleRow>,
+) -> Result<(), RuleListError> {
+    let is_of_rule = rule.is_some_and(|rule| precondition.require(&rule.version()).is_ok());
+    if is_of_rule || *precondition == Precondition::Unconditional {
+        return Ok(());
+    }
+    let versions: Vec<_> = rows(connection)?.iter().map(RuleRow::version).collect();
+    Ok(precondition.require(&list_version(&versions))?)
+}
+
+pub(crate) fn list_version<'a>(
+    rules: impl IntoIterator<Item = &'a ObjectVersion>,
+) -> ObjectVersion {
+    let rules: Vec<_> = rules.into_iter().map(ObjectVersion::as_str).collect();
+    ObjectVersion::of(&rules)
+}
+
+pub(crate) fn existing(connection: &Connection, number: i64) -> Result<RuleRow, RuleListError> {
+    let sql = "SELECT number, rule, created_at FROM rules WHERE number = ?1";
+    let row = connection.query_row(sql, [number], stored).optional()?;
+    row.ok_or(RuleListError::Unknown(number))
+}
+
+/// A row of the table.
+pub(crate) struct RuleRow {
+    number: i64,
+    rule: String,
+    created_at: u64,
+}
+
+impl RuleRow {
+    /// The rule's JSON, or its text if it is not JSON.
+    pub(crate) fn document(&self) -> Value {
+        let text = &self.rule;
+        serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
+    }
+
+    fn version(&self) -> ObjectVersion {
+        let (number, created_at) = (self.number.to_string(), self.created_at.to_string());
+        ObjectVersion::of(&[&number, &self.rule, &created_at])
+    }
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<RuleRow> {
+    Ok(RuleRow {
+        number: row.get("number")?,
+        rule: row.get("rule")?,
+        created_at: row.get("created_at")?,
+    })
+}
+
+pub(crate) fn listed(row: &RuleRow) -> Result<ListedRule, RuleListError> {
+    let number = row.number;
+    let entry = read_rule(&row.document());
+    let entry = entry.map_err(|source| RuleListError::Unreadable { number, source })?;
+    Ok(ListedRule {
+        number,
+        entry,
+        created_at: UNIX_EPOCH + Duration::from_secs(row.created_at),
+        version: row.version(),
+    })
+}
+
+/// Puts an existing rule to `place`, and numbers the positions of all rules from 1.
+pub(crate) fn put(
+    connection: &Connection,
+    number: i64,
+    place: RulePlace,
+) -> Result<(), RuleListError> {
+    let mut statement =
+        connection.prepare_cached("SELECT number FROM rules ORDER BY position, number")?;
+    let order = statement.query_map((), |row| row.get(0))?;
+    let mut order: Vec<i64> = order.collect::<Result<_, _>>()?;
+    let index_of = |order: &[i64], wanted| {
+        let index = order.iter().position(|number| *number == wanted);
+        index.ok_or(RuleListError::Unknown(wanted))
+    };
+    // Beside itself, it stays where it is.
+    if matches!(place, RulePlace::Before(other) | RulePlace::After(other) if other == number) {
+        return Ok(());
+    }
+    order.remove(index_of(&order, number)?);
+    let index = match place {
+        RulePlace::First => 0,
+        RulePlace::Last => order.len(),
+        RulePlace::Before(other) => index_of(&order, other)?,
+        RulePlace::After(other) => index_of(&order, other)? + 1,
+    };
+    order.insert(index, number);
+    let mut update = connection
+        .prepare_cached("UPDATE rules SET position = ?2 WHERE number = ?1 AND position <> ?2")?;
+    for (number, position) in order.into_iter().zip(1_i64..) {
+        update.execute([number, position])?;
+    }
+    Ok(())
+}
