@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::EntropyError;
+use database::PreconditionFailed;
 use identity::BackendError;
 
 /// Why an operation failed. Nothing has changed then.
@@ -54,6 +55,9 @@ pub enum PersonalTokensError {
     /// A robot of the system could do everything.
     #[error("a robot of the system needs a ceiling")]
     NoCeiling,
+    /// It is no longer what the change was made for.
+    #[error(transparent)]
+    Precondition(#[from] PreconditionFailed),
     /// None fits the filter.
     #[error("there is none of that name or id, or it was revoked already")]
     NotFound,

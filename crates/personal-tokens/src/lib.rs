@@ -39,7 +39,9 @@
 //! ```
 
 mod ceiling;
+mod creation;
 mod error;
+mod log;
 mod name;
 mod operations;
 mod policy;
@@ -49,11 +51,12 @@ mod token;
 mod verifier;
 
 pub use ceiling::{CeilingTextError, parse_ceiling};
+pub use creation::{NewToken, NewTokenHolder};
 pub use error::PersonalTokensError;
 pub use name::{TokenName, TokenNameError};
-pub use operations::{CreatedSecret, NewToken, NewTokenHolder, PersonalTokens, Rotation};
+pub use operations::{CreatedSecret, MAX_TOKENS_LISTED, PersonalTokens, Rotation};
 pub use policy::TokenPolicy;
-pub use token::{LastUse, PersonalToken, TokenFilter, TokenKind, TokenSecret};
+pub use token::{LastUse, PersonalToken, TokenFilter, TokenKind, TokenPosition, TokenSecret};
 pub use verifier::{NOTICED_WITHIN, TokenVerifier};
 
 /// The section in the configuration, and the name under which sessions and logs have such logins.

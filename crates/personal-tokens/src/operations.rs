@@ -1,17 +1,16 @@
-//! What is done with robots and personal tokens: by commands, and by the API.
+//! What is done with robots and personal tokens that exist: by commands, and by the API.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use common::{Entropy, IpNetwork, Secret, rfc3339, unix_seconds};
+use common::{Entropy, Secret};
 use data_encoding::HEXLOWER;
-use database::{AdministrativeChange, Administrator, Database, log_change};
-use identity::{AuthenticatorChain, OwnerStatus, ROBOT_PREFIX, TokenHolder, TokenOwner};
-use policy::ScopeCeiling;
+use database::{Administrator, Database, Precondition};
 use rusqlite::Connection;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::token::{PersonalToken, TokenFilter, TokenKind, TokenSecret};
+use crate::log::{date, log, to_the_second};
+use crate::token::{PersonalToken, TokenFilter, TokenKind, TokenPosition, TokenSecret};
 use crate::{PersonalTokensError, TokenName, TokenPolicy, rows, secret};
 
 /// The robots and personal tokens of one installation. Clones share the database.
@@ -20,38 +19,6 @@ pub struct PersonalTokens {
     pub(crate) database: Database,
     pub(crate) policy: TokenPolicy,
     entropy: Arc<dyn Entropy>,
-}
-
-/// A robot or a personal token that is to be created.
-#[derive(Clone, Debug)]
-pub struct NewToken {
-    /// Whose it will be.
-    pub holder: NewTokenHolder,
-    /// The most that it may do.
-    pub ceiling: ScopeCeiling,
-    /// Where it may be used from; empty for everywhere.
-    pub networks: Vec<IpNetwork>,
-    /// How long its secret is valid; `None` for the usual time.
-    pub lifetime: Option<Duration>,
-}
-
-/// Whose a new token will be.
-#[derive(Clone, Debug)]
-pub enum NewTokenHolder {
-    /// This person's.
-    Person {
-        /// The person's account.
-        account: String,
-        /// What the person calls it.
-        name: TokenName,
-    },
-    /// A robot's.
-    Robot {
-        /// The robot's name.
-        name: TokenName,
-        /// The account of the person that owns it; `None` for the system.
-        owner: Option<String>,
-    },
 }
 
 /// How a secret is replaced.
@@ -72,6 +39,9 @@ pub struct CreatedSecret {
     pub secret: Secret,
 }
 
+/// The most that one page of a list has.
+pub const MAX_TOKENS_LISTED: u32 = 1000;
+
 impl PersonalTokens {
     /// The tokens that `database` holds, under a policy that counts for those that exist, too.
     #[must_use]
@@ -83,105 +53,41 @@ impl PersonalTokens {
         }
     }
 
-    /// Creates a robot or a personal token. `owners` are the backends, one of which must have the
-    /// owner's account and be able to look it up without a password.
-    ///
-    /// # Errors
-    /// When the owner cannot own it, a limit is reached, or the database fails.
-    pub async fn create(
-        &self,
-        new: NewToken,
-        owners: &AuthenticatorChain,
-        by: &Administrator,
-        now: SystemTime,
-    ) -> Result<CreatedSecret, PersonalTokensError> {
-        let (kind, name, holder) = match new.holder {
-            NewTokenHolder::Person { account, name } => {
-                let owner = find_owner(&account, owners).await?;
-                (TokenKind::Personal, name, TokenHolder::Person(owner))
-            }
-            NewTokenHolder::Robot { name, owner } => {
-                let account = name.robot_account();
-                let owner = match owner {
-                    Some(owner) => Some(find_owner(&owner, owners).await?),
-                    None if new.ceiling == ScopeCeiling::Unlimited => {
-                        return Err(PersonalTokensError::NoCeiling);
-                    }
-                    None => None,
-                };
-                (
-                    TokenKind::Robot,
-                    name,
-                    TokenHolder::Robot { account, owner },
-                )
-            }
-        };
-        let lifetime = self.lifetime(
-            new.lifetime
-                .unwrap_or(self.policy.ttl.min(self.policy.max_ttl)),
-        )?;
-        let (secret, of_secret) = self.secret(kind, lifetime, now)?;
-        let token = PersonalToken {
-            id: self.id()?,
-            name,
-            holder,
-            ceiling: new.ceiling,
-            networks: new.networks,
-            created_at: to_the_second(now),
-            created_by: by.name().to_owned(),
-            disabled_at: None,
-            revoked_at: None,
-            secrets: vec![of_secret],
-        };
-        let (stored, by, per_owner) = (token.clone(), by.clone(), self.policy.per_owner);
-        self.database
-            .write(move |connection: &Connection| {
-                rows::purge(connection, now)?;
-                make_room(connection, &stored, per_owner, now)?;
-                rows::insert(connection, &stored)?;
-                log(connection, &by, now, &stored, "create", &details(&stored))
-            })
-            .await?;
-        Ok(CreatedSecret { token, secret })
-    }
-
     /// Makes a new secret for the one token of `filter`, and lets the old one end.
     ///
     /// # Errors
-    /// When `filter` does not select one token, a limit is reached, or the database fails.
+    /// When `filter` does not select one token, it is not what `precondition` demands, a limit is
+    /// reached, or the database fails.
     pub async fn rotate(
         &self,
         filter: TokenFilter,
         rotation: Rotation,
+        precondition: Precondition,
         by: &Administrator,
         now: SystemTime,
     ) -> Result<CreatedSecret, PersonalTokensError> {
-        let token = only(self.select(filter).await?)?;
-        let before = token.secrets.first();
-        let before = before.map(|last| last.expires_at.duration_since(last.created_at));
-        let usual = before.and_then(Result::ok).unwrap_or(self.policy.ttl);
-        let lifetime = rotation.lifetime.unwrap_or(usual.min(self.policy.max_ttl));
-        let lifetime = self.lifetime(lifetime)?;
-        let (secret, of_secret) = self.secret(token.kind(), lifetime, now)?;
+        let (this, by) = (self.clone(), by.clone());
         let end = now.checked_add(rotation.overlap).unwrap_or(now);
-        let (id, by) = (token.id, by.clone());
-        let stored = self.database.write(move |connection: &Connection| {
-            // Read again, because another rotation may have been faster.
-            let token = only(rows::select(connection, &by_id(&id), false)?)?;
+        let write = self.database.write(move |connection: &Connection| {
+            let token = this.only(connection, &filter, &precondition)?;
+            let before = token.secrets.first();
+            let before = before.map(|last| last.expires_at.duration_since(last.created_at));
+            let usual = before.and_then(Result::ok).unwrap_or(this.policy.ttl);
+            let lifetime = rotation.lifetime.unwrap_or(usual.min(this.policy.max_ttl));
+            let lifetime = this.lifetime(lifetime)?;
+            let (secret, of_secret) = this.secret(token.kind(), lifetime, now)?;
             rows::supersede(connection, &token, end, now)?;
-            rows::insert_secret(connection, &id, &of_secret)?;
+            rows::insert_secret(connection, &token.id, &of_secret)?;
             let details = json!({
-                "id": id,
+                "id": token.id,
                 "expires_at": date(of_secret.expires_at),
                 "old_secret_ends_at": date(end),
             });
             log(connection, &by, now, &token, "rotate", &details)?;
-            only(rows::select(connection, &by_id(&id), false)?)
+            let token = this.only(connection, &filter, &Precondition::Unconditional)?;
+            Ok(CreatedSecret { token, secret })
         });
-        Ok(CreatedSecret {
-            token: stored.await?,
-            secret,
-        })
+        write.await
     }
 
     /// The tokens of `filter` that were not revoked, by owner and name. Their ends are those of the
@@ -193,9 +99,43 @@ impl PersonalTokens {
         &self,
         filter: TokenFilter,
     ) -> Result<Vec<PersonalToken>, PersonalTokensError> {
-        let mut tokens = self.select(filter).await?;
-        tokens.iter_mut().for_each(|token| self.bound(token));
-        Ok(tokens)
+        let this = self.clone();
+        let read = self
+            .database
+            .read(move |connection: &Connection| this.select(connection, &filter));
+        read.await
+    }
+
+    /// Those of [`list`](Self::list) that come after `after`: at most [`MAX_TOKENS_LISTED`] and
+    /// `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn page(
+        &self,
+        filter: TokenFilter,
+        after: Option<TokenPosition>,
+        limit: u32,
+    ) -> Result<Vec<PersonalToken>, PersonalTokensError> {
+        let (this, limit) = (self.clone(), limit.min(MAX_TOKENS_LISTED));
+        let read = self.database.read(move |connection: &Connection| {
+            let mut tokens = rows::page(connection, &filter, after.as_ref(), limit)?;
+            tokens.iter_mut().for_each(|token| this.bound(token));
+            Ok::<_, PersonalTokensError>(tokens)
+        });
+        read.await
+    }
+
+    /// The one token of `filter`.
+    ///
+    /// # Errors
+    /// When `filter` does not select one token, or the database cannot be read.
+    pub async fn find(&self, filter: TokenFilter) -> Result<PersonalToken, PersonalTokensError> {
+        let this = self.clone();
+        let read = self.database.read(move |connection: &Connection| {
+            this.only(connection, &filter, &Precondition::Unconditional)
+        });
+        read.await
     }
 
     /// Revokes the tokens of `filter`, and returns them. A robot is removed by this.
@@ -208,64 +148,92 @@ impl PersonalTokens {
         by: &Administrator,
         now: SystemTime,
     ) -> Result<Vec<PersonalToken>, PersonalTokensError> {
-        let by = by.clone();
+        let (this, by) = (self.clone(), by.clone());
         let write = self.database.write(move |connection: &Connection| {
-            let tokens = rows::select(connection, &filter, false)?;
+            let tokens = this.select(connection, &filter)?;
             for token in &tokens {
-                rows::revoke(connection, token, now)?;
-                log(
-                    connection,
-                    &by,
-                    now,
-                    token,
-                    "revoke",
-                    &json!({"id": token.id}),
-                )?;
+                revoke(connection, token, &by, now)?;
             }
             Ok(tokens)
         });
         write.await
     }
 
-    /// Disables the one robot of this name, or enables it again.
+    /// Revokes the one token of `filter`, and returns it.
     ///
     /// # Errors
-    /// When there is no such robot, or the database cannot be written to.
-    pub async fn set_disabled(
+    /// When `filter` does not select one token, it is not what `precondition` demands, or the
+    /// database cannot be written to.
+    pub async fn revoke_one(
         &self,
-        robot: TokenName,
-        is_disabled: bool,
+        filter: TokenFilter,
+        precondition: Precondition,
         by: &Administrator,
         now: SystemTime,
     ) -> Result<PersonalToken, PersonalTokensError> {
-        let by = by.clone();
-        let filter = TokenFilter {
-            kind: Some(TokenKind::Robot),
-            name: Some(robot),
-            ..TokenFilter::default()
-        };
+        let (this, by) = (self.clone(), by.clone());
         let write = self.database.write(move |connection: &Connection| {
-            let robot = only(rows::select(connection, &filter, false)?)?;
-            rows::set_disabled(connection, &robot, is_disabled.then_some(now))?;
-            let action = if is_disabled { "disable" } else { "enable" };
-            log(
-                connection,
-                &by,
-                now,
-                &robot,
-                action,
-                &json!({"id": robot.id}),
-            )?;
-            Ok(robot)
+            let token = this.only(connection, &filter, &precondition)?;
+            revoke(connection, &token, &by, now)?;
+            Ok(token)
         });
         write.await
     }
 
-    async fn select(&self, filter: TokenFilter) -> Result<Vec<PersonalToken>, PersonalTokensError> {
-        let read = self.database.read(move |connection: &Connection| {
-            Ok::<_, PersonalTokensError>(rows::select(connection, &filter, false)?)
+    /// Disables the one robot of this name, or enables it again, and returns it as it is then.
+    ///
+    /// # Errors
+    /// When there is no such robot, it is not what `precondition` demands, or the database cannot be
+    /// written to.
+    pub async fn set_disabled(
+        &self,
+        robot: TokenName,
+        is_disabled: bool,
+        precondition: Precondition,
+        by: &Administrator,
+        now: SystemTime,
+    ) -> Result<PersonalToken, PersonalTokensError> {
+        let (this, by) = (self.clone(), by.clone());
+        let filter = TokenFilter::robot(robot);
+        let write = self.database.write(move |connection: &Connection| {
+            let robot = this.only(connection, &filter, &precondition)?;
+            if robot.disabled_at.is_some() == is_disabled {
+                return Ok(robot);
+            }
+            rows::set_disabled(connection, &robot, is_disabled.then_some(now))?;
+            let action = if is_disabled { "disable" } else { "enable" };
+            let details = json!({"id": robot.id});
+            log(connection, &by, now, &robot, action, &details)?;
+            this.only(connection, &filter, &Precondition::Unconditional)
         });
-        read.await
+        write.await
+    }
+
+    /// The tokens of `filter` that were not revoked.
+    fn select(
+        &self,
+        connection: &Connection,
+        filter: &TokenFilter,
+    ) -> Result<Vec<PersonalToken>, PersonalTokensError> {
+        let mut tokens = rows::select(connection, filter)?;
+        tokens.iter_mut().for_each(|token| self.bound(token));
+        Ok(tokens)
+    }
+
+    /// The one token of `filter`, if the precondition is true of it.
+    fn only(
+        &self,
+        connection: &Connection,
+        filter: &TokenFilter,
+        precondition: &Precondition,
+    ) -> Result<PersonalToken, PersonalTokensError> {
+        let mut tokens = self.select(connection, filter)?;
+        let token = tokens.pop().ok_or(PersonalTokensError::NotFound)?;
+        if !tokens.is_empty() {
+            return Err(PersonalTokensError::Ambiguous);
+        }
+        precondition.require(&token.version())?;
+        Ok(token)
     }
 
     /// Bounds the ends of a stored token's secrets by the policy of today.
@@ -275,7 +243,7 @@ impl PersonalTokens {
         }
     }
 
-    fn lifetime(&self, lifetime: Duration) -> Result<Duration, PersonalTokensError> {
+    pub(crate) fn lifetime(&self, lifetime: Duration) -> Result<Duration, PersonalTokensError> {
         if lifetime > self.policy.max_ttl {
             return Err(PersonalTokensError::TooLong(self.policy.max_ttl));
         }
@@ -285,7 +253,7 @@ impl PersonalTokens {
         Ok(lifetime)
     }
 
-    fn secret(
+    pub(crate) fn secret(
         &self,
         kind: TokenKind,
         lifetime: Duration,
@@ -302,137 +270,26 @@ impl PersonalTokens {
         Ok((secret, stored))
     }
 
-    fn id(&self) -> Result<String, PersonalTokensError> {
+    pub(crate) fn id(&self) -> Result<String, PersonalTokensError> {
         let mut bytes = [0; 8];
         self.entropy.fill(&mut bytes)?;
         Ok(HEXLOWER.encode(&bytes))
     }
 }
 
-/// The owner, if a backend has the account and can look it up at each use.
-async fn find_owner(
-    account: &str,
-    owners: &AuthenticatorChain,
-) -> Result<TokenOwner, PersonalTokensError> {
-    if account.starts_with(ROBOT_PREFIX) {
-        return Err(PersonalTokensError::OwnedByRobot);
-    }
-    let unknown = || PersonalTokensError::OwnerUnknown(account.to_owned());
-    if account.is_empty() {
-        return Err(unknown());
-    }
-    match owners.find_owner(account).await? {
-        OwnerStatus::Present { backend } => Ok(TokenOwner {
-            account: account.to_owned(),
-            backend: backend.to_owned(),
-        }),
-        OwnerStatus::Unverifiable { backend } => Err(PersonalTokensError::OwnerUnverifiable {
-            account: account.to_owned(),
-            backend,
-        }),
-        OwnerStatus::Unknown => Err(unknown()),
-    }
-}
-
-/// Refuses a name that is taken, and a token beyond its owner's limit. An expired personal token
-/// leaves its name and its place to the new one.
-fn make_room(
+fn revoke(
     connection: &Connection,
-    new: &PersonalToken,
-    per_owner: u32,
-    now: SystemTime,
-) -> Result<(), PersonalTokensError> {
-    let of_name = TokenFilter {
-        kind: Some(new.kind()),
-        name: Some(new.name.clone()),
-        owner: match new.kind() {
-            TokenKind::Personal => new.owner().map(str::to_owned),
-            TokenKind::Robot => None,
-        },
-        id: None,
-    };
-    let has_ended =
-        |token: &PersonalToken| token.kind() == TokenKind::Personal && token.fault(now).is_some();
-    for old in rows::select(connection, &of_name, false)? {
-        if !has_ended(&old) {
-            return Err(PersonalTokensError::NameTaken(old.log_name()));
-        }
-        rows::revoke(connection, &old, now)?;
-    }
-    let Some(owner) = new.owner() else {
-        return Ok(());
-    };
-    let of_owner = TokenFilter {
-        owner: Some(owner.to_owned()),
-        ..TokenFilter::default()
-    };
-    let owned = rows::select(connection, &of_owner, false)?;
-    let owned = owned.iter().filter(|token| !has_ended(token)).count();
-    match owned < per_owner as usize {
-        true => Ok(()),
-        false => Err(PersonalTokensError::TooMany {
-            owner: owner.to_owned(),
-            limit: per_owner,
-        }),
-    }
-}
-
-/// The one token that a filter selected.
-fn only(mut tokens: Vec<PersonalToken>) -> Result<PersonalToken, PersonalTokensError> {
-    let token = tokens.pop().ok_or(PersonalTokensError::NotFound)?;
-    match tokens.is_empty() {
-        true => Ok(token),
-        false => Err(PersonalTokensError::Ambiguous),
-    }
-}
-
-fn by_id(id: &str) -> TokenFilter {
-    TokenFilter {
-        id: Some(id.to_owned()),
-        ..TokenFilter::default()
-    }
-}
-
-fn log(
-    connection: &Connection,
+    token: &PersonalToken,
     by: &Administrator,
     now: SystemTime,
-    token: &PersonalToken,
-    action: &str,
-    details: &Value,
 ) -> Result<(), PersonalTokensError> {
-    let change = AdministrativeChange {
-        action: match (token.kind(), action) {
-            (TokenKind::Robot, "create") => "robot.add",
-            (TokenKind::Robot, "rotate") => "robot.rotate",
-            (TokenKind::Robot, "disable") => "robot.disable",
-            (TokenKind::Robot, "enable") => "robot.enable",
-            (TokenKind::Robot, _) => "robot.remove",
-            (TokenKind::Personal, "create") => "personal_token.create",
-            (TokenKind::Personal, "rotate") => "personal_token.rotate",
-            (TokenKind::Personal, _) => "personal_token.revoke",
-        },
-        object: &token.log_name(),
-        details,
-    };
-    Ok(log_change(connection, by, now, change)?)
-}
-
-fn details(token: &PersonalToken) -> Value {
-    let networks: Vec<_> = token.networks.iter().map(ToString::to_string).collect();
-    json!({
-        "id": token.id,
-        "owner": token.owner(),
-        "ceiling": token.ceiling.entries(),
-        "networks": networks,
-        "expires_at": token.secrets.first().map(|secret| date(secret.expires_at)),
-    })
-}
-
-fn date(time: SystemTime) -> String {
-    rfc3339(unix_seconds(time))
-}
-
-fn to_the_second(time: SystemTime) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(unix_seconds(time))
+    rows::revoke(connection, token, now)?;
+    log(
+        connection,
+        by,
+        now,
+        token,
+        "revoke",
+        &json!({"id": token.id}),
+    )
 }

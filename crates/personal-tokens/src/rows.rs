@@ -9,19 +9,49 @@ use policy::{CeilingRules, ScopeCeiling};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use crate::token::{LastUse, PersonalToken, TokenFilter, TokenKind, TokenSecret};
-use crate::{SECTION, TokenName};
+use crate::TokenName;
+use crate::token::{LastUse, PersonalToken, TokenFilter, TokenKind, TokenPosition, TokenSecret};
 
 /// How long what is over stays, so that its client is told why it is rejected.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 /// How many of those are removed when one is created: more than one, so that they cannot pile up.
 const PURGE: u32 = 100;
 
-/// The tokens of `filter`, by owner and name; those that were revoked only if asked for.
+/// The tokens of `filter` that were not revoked, by owner and name.
 pub(crate) fn select(
     connection: &Connection,
     filter: &TokenFilter,
-    with_revoked: bool,
+) -> rusqlite::Result<Vec<PersonalToken>> {
+    query(connection, filter, Revoked::Excluded, None, NO_LIMIT)
+}
+
+/// Those of [`select`] that come after `after`, at most `limit`.
+pub(crate) fn page(
+    connection: &Connection,
+    filter: &TokenFilter,
+    after: Option<&TokenPosition>,
+    limit: u32,
+) -> rusqlite::Result<Vec<PersonalToken>> {
+    let limit = i64::from(limit);
+    query(connection, filter, Revoked::Excluded, after, limit)
+}
+
+/// Whether tokens that were revoked are wanted, too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Revoked {
+    Included,
+    Excluded,
+}
+
+/// SQLite's value for all rows.
+const NO_LIMIT: i64 = -1;
+
+fn query(
+    connection: &Connection,
+    filter: &TokenFilter,
+    revoked: Revoked,
+    after: Option<&TokenPosition>,
+    limit: i64,
 ) -> rusqlite::Result<Vec<PersonalToken>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, kind, name, owner, owner_backend, ceiling, networks, created_at, created_by,
@@ -30,14 +60,20 @@ pub(crate) fn select(
          WHERE (:kind IS NULL OR kind = :kind) AND (:id IS NULL OR id = :id)
            AND (:owner IS NULL OR owner = :owner) AND (:name IS NULL OR name = :name)
            AND (:with_revoked OR revoked_at IS NULL)
-         ORDER BY kind, owner, name, created_at",
+           AND (:after_kind IS NULL
+                OR (kind, coalesce(owner, ''), name) > (:after_kind, :after_owner, :after_name))
+         ORDER BY kind, coalesce(owner, ''), name, created_at LIMIT :limit",
     )?;
     let values = named_params! {
         ":kind": filter.kind.map(TokenKind::word),
         ":id": filter.id,
         ":owner": filter.owner,
         ":name": filter.name.as_ref().map(TokenName::as_str),
-        ":with_revoked": with_revoked,
+        ":with_revoked": revoked == Revoked::Included,
+        ":after_kind": after.map(|after| after.kind.word()),
+        ":after_owner": after.map(|after| &after.owner),
+        ":after_name": after.map(|after| after.name.as_str()),
+        ":limit": limit,
     };
     let tokens = statement.query_map(values, token)?;
     let mut tokens = tokens.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -63,7 +99,8 @@ pub(crate) fn find(
         id: Some(id),
         ..TokenFilter::default()
     };
-    Ok(select(connection, &filter, true)?.pop())
+    let found = query(connection, &filter, Revoked::Included, None, NO_LIMIT)?;
+    Ok(found.into_iter().next())
 }
 
 fn secrets(connection: &Connection, token: &str) -> rusqlite::Result<Vec<TokenSecret>> {
@@ -92,19 +129,23 @@ fn secrets(connection: &Connection, token: &str) -> rusqlite::Result<Vec<TokenSe
     secrets.collect()
 }
 
-pub(crate) fn insert(connection: &Connection, token: &PersonalToken) -> rusqlite::Result<()> {
+/// Whether the token was inserted. It is not if its owner is an account of this database that was
+/// removed since it was looked up: another person may get the name.
+pub(crate) fn insert(connection: &Connection, token: &PersonalToken) -> rusqlite::Result<bool> {
     let owner = match &token.holder {
         TokenHolder::Person(owner) => Some(owner),
         TokenHolder::Robot { owner, .. } => owner.as_ref(),
     };
     let entries = token.ceiling.entries();
     let networks: Vec<_> = token.networks.iter().map(ToString::to_string).collect();
-    connection
+    let inserted = connection
         .prepare_cached(
             "INSERT INTO personal_tokens (id, kind, name, owner, owner_backend, ceiling, networks,
                                           created_at, created_by)
-             VALUES (:id, :kind, :name, :owner, :owner_backend, :ceiling, :networks,
-                     :created_at, :created_by)",
+             SELECT :id, :kind, :name, :owner, :owner_backend, :ceiling, :networks, :created_at,
+                    :created_by
+             WHERE :owner_backend IS NOT 'accounts'
+                OR EXISTS (SELECT 1 FROM accounts WHERE name = :owner)",
         )?
         .execute(named_params! {
             ":id": token.id,
@@ -117,10 +158,13 @@ pub(crate) fn insert(connection: &Connection, token: &PersonalToken) -> rusqlite
             ":created_at": seconds(token.created_at),
             ":created_by": token.created_by,
         })?;
-    let secrets = token.secrets.iter();
-    secrets
-        .clone()
-        .try_for_each(|secret| insert_secret(connection, &token.id, secret))
+    if inserted == 0 {
+        return Ok(false);
+    }
+    for secret in &token.secrets {
+        insert_secret(connection, &token.id, secret)?;
+    }
+    Ok(true)
 }
 
 pub(crate) fn insert_secret(
@@ -222,13 +266,6 @@ pub(crate) fn note_use(
             ":repository": token_use.repository.as_deref().unwrap_or_default(),
         })?;
     Ok(())
-}
-
-/// How often something that a server keeps in memory has changed.
-pub(crate) fn changes(connection: &Connection) -> rusqlite::Result<u64> {
-    connection
-        .prepare_cached("SELECT count FROM change_counters WHERE subject = ?1")?
-        .query_row([SECTION], |row| row.get(0))
 }
 
 fn token(row: &Row<'_>) -> rusqlite::Result<PersonalToken> {

@@ -2,12 +2,15 @@
 
 use std::time::SystemTime;
 
-use common::IpNetwork;
+use common::{IpNetwork, unix_seconds};
+use database::ObjectVersion;
 use identity::{
     CredentialFingerprint, OpaqueToken, OpaqueTokenFault, ROBOT_PREFIX, TokenHolder, TokenOwner,
 };
 use policy::ScopeCeiling;
+use serde_json::json;
 
+use crate::secret::sha256_hex;
 use crate::{TokenName, TokenNameError};
 
 /// Which of the two a token is.
@@ -81,18 +84,35 @@ pub struct TokenFilter {
     pub name: Option<TokenName>,
 }
 
+/// A place in the order of lists, in which a page begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenPosition {
+    /// Personal tokens come before robots.
+    pub kind: TokenKind,
+    /// The owner; empty for the system, whose robots are the first.
+    pub owner: String,
+    /// The name.
+    pub name: TokenName,
+}
+
 impl TokenFilter {
+    /// The robot of this name.
+    #[must_use]
+    pub fn robot(name: TokenName) -> Self {
+        Self {
+            kind: Some(TokenKind::Robot),
+            name: Some(name),
+            ..Self::default()
+        }
+    }
+
     /// The token that `text` names: a robot by its account (`robot+ci`), or any token by its id.
     ///
     /// # Errors
     /// When no robot can have that name.
     pub fn named_by(text: &str) -> Result<Self, TokenNameError> {
         Ok(match text.strip_prefix(ROBOT_PREFIX) {
-            Some(name) => Self {
-                kind: Some(TokenKind::Robot),
-                name: Some(name.parse()?),
-                ..Self::default()
-            },
+            Some(name) => Self::robot(name.parse()?),
             None => Self {
                 id: Some(text.to_owned()),
                 ..Self::default()
@@ -146,6 +166,36 @@ impl PersonalToken {
             TokenHolder::Person(owner) => Some(&owner.account),
             TokenHolder::Robot { owner, .. } => owner.as_ref().map(|owner| owner.account.as_str()),
         }
+    }
+
+    /// Its place in the order of lists.
+    #[must_use]
+    pub fn position(&self) -> TokenPosition {
+        TokenPosition {
+            kind: self.kind(),
+            owner: self.owner().unwrap_or_default().to_owned(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// Its version, which every change alters: a rotation, disabling, a revocation. A use of it is no
+    /// change.
+    #[must_use]
+    pub fn version(&self) -> ObjectVersion {
+        let time = |time: Option<SystemTime>| time.map_or(0, unix_seconds);
+        let state = json!({
+            "ceiling": self.ceiling.entries(),
+            "networks": self.networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "disabled_at": time(self.disabled_at),
+            "revoked_at": time(self.revoked_at),
+        });
+        let mut parts = vec![self.id.clone(), self.log_name(), state.to_string()];
+        for secret in &self.secrets {
+            parts.push(sha256_hex(&secret.fingerprint));
+            parts.push(unix_seconds(secret.expires_at).to_string());
+        }
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        ObjectVersion::of(&parts)
     }
 
     /// What the administration log calls it: `robot+ci`, `ann/laptop`.

@@ -11,7 +11,9 @@ use identity::{
 };
 use personal_tokens::{NOTICED_WITHIN, PersonalTokens, Rotation, TokenFilter, TokenPolicy};
 
-use crate::support::{Bench, DAY, Directory, People, location, personal, present, robot, root};
+use crate::support::{
+    Bench, DAY, Directory, FREE, People, location, personal, present, robot, root,
+};
 
 const HERE: &str = "192.0.2.7";
 
@@ -174,7 +176,7 @@ async fn a_secret_that_is_over_says_why() {
             let name = "ci".parse().unwrap();
             bench
                 .tokens
-                .set_disabled(name, is_disabled, &root, now)
+                .set_disabled(name, is_disabled, FREE, &root, now)
                 .await
                 .unwrap();
             bench.clock.pass(NOTICED_WITHIN);
@@ -315,7 +317,7 @@ async fn a_session_ends_with_its_token() {
     let now = bench.clock.now();
     bench
         .tokens
-        .rotate(filter(), rotation, &root(), now)
+        .rotate(filter(), rotation, FREE, &root(), now)
         .await
         .unwrap();
     bench.clock.pass(NOTICED_WITHIN);

@@ -6,6 +6,7 @@
     reason = "all of this is test code, and a panic is how a test fails"
 )]
 
+mod conditions;
 mod logins;
 mod operations;
 mod support;

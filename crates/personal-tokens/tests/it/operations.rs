@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::Clock;
-use database::{AdministrationFilter, Database, logged_changes};
+use database::Database;
 use identity::Recheck;
 use personal_tokens::{
     PersonalToken, PersonalTokensError, Rotation, TokenFilter, TokenKind, TokenPolicy,
@@ -11,7 +11,7 @@ use personal_tokens::{
 };
 use policy::ScopeCeiling;
 
-use crate::support::{Bench, DAY, location, personal, robot, root};
+use crate::support::{Bench, DAY, FREE, location, personal, robot, root};
 
 fn of_name(name: &str) -> TokenFilter {
     TokenFilter {
@@ -169,7 +169,7 @@ async fn a_rotation_keeps_the_life_and_lets_the_old_secret_end_later() {
         async move {
             bench
                 .tokens
-                .rotate(of_name("ci"), rotation, &root, now)
+                .rotate(of_name("ci"), rotation, FREE, &root, now)
                 .await
         }
     };
@@ -211,7 +211,7 @@ async fn a_rotation_keeps_the_life_and_lets_the_old_secret_end_later() {
     let now = bench.clock.now();
     let missing = bench
         .tokens
-        .rotate(of_name("x"), rotation, &root(), now)
+        .rotate(of_name("x"), rotation, FREE, &root(), now)
         .await;
     assert!(matches!(
         missing,
@@ -228,18 +228,18 @@ async fn each_change_is_logged_with_who_made_it() {
     let rotation = Rotation::default();
     bench
         .tokens
-        .rotate(of_name("laptop"), rotation, &root(), now)
+        .rotate(of_name("laptop"), rotation, FREE, &root(), now)
         .await
         .unwrap();
     let ci = || "ci".parse().unwrap();
     bench
         .tokens
-        .set_disabled(ci(), true, &root(), now)
+        .set_disabled(ci(), true, FREE, &root(), now)
         .await
         .unwrap();
     bench
         .tokens
-        .set_disabled(ci(), false, &root(), now)
+        .set_disabled(ci(), false, FREE, &root(), now)
         .await
         .unwrap();
     bench
@@ -247,11 +247,7 @@ async fn each_change_is_logged_with_who_made_it() {
         .revoke(TokenFilter::default(), &root(), now)
         .await
         .unwrap();
-    let read = bench
-        .database
-        .read(|connection| logged_changes(connection, &AdministrationFilter::default(), 100));
-    let mut entries = read.await.unwrap();
-    entries.reverse();
+    let entries = bench.log().await;
     let logged: Vec<_> = entries
         .iter()
         .map(|entry| {

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{BoxFuture, Clock, SystemEntropy};
-use database::{Administrator, Database, DatabaseLocation};
+use database::{
+    AdministrationEntry, AdministrationFilter, Administrator, Database, DatabaseLocation,
+    Precondition, logged_changes,
+};
 use identity::{
     Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator,
     AuthenticatorChain, BackendError, Credentials, CurrentCredentials, Login, LoginCache,
@@ -18,6 +21,9 @@ use personal_tokens::{
     TokenVerifier, parse_ceiling,
 };
 use policy::{Labels, Subject};
+
+/// For changes that require nothing.
+pub(crate) const FREE: Precondition = Precondition::Unconditional;
 
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
@@ -151,6 +157,22 @@ impl Bench {
     pub(crate) fn owners(&self) -> AuthenticatorChain {
         let people = Arc::clone(&self.people);
         AuthenticatorChain::new(vec![Box::new(Directory("directory", people))])
+    }
+
+    /// What was logged, the earliest first.
+    pub(crate) async fn log(&self) -> Vec<AdministrationEntry> {
+        let read = self
+            .database
+            .read(|connection| logged_changes(connection, &AdministrationFilter::default(), 100));
+        let mut entries = read.await.unwrap();
+        entries.reverse();
+        entries
+    }
+
+    /// The actions that were logged.
+    pub(crate) async fn actions(&self) -> Vec<String> {
+        let log = self.log().await;
+        log.into_iter().map(|entry| entry.action).collect()
     }
 
     pub(crate) async fn create(&self, new: NewToken) -> Result<CreatedSecret, PersonalTokensError> {

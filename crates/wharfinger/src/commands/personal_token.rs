@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use database::Precondition;
 use personal_tokens::{NewToken, NewTokenHolder, TokenFilter, TokenKind, TokenName};
 
 use super::runtime;
@@ -164,7 +165,13 @@ impl Rotate {
         let rotation = self.rotation.rotation();
         let created = opened
             .tokens
-            .rotate(filter, rotation, &opened.by, opened.now)
+            .rotate(
+                filter,
+                rotation,
+                Precondition::Unconditional,
+                &opened.by,
+                opened.now,
+            )
             .await;
         let created = created.map_err(|error| failed(&error))?;
         Ok(opened.report(&created, &self.rotation.secret).await)

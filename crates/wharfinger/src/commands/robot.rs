@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use database::Precondition;
 use personal_tokens::{NewToken, NewTokenHolder, TokenFilter, TokenKind, TokenName};
 
 use super::runtime;
@@ -167,7 +168,13 @@ impl Rotate {
         let (filter, rotation) = (self.named.filter(), self.rotation.rotation());
         let created = opened
             .tokens
-            .rotate(filter, rotation, &opened.by, opened.now)
+            .rotate(
+                filter,
+                rotation,
+                Precondition::Unconditional,
+                &opened.by,
+                opened.now,
+            )
             .await;
         let created = created.map_err(|error| failed(&error))?;
         Ok(opened.report(&created, &self.rotation.secret).await)
@@ -179,7 +186,13 @@ impl Named {
         let opened = OpenedTokens::open(&self.file)?;
         let (tokens, name) = (&opened.tokens, self.name.clone());
         let robot = tokens
-            .set_disabled(name, is_disabled, &opened.by, opened.now)
+            .set_disabled(
+                name,
+                is_disabled,
+                Precondition::Unconditional,
+                &opened.by,
+                opened.now,
+            )
             .await;
         let robot = robot.map_err(|error| failed(&error))?;
         opened.noticed().await;
