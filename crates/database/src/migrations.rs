@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0007_accounts.sql"),
     include_str!("../migrations/0008_personal_tokens.sql"),
     include_str!("../migrations/0009_device_logins.sql"),
+    include_str!("../migrations/0010_objects.sql"),
 ];
 
 /// `WHRF`: marks a SQLite file as ours.

@@ -3,7 +3,12 @@
 //! Content never changes. An upload's content grows in a temporary place. When it is complete, it is
 //! *published* under a key that was never used before. Which blob a key belongs to, and which
 //! clients may see it, is not known here: rows say so. This crate implements the trait with files,
-//! and the tests do in memory. Every implementation passes the same conformance suite.
+//! the crate `object-content` does with S3, and the tests do in memory. Every implementation passes
+//! the same conformance suite.
+//!
+//! A store either finds an upload's content by the upload's id, as files do, or it *chooses keys*, as
+//! a bucket has to, because nothing can be renamed there. Then the upload's row keeps
+//! [`UploadObjects`], and content is written under its final key at once.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -15,10 +20,18 @@ use oci::{Digest, DigestAlgorithm};
 
 use crate::collection::DeletableBlob;
 use crate::hash::ContentHasher;
-use crate::{AdoptedStore, Blob, ContentLocation, Error, StorageFuture, StoreId, UploadId};
+use crate::{
+    AdoptedStore, Blob, ContentLocation, Error, StorageFuture, StoreId, UploadId, UploadObjects,
+};
 
 /// A store of content.
 pub trait BlobStore: fmt::Debug + Send + Sync {
+    /// Whether the store chooses keys. Then every upload needs a row, and its content is in
+    /// [`WrittenContent::objects`].
+    fn chooses_keys(&self) -> bool {
+        false
+    }
+
     /// From now on also serves blobs of an adopted store, whose keys are paths at `location`.
     ///
     /// # Errors
@@ -41,34 +54,38 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
 
     /// Whether all of a blob can be opened. Nothing is read.
     ///
-    /// Fails with [`Error::Damaged`] if the content is missing, or not as long as the row says.
+    /// Fails with [`Error::Damaged`] if the content is missing, or not as long as the row says. A
+    /// remote store asks only for a blob that could not be opened before.
     fn check<'a>(&'a self, blob: &'a Blob) -> StorageFuture<'a, ()>;
 
-    /// Continues an upload at a length that it had before. What is beyond that is removed. `hasher`
-    /// continues with the new content. The caller has the upload for itself until the writer is
-    /// finished or dropped.
-    fn append(
-        &self,
-        upload: UploadId,
-        at: u64,
-        hasher: Option<ContentHasher>,
-    ) -> Box<dyn UploadWriter>;
+    /// Continues an upload with the content that `from` has. What is beyond that is removed. New
+    /// content continues its hash. The caller has the upload for itself until the writer is finished
+    /// or dropped.
+    fn append(&self, upload: UploadId, from: WrittenContent) -> Box<dyn UploadWriter>;
 
-    /// The digest of an upload's first `length` bytes.
-    fn digest(
-        &self,
+    /// The digest of an upload's content.
+    fn digest<'a>(
+        &'a self,
         upload: UploadId,
-        length: u64,
+        content: &'a WrittenContent,
         algorithm: DigestAlgorithm,
-    ) -> StorageFuture<'_, Digest>;
+    ) -> StorageFuture<'a, Digest>;
 
-    /// Moves an upload's content to a new key. It is durable when this returns.
-    fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> StorageFuture<'a, ()>;
+    /// Moves an upload's content to a new key, which is the store's if it chooses keys. It is durable
+    /// when this returns. A store that chooses keys can do this again after any failure.
+    fn publish<'a>(
+        &'a self,
+        upload: UploadId,
+        content: &'a WrittenContent,
+        key: &'a str,
+    ) -> StorageFuture<'a, ()>;
 
-    /// Undoes a publication that may or may not have happened.
+    /// Undoes a publication that may or may not have happened, so that the upload can continue. A
+    /// store that chooses keys has nothing to undo.
     fn withdraw<'a>(&'a self, key: &'a str, upload: UploadId) -> StorageFuture<'a, ()>;
 
-    /// Removes an upload's content, if there is any.
+    /// Removes an upload's content, if there is any. A store that chooses keys only forgets what it
+    /// has in memory: [`remove_objects`](Self::remove_objects) removes the content later.
     fn discard(&self, upload: UploadId) -> StorageFuture<'_, ()>;
 
     /// The uploads that have content.
@@ -80,6 +97,12 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
 
     /// Removes blobs for good. Blobs that are gone already are no error.
     fn remove<'a>(&'a self, deletable: &'a [DeletableBlob]) -> StorageFuture<'a, ()>;
+
+    /// Removes what uploads have left behind, by the names in [`UploadObjects`]. What is gone already,
+    /// or never was, is no error.
+    fn remove_objects<'a>(&'a self, _names: &'a [String]) -> StorageFuture<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// The target of a copy.
@@ -112,15 +135,36 @@ pub trait UploadWriter: Send {
     /// cannot continue.
     fn write(&mut self, batch: Vec<Bytes>) -> StorageFuture<'_, ()>;
 
+    /// What the upload's row has to name before the writer continues, if it does not name it yet. To
+    /// be asked before the first batch and after each.
+    fn unrecorded(&mut self) -> Option<UploadObjects> {
+        None
+    }
+
     /// Takes the last batch, and returns when all content is durable.
     fn finish(self: Box<Self>, rest: Vec<Bytes>) -> StorageFuture<'static, WrittenContent>;
+
+    /// Takes the last batch of content that is published now. It need not be durable before.
+    fn complete(self: Box<Self>, rest: Vec<Bytes>) -> StorageFuture<'static, WrittenContent> {
+        self.finish(rest)
+    }
+
+    /// Ends without keeping what was written. When this returns, nothing writes any more.
+    fn abandon(self: Box<Self>) -> StorageFuture<'static, ()> {
+        let finished = self.finish(Vec::new());
+        Box::pin(async move { finished.await.map(drop) })
+    }
 }
 
-/// What an [`UploadWriter`] has written.
-#[derive(Clone)]
+/// An upload's content, as an [`UploadWriter`] has written it.
+#[derive(Clone, Debug, Default)]
 pub struct WrittenContent {
     /// The length of the whole upload.
     pub length: u64,
     /// The state of its hash, if it was hashed from the beginning.
     pub hasher: Option<ContentHasher>,
+    /// Where it is, if the store chooses keys.
+    pub objects: Option<UploadObjects>,
+    /// The end of it that is only in memory, if the store chooses keys and publication is next.
+    pub unsaved: Vec<Bytes>,
 }

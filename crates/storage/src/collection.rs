@@ -26,6 +26,8 @@ pub use crate::seams::{
 
 /// How many files are removed before their rows are: few, so that a crash leaves little to repeat.
 const REMOVED: u32 = 100;
+/// How many unused objects are removed before their rows are: as many as S3 deletes in one request.
+const UNUSED: u32 = 1000;
 /// How many expired uploads one pass removes.
 const EXPIRED: u32 = 10_000;
 
@@ -82,6 +84,7 @@ impl Storage {
         }
         while collection.sweep(policy).await? > 0 {}
         self.remove_deletable(&mut report).await?;
+        self.remove_unused_objects().await?;
         Ok(report)
     }
 
@@ -112,6 +115,19 @@ impl Storage {
             report.blobs += deletable.len() as u64;
             report.bytes += deletable.iter().map(|blob| blob.size).sum::<u64>();
             collection.purge(deletable).await?;
+        }
+    }
+
+    /// Removes what uploads have left behind in a store that chooses keys.
+    async fn remove_unused_objects(&self) -> Result<(), Error> {
+        let collection = &self.shared.metadata.collection;
+        loop {
+            let names = collection.unused_objects(UNUSED).await?;
+            if names.is_empty() {
+                return Ok(());
+            }
+            self.shared.content.remove_objects(&names).await?;
+            collection.forget_objects(names).await?;
         }
     }
 

@@ -40,12 +40,14 @@ mod active_uploads;
 mod backup;
 mod blob_store;
 pub mod collection;
+mod content_identity;
 pub mod distribution;
 mod error;
 mod files;
 pub mod hash;
 pub mod memory;
 mod model;
+mod publication;
 mod recovery;
 mod seams;
 mod settings;
@@ -57,6 +59,7 @@ mod verify;
 
 pub use backup::BackupError;
 pub use blob_store::{BlobReader, BlobStore, CopyTarget, UploadWriter, WrittenContent};
+pub use content_identity::ContentIdentity;
 pub use error::{DigestMismatch, Error, StorageFuture};
 pub use files::{Files, StorageOpenError};
 pub use model::{
@@ -68,7 +71,8 @@ pub use seams::{
     AdoptedStore, AdoptionProgress, AdoptionStage, AdoptionStore, AffectedRepository, BackupBlob,
     BlobIndex, BlobReservation, ChangeSet, Checkpoint, CollectionStore, FinishedUpload, Inventory,
     ManifestChange, ManifestStore, MetadataBackup, NewOutboxRecord, NewUpload, OutboxRecord,
-    OutboxRecordId, OutboxStore, PendingUpload, UploadRecovery, UploadState, UploadStore,
+    OutboxRecordId, OutboxStore, PendingUpload, UploadObjects, UploadRecovery, UploadState,
+    UploadStore,
 };
 pub use settings::{Retention, StorageSettings, UploadLimits};
 pub use shared::MetadataStores;

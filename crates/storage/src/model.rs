@@ -236,6 +236,9 @@ pub enum ContentLocation {
     /// A directory of this machine. A relative path begins in the directory of our own content, so
     /// that the two can be moved together.
     Directory(PathBuf),
+    /// A bucket of an object store, and the prefix of all keys in it, as a URL such as
+    /// `s3://bucket/prefix`.
+    Bucket(String),
 }
 
 impl ContentLocation {
@@ -252,6 +255,7 @@ impl fmt::Display for ContentLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path) => path.display().fmt(f),
+            Self::Bucket(url) => url.fmt(f),
         }
     }
 }

@@ -97,7 +97,7 @@ impl SharedState {
             (Some(home), ContentLocation::Directory(path)) => {
                 ContentLocation::Directory(home.join(path).components().collect())
             }
-            (None, location) => location.clone(),
+            (_, location) => location.clone(),
         }
     }
 }

@@ -275,6 +275,13 @@ impl Storage {
     /// # Errors
     /// [`Error::TooManyUploads`].
     pub async fn put(&self, upload: NewUpload) -> Result<Upload, Error> {
+        if self.shared.content.chooses_keys() {
+            let (repository, id) = (upload.repository.clone(), upload.id);
+            self.begin(upload).await?;
+            let mut single = self.upload(&repository, id, Some(0)).await?;
+            single.end_with_request();
+            return Ok(single);
+        }
         let limit = self.shared.limits.uploads_per_client;
         let active = self.shared.active.enter(upload.id, &upload.client, limit);
         let active = active.ok_or(Error::TooManyUploads { limit })?;
@@ -298,6 +305,9 @@ async fn belong_together(rows: &Sqlite, files: &Files) -> Result<(), StorageOpen
         path: path.clone(),
         source,
     };
+    if rows.content_identity().await?.is_some() {
+        return Err(StorageOpenError::ContentInBucket);
+    }
     let own = rows.own_blobs().await?;
     if own.any_live && files.is_new().map_err(unreachable)? {
         return Err(StorageOpenError::NoContent(path));

@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use crate::active_uploads::ActiveUpload;
 use crate::blob_store::{UploadWriter, WrittenContent};
 use crate::hash::ContentHasher;
+use crate::publication::publish;
 use crate::shared::SharedState;
 use crate::{
-    Blob, BlobReservation, Checkpoint, DigestMismatch, Error, FinishedUpload, NewUpload, UploadId,
+    Blob, Checkpoint, DigestMismatch, Error, FinishedUpload, NewUpload, UploadId, UploadObjects,
 };
 
 /// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most:
@@ -40,6 +41,10 @@ pub struct Upload {
     received: u64,
     /// The hash of exactly these bytes. An upload of an earlier version has none.
     hasher: Option<ContentHasher>,
+    /// Where these bytes are, as the row says, if the store chooses keys.
+    objects: Option<UploadObjects>,
+    /// Whether it ends with the request, even if it has a row.
+    is_single: bool,
     /// The length of the whole, including what was written last.
     length: u64,
     writer: Option<Box<dyn UploadWriter>>,
@@ -65,7 +70,11 @@ impl Upload {
         let mut active = locked.ok_or(Error::UploadBusy)?;
         let state = shared.metadata.uploads.lease(repository, id).await?;
         active.count_for(&state.client);
-        let Checkpoint { received, hash } = state.checkpoint;
+        let Checkpoint {
+            received,
+            hash,
+            objects,
+        } = state.checkpoint;
         if at.is_some_and(|at| at != received) {
             return Err(Error::OutOfOrder { received });
         }
@@ -80,6 +89,8 @@ impl Upload {
             fence: Some(state.fence),
             received,
             hasher,
+            objects,
+            is_single: false,
             length: received,
             writer: None,
             gathered: Vec::new(),
@@ -105,6 +116,8 @@ impl Upload {
             fence: None,
             received: 0,
             hasher: Some(ContentHasher::new(upload.algorithm)),
+            objects: None,
+            is_single: true,
             length: 0,
             writer: None,
             gathered: Vec::new(),
@@ -112,6 +125,11 @@ impl Upload {
             active: Some(active),
             leased: Instant::now(),
         }
+    }
+
+    /// From now on the upload ends with this request, even though it has a row.
+    pub(crate) fn end_with_request(&mut self) {
+        self.is_single = true;
     }
 
     /// The length of the upload in bytes, including what was written.
@@ -135,9 +153,33 @@ impl Upload {
         if self.gathered_length >= BATCH {
             self.gathered_length = 0;
             let batch = std::mem::take(&mut self.gathered);
-            let written = self.writer().write(batch).await;
+            let written = self.write_batch(batch).await;
             return self.or_upload_unknown(written).await;
         }
+        Ok(())
+    }
+
+    async fn write_batch(&mut self, batch: Vec<Bytes>) -> Result<(), Error> {
+        self.record_names().await?;
+        self.writer().write(batch).await?;
+        self.record_names().await
+    }
+
+    /// Tells the row what the store is about to store, if the store chooses keys. So after a crash,
+    /// the row leads to it.
+    async fn record_names(&mut self) -> Result<(), Error> {
+        let unrecorded = self.writer().unrecorded();
+        let (Some(objects), Some(fence)) = (unrecorded, self.fence) else {
+            return Ok(());
+        };
+        let checkpoint = Checkpoint {
+            received: self.received,
+            hash: self.hasher.as_ref().map(ContentHasher::state),
+            objects: Some(objects.clone()),
+        };
+        let uploads = &self.shared.metadata.uploads;
+        self.fence = Some(uploads.record(self.id, fence, checkpoint).await?);
+        self.objects = Some(objects);
         Ok(())
     }
 
@@ -178,15 +220,19 @@ impl Upload {
     }
 
     async fn save_now(mut self) -> Result<u64, Error> {
-        let fence = self.fence.ok_or(Error::UploadUnknown)?;
+        if self.is_single {
+            return Err(Error::UploadUnknown);
+        }
         if self.length == self.received {
             return Ok(self.received);
         }
-        let written = self.flush().await;
+        let written = self.flush(false).await;
         let written = self.or_upload_unknown(written).await?;
+        let fence = self.fence.ok_or(Error::UploadUnknown)?;
         let checkpoint = Checkpoint {
             received: written.length,
             hash: written.hasher.as_ref().map(ContentHasher::state),
+            objects: written.objects,
         };
         let uploads = &self.shared.metadata.uploads;
         match uploads.record(self.id, fence, checkpoint).await {
@@ -222,23 +268,19 @@ impl Upload {
     async fn finish_now(mut self, claimed: Digest) -> Result<Blob, Error> {
         // An empty blob has a file, too.
         let written = if self.length > self.received || self.length == 0 {
-            let written = self.flush().await;
+            let written = self.flush(true).await;
             self.or_upload_unknown(written).await?
         } else {
-            WrittenContent {
-                length: self.received,
-                hasher: self.hasher.clone(),
-            }
+            self.saved_content()
         };
-        let hasher = written
-            .hasher
-            .filter(|hasher| hasher.algorithm() == claimed.algorithm());
+        let hasher = written.hasher.clone();
+        let hasher = hasher.filter(|hasher| hasher.algorithm() == claimed.algorithm());
         let computed = match hasher {
             Some(hasher) => hasher.finish(),
             // The client names the algorithm only now, or an earlier version began the upload.
             None => {
                 let store = Arc::clone(&self.shared.content);
-                let read = store.digest(self.id, written.length, claimed.algorithm());
+                let read = store.digest(self.id, &written, claimed.algorithm());
                 let read = read.await;
                 self.or_upload_unknown(read).await?
             }
@@ -257,8 +299,12 @@ impl Upload {
             digest: computed,
             size: written.length,
             replaces: None,
+            key: written
+                .objects
+                .as_ref()
+                .and_then(|objects| objects.key.clone()),
         };
-        let published = publish(&self.shared, finished).await;
+        let published = publish(&self.shared, finished, &written).await;
         let published = self.or_upload_unknown(published).await;
         if matches!(published, Err(Error::UploadUnknown)) {
             self.shared.content.discard(self.id).await?;
@@ -277,7 +323,7 @@ impl Upload {
     async fn cancel_now(mut self) -> Result<(), Error> {
         if let Some(writer) = self.writer.take() {
             // Otherwise it might write after the end.
-            let _ = writer.finish(Vec::new()).await;
+            let _ = writer.abandon().await;
         }
         if self.fence.is_some() {
             self.shared.metadata.uploads.end(self.id).await?;
@@ -287,22 +333,31 @@ impl Upload {
         Ok(())
     }
 
-    fn writer(&mut self) -> &mut Box<dyn UploadWriter> {
-        self.writer.get_or_insert_with(|| {
-            let store = &self.shared.content;
-            store.append(self.id, self.received, self.hasher.clone())
-        })
+    /// The content that the row knows.
+    fn saved_content(&self) -> WrittenContent {
+        WrittenContent {
+            length: self.received,
+            hasher: self.hasher.clone(),
+            objects: self.objects.clone(),
+            unsaved: Vec::new(),
+        }
     }
 
-    async fn flush(&mut self) -> Result<WrittenContent, Error> {
-        self.writer();
+    fn writer(&mut self) -> &mut Box<dyn UploadWriter> {
+        let saved = self.saved_content();
+        let store = &self.shared.content;
+        let new = || store.append(self.id, saved);
+        self.writer.get_or_insert_with(new)
+    }
+
+    /// Writes what was gathered. If `is_complete`, publication is next.
+    async fn flush(&mut self, is_complete: bool) -> Result<WrittenContent, Error> {
+        self.record_names().await?;
         let rest = std::mem::take(&mut self.gathered);
         match self.writer.take() {
+            Some(writer) if is_complete => writer.complete(rest).await,
             Some(writer) => writer.finish(rest).await,
-            None => Ok(WrittenContent {
-                length: self.received,
-                hasher: self.hasher.clone(),
-            }),
+            None => Ok(self.saved_content()),
         }
     }
 
@@ -310,39 +365,59 @@ impl Upload {
     fn mark_ended(&mut self) {
         self.writer = None;
         self.length = self.received;
+        self.is_single = false;
     }
 }
 
 /// Removes what an interrupted request wrote, before the next request can continue.
 impl Drop for Upload {
     fn drop(&mut self) {
-        if self.length == self.received && self.writer.is_none() {
+        if self.length == self.received && self.writer.is_none() && !self.is_single {
             return;
         }
         // Without a runtime, the next start cleans up.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let (shared, id, received) = (Arc::clone(&self.shared), self.id, self.received);
+        let (shared, id, saved) = (Arc::clone(&self.shared), self.id, self.saved_content());
         let (active, writer) = (self.active.take(), self.writer.take());
-        let is_resumable = self.fence.is_some();
+        let (is_single, has_row) = (self.is_single, self.fence.is_some());
         runtime.spawn(async move {
             if let Some(writer) = writer {
-                let _ = writer.finish(Vec::new()).await;
+                let _ = writer.abandon().await;
             }
-            let store = &shared.content;
-            let cleared = if is_resumable {
-                let rest = store.append(id, received, None).finish(Vec::new());
-                rest.await.map(drop)
-            } else {
-                store.discard(id).await
-            };
+            let cleared = clear(&shared, id, saved, is_single, has_row).await;
             if let Err(error) = cleared {
                 tracing::warn!(upload = %id, %error, "cannot remove what an interrupted upload wrote; it is removed at the next start");
             }
             drop(active);
         });
     }
+}
+
+/// Brings an interrupted upload back to what its row says, or ends it.
+async fn clear(
+    shared: &SharedState,
+    id: UploadId,
+    saved: WrittenContent,
+    is_single: bool,
+    has_row: bool,
+) -> Result<(), Error> {
+    let store = &shared.content;
+    if !is_single {
+        let rest = store.append(
+            id,
+            WrittenContent {
+                hasher: None,
+                ..saved
+            },
+        );
+        return rest.finish(Vec::new()).await.map(drop);
+    }
+    if has_row {
+        shared.metadata.uploads.end(id).await?;
+    }
+    store.discard(id).await
 }
 
 /// Runs `work` to its end, even if the caller stops waiting.
@@ -352,47 +427,4 @@ pub(crate) async fn run_to_completion<T: Send + 'static>(
     tokio::spawn(work)
         .await
         .unwrap_or_else(Error::from_join_error)
-}
-
-/// Makes synced content a blob that can be pulled.
-async fn publish(shared: &SharedState, mut finished: FinishedUpload) -> Result<Blob, Error> {
-    let (uploads, store) = (&shared.metadata.uploads, &shared.content);
-    let upload = finished.upload;
-    let blob = loop {
-        match uploads.reserve(finished.clone()).await? {
-            BlobReservation::Pending(blob) => break blob,
-            BlobReservation::Exists(blob) => match store.check(&blob).await {
-                // A row does not prove that its content can be read. This upload replaces it.
-                Err(Error::Damaged { digest }) if finished.replaces != Some(blob.generation) => {
-                    tracing::warn!(%digest, "the content of a blob is missing or damaged; it is stored again");
-                    finished.replaces = Some(blob.generation);
-                    finished.fence = None;
-                }
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    // The blob exists whether or not this succeeds.
-                    if let Err(error) = store.discard(upload).await {
-                        tracing::warn!(%upload, %error, "cannot remove a second copy; it is removed at the next start");
-                    }
-                    return Ok(blob);
-                }
-            },
-        }
-    };
-    let published = match store.publish(upload, &blob.key).await {
-        Ok(()) => uploads.commit(finished, blob.clone()).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = &published
-        && error.is_certain()
-        && let Err(error) = roll_back(shared, blob, upload).await
-    {
-        tracing::warn!(%upload, %error, "upload not completed; it is cleaned up at the next start");
-    }
-    published
-}
-
-async fn roll_back(shared: &SharedState, blob: Blob, upload: UploadId) -> Result<(), Error> {
-    shared.content.withdraw(&blob.key, upload).await?;
-    shared.metadata.uploads.abort(blob).await
 }

@@ -51,6 +51,7 @@ pub(super) enum EntryKind {
 pub(super) fn open(location: &ContentLocation) -> io::Result<Box<dyn Tree>> {
     match location {
         ContentLocation::Directory(path) => Ok(Box::new(DirectoryTree::open(path)?)),
+        ContentLocation::Bucket(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

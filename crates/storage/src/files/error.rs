@@ -37,6 +37,26 @@ pub enum StorageOpenError {
         at = .0.display()
     )]
     NoContent(PathBuf),
+    /// The content of the database's blobs is in files.
+    #[error(
+        "the database has blobs whose content is in files, so it cannot be used with {0}: begin with an empty database, and push or copy the images"
+    )]
+    ContentInFiles(String),
+    /// The content of the database's blobs is in a bucket.
+    #[error(
+        "the content of this database is in a bucket: configure registry.storage.s3, or begin with another database"
+    )]
+    ContentInBucket,
+    /// The bucket belongs to another database.
+    #[error(
+        "{0} has the content of another database: correct the bucket or its prefix, or restore the database that belongs to it"
+    )]
+    OtherContent(String),
+    /// The bucket lacks the database's content.
+    #[error(
+        "the database has blobs, but {0} has no content of it: correct the bucket or its prefix, or restore the content"
+    )]
+    NoContentInBucket(String),
     /// Another server has it.
     #[error("another server has the storage directory {} open", .0.display())]
     InUse(PathBuf),

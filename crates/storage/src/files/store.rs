@@ -17,10 +17,10 @@ use super::durable::{copy, make_directory, publish, remove_files, sync_parent, u
 use super::reader::{self, FileReader};
 use super::root::{Root, check_access, subdirectories};
 use super::writer::FileWriter;
-use crate::blob_store::{BlobReader, BlobStore, CopyTarget, UploadWriter};
+use crate::blob_store::{BlobReader, BlobStore, CopyTarget, UploadWriter, WrittenContent};
 use crate::collection::DeletableBlob;
 use crate::distribution::BASE;
-use crate::hash::{self, ContentHasher};
+use crate::hash;
 use crate::{AdoptedStore, Blob, ContentLocation, Error, StorageFuture, StoreId, UploadId};
 
 /// Content in files under one root, and under the roots of adopted data directories.
@@ -124,9 +124,10 @@ impl Files {
             .cloned()
     }
 
-    fn resolve(&self, location: &ContentLocation) -> PathBuf {
+    fn resolve(&self, location: &ContentLocation) -> Option<PathBuf> {
         match location {
-            ContentLocation::Directory(path) => self.root.join(path),
+            ContentLocation::Directory(path) => Some(self.root.join(path)),
+            ContentLocation::Bucket(_) => None,
         }
     }
 
@@ -137,7 +138,8 @@ impl Files {
 
 impl BlobStore for Files {
     fn add(&self, store: StoreId, location: &ContentLocation) -> Result<(), Error> {
-        let root = Root::open(self.resolve(location), true);
+        let path = self.resolve(location).ok_or(ErrorKind::Unsupported.into());
+        let root = path.and_then(|path| Root::open(path, true));
         let root = root.map_err(Error::io("open an adopted data directory"))?;
         self.roots
             .write()
@@ -150,7 +152,7 @@ impl BlobStore for Files {
         let own = self.root.clone();
         let paths: Vec<_> = adopted
             .iter()
-            .map(|store| self.resolve(&store.location))
+            .filter_map(|store| self.resolve(&store.location))
             .collect();
         Box::pin(async move {
             let (own_is_there, is_there) = blocking("look for directories", move || {
@@ -198,28 +200,29 @@ impl BlobStore for Files {
         })
     }
 
-    fn append(
-        &self,
-        upload: UploadId,
-        at: u64,
-        hasher: Option<ContentHasher>,
-    ) -> Box<dyn UploadWriter> {
-        Box::new(FileWriter::new(self.temporary(upload), at, hasher))
+    fn append(&self, upload: UploadId, from: WrittenContent) -> Box<dyn UploadWriter> {
+        let path = self.temporary(upload);
+        Box::new(FileWriter::new(path, from.length, from.hasher))
     }
 
-    fn digest(
-        &self,
+    fn digest<'a>(
+        &'a self,
         upload: UploadId,
-        length: u64,
+        content: &'a WrittenContent,
         algorithm: DigestAlgorithm,
-    ) -> StorageFuture<'_, Digest> {
-        let path = self.temporary(upload);
+    ) -> StorageFuture<'a, Digest> {
+        let (path, length) = (self.temporary(upload), content.length);
         Box::pin(blocking("read an upload again", move || {
             hash_file(&path, length, algorithm)
         }))
     }
 
-    fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> StorageFuture<'a, ()> {
+    fn publish<'a>(
+        &'a self,
+        upload: UploadId,
+        _content: &'a WrittenContent,
+        key: &'a str,
+    ) -> StorageFuture<'a, ()> {
         let (from, to) = (self.temporary(upload), self.root.join(key));
         Box::pin(blocking("give a blob its name", move || {
             publish(&from, &to)
@@ -263,8 +266,9 @@ impl BlobStore for Files {
     fn copy<'a>(&'a self, blob: &'a Blob, to: &'a CopyTarget) -> StorageFuture<'a, ()> {
         let from = self.root(blob.store).map(|root| root.path.join(&blob.key));
         let (size, may_share) = (blob.size, to.may_share);
-        let to = self.resolve(&to.location).join(&to.key);
+        let to = self.resolve(&to.location).map(|root| root.join(&to.key));
         Box::pin(async move {
+            let to = to.ok_or_else(|| Error::io("copy a blob")(ErrorKind::Unsupported.into()))?;
             let from = from.ok_or(Error::Damaged {
                 digest: blob.digest,
             })?;

@@ -113,6 +113,7 @@ impl UploadFile {
         Ok(WrittenContent {
             length: self.length,
             hasher: self.hasher,
+            ..WrittenContent::default()
         })
     }
 }

@@ -106,7 +106,7 @@ impl CollectionStore for MemoryMetadata {
             let pending_since = self.before(policy.grace.max(PENDING));
             let due = tables.blobs.values().filter(|row| match row.state {
                 BlobState::Marked => row.since <= marked_until,
-                BlobState::Pending => row.since < pending_since,
+                BlobState::Pending => row.since < pending_since && !tables.has_objects(row.upload),
                 BlobState::Live | BlobState::Deleting => false,
             });
             let due: Vec<_> = due
@@ -154,6 +154,22 @@ impl CollectionStore for MemoryMetadata {
                 row.state == BlobState::Deleting && gone.contains(&row.blob.generation)
             };
             tables.blobs.retain(|_, row| !is_gone(row));
+            Ok(())
+        })
+    }
+
+    fn unused_objects(&self, limit: u32) -> StorageFuture<'_, Vec<String>> {
+        self.read(move |tables| {
+            let names = tables.unused_objects.iter().take(limit as usize);
+            Ok(names.cloned().collect())
+        })
+    }
+
+    fn forget_objects(&self, names: Vec<String>) -> StorageFuture<'_, ()> {
+        self.write(move |tables, _| {
+            for name in &names {
+                tables.unused_objects.remove(name);
+            }
             Ok(())
         })
     }

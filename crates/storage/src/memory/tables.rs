@@ -17,6 +17,8 @@ pub(super) struct Tables {
     /// By generation.
     pub(super) blobs: BTreeMap<i64, BlobRow>,
     pub(super) uploads: BTreeMap<UploadId, UploadRow>,
+    /// Objects that uploads have left behind.
+    pub(super) unused_objects: BTreeSet<String>,
     /// When each hold of collection ends.
     pub(super) holds: BTreeMap<[u8; 16], i64>,
     /// In the order of their numbers.

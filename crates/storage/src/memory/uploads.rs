@@ -4,9 +4,10 @@ use oci::RepositoryName;
 
 use super::metadata::MemoryMetadata;
 use super::tables::{BlobState, Tables, UploadRow};
+use crate::seams::is_kept;
 use crate::{
     Blob, BlobReservation, Checkpoint, Error, FinishedUpload, NewUpload, PendingUpload,
-    StorageFuture, StoreId, UploadId, UploadRecovery, UploadState, UploadStore,
+    StorageFuture, StoreId, UploadId, UploadObjects, UploadRecovery, UploadState, UploadStore,
 };
 
 impl UploadStore for MemoryMetadata {
@@ -25,6 +26,7 @@ impl UploadStore for MemoryMetadata {
                 checkpoint: Checkpoint {
                     received: 0,
                     hash: None,
+                    objects: None,
                 },
                 fence: 0,
                 moved_at: now,
@@ -63,16 +65,20 @@ impl UploadStore for MemoryMetadata {
     fn record(&self, id: UploadId, fence: i64, checkpoint: Checkpoint) -> StorageFuture<'_, i64> {
         self.write(move |tables, now| {
             let row = tables.fenced(id, fence)?;
+            let old = row.checkpoint.objects.take();
+            let kept = checkpoint.objects.clone().unwrap_or_default().names;
             row.checkpoint = checkpoint;
             row.moved_at = now;
             row.fence += 1;
-            Ok(row.fence)
+            let fence = row.fence;
+            tables.mark_unused(old, &kept);
+            Ok(fence)
         })
     }
 
     fn end(&self, id: UploadId) -> StorageFuture<'_, ()> {
         self.write(move |tables, _| {
-            tables.uploads.remove(&id);
+            tables.end(id, None);
             Ok(())
         })
     }
@@ -83,8 +89,16 @@ impl UploadStore for MemoryMetadata {
                 tables.fenced(finished.upload, fence)?;
             }
             if let Some(existing) = tables.current(&finished) {
-                tables.complete(&finished, existing.generation, now);
+                tables.give(&finished.repository, existing.generation, now);
+                if finished.key.is_none() {
+                    tables.end(finished.upload, None);
+                }
                 return Ok(BlobReservation::Exists(existing));
+            }
+            if finished.key.is_some() {
+                tables
+                    .blobs
+                    .retain(|_, row| row.upload != Some(finished.upload));
             }
             let generation = tables.next_generation();
             let blob = Blob {
@@ -92,7 +106,9 @@ impl UploadStore for MemoryMetadata {
                 size: finished.size,
                 generation,
                 store: StoreId::OWN,
-                key: Blob::new_key(&finished.digest, generation),
+                key: finished
+                    .key
+                    .unwrap_or_else(|| Blob::new_key(&finished.digest, generation)),
             };
             let row = tables.insert_blob(blob.clone(), BlobState::Pending, now);
             row.upload = Some(finished.upload);
@@ -109,7 +125,8 @@ impl UploadStore for MemoryMetadata {
                 if let Some(pending) = pending {
                     pending.set(BlobState::Deleting, now);
                 }
-                tables.complete(&finished, existing.generation, now);
+                tables.give(&finished.repository, existing.generation, now);
+                tables.end(finished.upload, Some(&blob.key));
                 return Ok(existing);
             }
             pending
@@ -118,7 +135,8 @@ impl UploadStore for MemoryMetadata {
             if let Some(old) = finished.replaces {
                 tables.replace(old, blob.generation, now);
             }
-            tables.complete(&finished, blob.generation, now);
+            tables.give(&finished.repository, blob.generation, now);
+            tables.end(finished.upload, Some(&blob.key));
             Ok(blob)
         })
     }
@@ -145,7 +163,7 @@ impl UploadStore for MemoryMetadata {
         self.write(move |tables, _| {
             let is_expired = tables.expired_uploads(self.upload_expiry()).contains(&id);
             if is_expired {
-                tables.uploads.remove(&id);
+                tables.end(id, None);
             }
             Ok(is_expired)
         })
@@ -200,7 +218,9 @@ impl Tables {
         if evicted.len() < excess {
             return Err(Error::TooManyUploads { limit });
         }
-        self.uploads.retain(|id, _| !evicted.contains(id));
+        for id in &evicted {
+            self.end(*id, None);
+        }
         Ok(evicted)
     }
 
@@ -219,10 +239,25 @@ impl Tables {
         (Some(served.blob.generation) != finished.replaces).then(|| served.blob.clone())
     }
 
-    /// The repository has the blob, and the upload is ended.
-    fn complete(&mut self, finished: &FinishedUpload, generation: i64, now: i64) {
-        self.give(&finished.repository, generation, now);
-        self.uploads.remove(&finished.upload);
+    /// Ends an upload. Its objects are unused from then on, except the one that became a blob.
+    fn end(&mut self, id: UploadId, blob: Option<&str>) {
+        if let Some(row) = self.uploads.remove(&id) {
+            let kept = blob.map(str::to_owned);
+            self.mark_unused(row.checkpoint.objects, kept.as_slice());
+        }
+    }
+
+    /// Whether this upload's row leads to its content.
+    pub(super) fn has_objects(&self, upload: Option<UploadId>) -> bool {
+        let row = upload.and_then(|id| self.uploads.get(&id));
+        row.is_some_and(|row| row.checkpoint.objects.is_some())
+    }
+
+    /// From now on, nothing needs the objects, except those of `kept`.
+    fn mark_unused(&mut self, objects: Option<UploadObjects>, kept: &[String]) {
+        let names = objects.unwrap_or_default().names.into_iter();
+        self.unused_objects
+            .extend(names.filter(|name| !is_kept(name, kept)));
     }
 
     /// Every repository that has the blob `old` gets the blob `new` instead. What is left of the old

@@ -44,6 +44,12 @@ pub trait CollectionStore: fmt::Debug + Send + Sync {
     /// Removes the rows of blobs whose content has been removed. Rows that are not *deleting* stay.
     fn purge(&self, deletable: Vec<DeletableBlob>) -> StorageFuture<'_, ()>;
 
+    /// At most `limit` objects that uploads have left behind. No blob and no upload needs them.
+    fn unused_objects(&self, limit: u32) -> StorageFuture<'_, Vec<String>>;
+
+    /// Removes the rows of unused objects that have been removed.
+    fn forget_objects(&self, names: Vec<String>) -> StorageFuture<'_, ()>;
+
     /// Keeps all content until [`release`](Self::release), or until the hold expires.
     fn hold(&self, hold: CollectionHold) -> StorageFuture<'_, ()>;
 

@@ -26,7 +26,8 @@ pub use inventory::{AffectedRepository, BackupBlob, Inventory, MetadataBackup};
 pub(crate) use manifests::MISSING_BLOBS;
 pub use manifests::{ChangeSet, ManifestChange, ManifestStore};
 pub use outbox::{NewOutboxRecord, OutboxRecord, OutboxRecordId, OutboxStore};
+pub(crate) use uploads::is_kept;
 pub use uploads::{
-    BlobReservation, Checkpoint, FinishedUpload, NewUpload, PendingUpload, UploadRecovery,
-    UploadState, UploadStore,
+    BlobReservation, Checkpoint, FinishedUpload, NewUpload, PendingUpload, UploadObjects,
+    UploadRecovery, UploadState, UploadStore,
 };

@@ -42,19 +42,22 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
         id: UploadId,
     ) -> StorageFuture<'a, UploadState>;
 
-    /// Stores a checkpoint and returns the upload's new fence.
+    /// Stores a checkpoint and returns the upload's new fence. Objects that the row no longer names
+    /// are unused from then on.
     ///
     /// Fails with [`Error::UploadUnknown`](crate::Error::UploadUnknown), or with
     /// [`Error::UploadBusy`](crate::Error::UploadBusy) if `fence` is not the upload's fence any
     /// more.
     fn record(&self, id: UploadId, fence: i64, checkpoint: Checkpoint) -> StorageFuture<'_, i64>;
 
-    /// Removes an upload. An unknown upload is no error.
+    /// Removes an upload. An unknown upload is no error. However an upload ends, its objects are
+    /// [unused](crate::CollectionStore::unused_objects) from then on, but for the one that is the blob.
     fn end(&self, id: UploadId) -> StorageFuture<'_, ()>;
 
     /// The first step from a finished upload to a blob. The upload's content is complete in its
     /// temporary place and has this digest. If the blob exists, the repository gets it and the
-    /// upload ends. Otherwise a row in state *pending* says where the content is to go.
+    /// upload ends; an upload that names its own key does not end yet. Otherwise a row in state
+    /// *pending* says where the content is to go. It replaces an earlier one of the same key.
     ///
     /// Fails like [`record`](Self::record) if the upload has a fence.
     fn reserve<'a>(&'a self, finished: FinishedUpload) -> StorageFuture<'a, BlobReservation>;
@@ -121,6 +124,34 @@ pub struct Checkpoint {
     pub received: u64,
     /// The state of the hash after these bytes. Without it, the content has to be read again.
     pub hash: Option<HashState>,
+    /// Where these bytes are, if the store of content does not know it by the upload's id.
+    pub objects: Option<UploadObjects>,
+}
+
+/// What a store that chooses its own keys has stored for an upload.
+///
+/// The row has every name before anything is stored under it. So whatever happens, the row or the
+/// list of [unused objects](crate::CollectionStore::unused_objects) leads to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadObjects {
+    /// The key that the blob gets if no more content comes; `None` if nothing is stored yet.
+    pub key: Option<String>,
+    /// The names of all that is or will be stored, as
+    /// [`BlobStore::remove_objects`](crate::BlobStore::remove_objects) takes them. A name is a key, or
+    /// what the store adds to a key to name an unfinished object.
+    pub names: Vec<String>,
+    /// What the store needs to continue. Only the store knows its meaning. At most 1 MiB.
+    pub state: String,
+}
+
+/// Whether a name is one of `kept`, or that of an unfinished object with such a key, which is finished
+/// when its key is that of a blob.
+pub(crate) fn is_kept(name: &str, kept: &[String]) -> bool {
+    let is_of = |key: &String| match name.strip_prefix(key.as_str()) {
+        Some(rest) => rest.is_empty() || rest.starts_with('?'),
+        None => false,
+    };
+    kept.iter().any(is_of)
 }
 
 /// The row of an upload.
@@ -151,6 +182,8 @@ pub struct FinishedUpload {
     pub size: u64,
     /// The generation of a blob with this digest whose content is missing or damaged.
     pub replaces: Option<i64>,
+    /// The key of the content, if the store of content chooses it. Otherwise the row chooses it.
+    pub key: Option<String>,
 }
 
 /// The outcome of [`UploadStore::reserve`].

@@ -43,7 +43,7 @@ fn copy(from: &Path, to: &Path) -> Result<Vec<BackupBlob>, Error> {
 fn make_complete(copy: &mut Connection) -> Result<Vec<BackupBlob>, Error> {
     let transaction = copy.transaction()?;
     transaction.execute_batch(
-        "DELETE FROM uploads; DELETE FROM collection_holds; DELETE FROM blobs WHERE state IN (0, 3);
+        "DELETE FROM uploads; DELETE FROM unused_objects; DELETE FROM content_store; DELETE FROM collection_holds; DELETE FROM blobs WHERE state IN (0, 3);
          DELETE FROM adopted_repositories; DELETE FROM stores; UPDATE blobs SET state = 1;",
     )?;
     let blobs = {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::cache::Stale;
 use super::columns::{Packed, name};
+use super::objects::{forget, list_unused};
 use super::unneeded_manifests::{UnneededManifests, unneeded};
 use super::{Sqlite, seconds};
 use crate::collection::{
@@ -140,6 +141,17 @@ impl CollectionStore for Sqlite {
                 .try_for_each(|blob| Ok(purge.execute([blob.generation]).map(drop)?))
         };
         Box::pin(self.write(work, |()| Stale::Nothing))
+    }
+
+    fn unused_objects(&self, limit: u32) -> StorageFuture<'_, Vec<String>> {
+        Box::pin(self.read(move |connection| list_unused(connection, limit)))
+    }
+
+    fn forget_objects(&self, names: Vec<String>) -> StorageFuture<'_, ()> {
+        Box::pin(self.write(
+            move |connection| forget(connection, &names),
+            |()| Stale::Nothing,
+        ))
     }
 
     fn hold(&self, hold: CollectionHold) -> StorageFuture<'_, ()> {
@@ -309,6 +321,10 @@ fn idle_blobs(connection: &Connection, before: i64, after: i64) -> Result<IdleBl
     Ok(IdleBlobs { idle, last })
 }
 
+/// A pending row whose key no upload has. As long as an upload has it, the upload's row leads to it.
+const ABANDONED: &str =
+    "NOT EXISTS (SELECT 1 FROM uploads u WHERE u.id = b.upload AND u.objects IS NOT NULL)";
+
 fn sweep(
     connection: &Connection,
     marked_by: i64,
@@ -320,7 +336,7 @@ fn sweep(
     }
     let mut list = connection.prepare_cached(&format!(
         "SELECT generation, state = 0 OR {UNREFERRED} FROM blobs b
-         WHERE state <> 1 AND ((state = 2 AND since <= ?1) OR (state = 0 AND since < ?2)) LIMIT ?3"
+         WHERE state <> 1 AND ((state = 2 AND since <= ?1) OR (state = 0 AND since < ?2 AND {ABANDONED})) LIMIT ?3"
     ))?;
     let rows = list.query_map([marked_by, pending_before, ROWS], |row| {
         Ok((row.get(0)?, row.get(1)?))

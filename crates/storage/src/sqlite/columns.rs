@@ -97,6 +97,9 @@ pub(super) fn location_text(location: &ContentLocation) -> Result<String, Error>
         ContentLocation::Directory(path) => path.to_str().map(str::to_owned).ok_or_else(|| {
             Error::io("store a path that is not in UTF-8")(ErrorKind::InvalidFilename.into())
         }),
+        ContentLocation::Bucket(_) => {
+            Err(Error::io("adopt a bucket")(ErrorKind::Unsupported.into()))
+        }
     }
 }
 

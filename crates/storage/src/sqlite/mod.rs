@@ -15,6 +15,7 @@ mod error;
 mod inventory;
 mod manifest_rows;
 mod manifests;
+mod objects;
 mod outbox;
 mod pages;
 mod push;

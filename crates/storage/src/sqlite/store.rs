@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{Clock, unix_seconds};
 use database::Database;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::cache::{Cache, Stale};
 use super::watch::{self, Watch};
@@ -92,6 +92,24 @@ impl Sqlite {
             })
         })
         .await
+    }
+
+    /// The identity of the bucket that has the content. `None` if content is in files.
+    pub(crate) async fn content_identity(&self) -> Result<Option<String>, Error> {
+        self.read(|connection| {
+            let sql = "SELECT identity FROM content_store";
+            Ok(connection.query_row(sql, (), |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    /// From now on, content is in the bucket with this identity.
+    pub(crate) async fn set_content_identity(&self, identity: String) -> Result<(), Error> {
+        let work = move |connection: &Connection| {
+            let sql = "INSERT OR REPLACE INTO content_store (one, identity) VALUES (1, ?1)";
+            Ok(connection.execute(sql, [&identity]).map(drop)?)
+        };
+        self.write(work, |()| Stale::Nothing).await
     }
 
     /// Reads on a snapshot.

@@ -7,6 +7,7 @@ use super::cache::Stale;
 use super::columns::{
     BLOB, Packed, PackedAlgorithm, blob, link, make_repository, revive, upload_id,
 };
+use super::objects::{mark_unused, names, objects_from_text, objects_to_text};
 use super::{Sqlite, seconds};
 use crate::hash::HashState;
 use crate::{
@@ -67,15 +68,22 @@ impl UploadStore for Sqlite {
     fn record(&self, id: UploadId, fence: i64, checkpoint: Checkpoint) -> StorageFuture<'_, i64> {
         let now = self.now();
         let work = move |connection: &Connection| {
-            check_fence(connection, id, fence)?;
-            let Checkpoint { received, hash } = &checkpoint;
+            let old = check_fence(connection, id, fence)?;
+            let Checkpoint {
+                received,
+                hash,
+                objects,
+            } = &checkpoint;
+            let kept = objects.as_ref().map_or(&[][..], |objects| &objects.names);
+            mark_unused(connection, &old, kept, now)?;
             let mut record = connection.prepare_cached(
-                "UPDATE uploads SET received = ?2, hash = ?3, moved_at = ?4, fence = fence + 1 WHERE id = ?1",
+                "UPDATE uploads SET received = ?2, hash = ?3, objects = ?4, moved_at = ?5, fence = fence + 1 WHERE id = ?1",
             )?;
             record.execute((
                 id.as_bytes(),
                 received,
                 hash.as_ref().map(HashState::as_bytes),
+                objects.as_ref().map(objects_to_text),
                 now,
             ))?;
             Ok(fence + 1)
@@ -84,7 +92,11 @@ impl UploadStore for Sqlite {
     }
 
     fn end(&self, id: UploadId) -> StorageFuture<'_, ()> {
-        Box::pin(self.write(move |connection| end(connection, id), |()| Stale::Nothing))
+        let now = self.now();
+        Box::pin(self.write(
+            move |connection| end(connection, id, None, now),
+            |()| Stale::Nothing,
+        ))
     }
 
     fn reserve<'a>(&'a self, finished: FinishedUpload) -> StorageFuture<'a, BlobReservation> {
@@ -126,11 +138,15 @@ impl UploadStore for Sqlite {
     }
 
     fn expire(&self, id: UploadId) -> StorageFuture<'_, bool> {
-        let before = self.upload_expiry();
+        let (before, now) = (self.upload_expiry(), self.now());
         let work = move |connection: &Connection| {
-            let mut delete =
-                connection.prepare_cached("DELETE FROM uploads WHERE id = ?1 AND moved_at < ?2")?;
-            Ok(delete.execute((id.as_bytes(), before))? > 0)
+            let mut find = connection
+                .prepare_cached("SELECT 1 FROM uploads WHERE id = ?1 AND moved_at < ?2")?;
+            let is_expired = find.exists((id.as_bytes(), before))?;
+            if is_expired {
+                end(connection, id, None, now)?;
+            }
+            Ok(is_expired)
         };
         Box::pin(self.write(work, |_| Stale::Nothing))
     }
@@ -181,7 +197,7 @@ fn find(
     repository: &RepositoryName,
     id: UploadId,
 ) -> Result<(UploadState, i64), Error> {
-    let sql = "SELECT client, algorithm, received, hash, fence, moved_at FROM uploads
+    let sql = "SELECT client, algorithm, received, hash, fence, moved_at, objects FROM uploads
         WHERE id = ?1 AND repository = ?2";
     let row =
         connection
@@ -191,6 +207,9 @@ fn find(
                 let checkpoint = Checkpoint {
                     received: row.get(2)?,
                     hash: hash.and_then(HashState::from_bytes),
+                    objects: row
+                        .get::<_, Option<String>>(6)?
+                        .and_then(|text| objects_from_text(&text)),
                 };
                 let upload = UploadState {
                     client: row.get(0)?,
@@ -203,13 +222,16 @@ fn find(
     row.optional()?.ok_or(Error::UploadUnknown)
 }
 
-/// Requires that no other writer has recorded a checkpoint since.
-fn check_fence(connection: &Connection, id: UploadId, fence: i64) -> Result<(), Error> {
-    let mut find = connection.prepare_cached("SELECT fence FROM uploads WHERE id = ?1")?;
-    let now = find.query_row([id.as_bytes()], |row| row.get::<_, i64>(0));
+/// Requires that no other writer has recorded a checkpoint since. Returns the names of the upload's
+/// objects.
+fn check_fence(connection: &Connection, id: UploadId, fence: i64) -> Result<Vec<String>, Error> {
+    let mut find = connection.prepare_cached("SELECT fence, objects FROM uploads WHERE id = ?1")?;
+    let now = find.query_row([id.as_bytes()], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))
+    });
     match now.optional()? {
         None => Err(Error::UploadUnknown),
-        Some(now) if now == fence => Ok(()),
+        Some((now, objects)) if now == fence => Ok(names(objects.as_deref())),
         Some(_) => Err(Error::UploadBusy),
     }
 }
@@ -221,7 +243,7 @@ fn begin(
     active: &[UploadId],
     now: i64,
 ) -> Result<Vec<UploadId>, Error> {
-    let evicted = make_room(connection, &upload.client, limit, active)?;
+    let evicted = make_room(connection, &upload.client, limit, active, now)?;
     connection
         .prepare_cached(
             "INSERT INTO uploads (id, repository, client, algorithm, received, moved_at)
@@ -243,6 +265,7 @@ fn make_room(
     client: &str,
     limit: u32,
     active: &[UploadId],
+    now: i64,
 ) -> Result<Vec<UploadId>, Error> {
     let mut count = connection.prepare_cached("SELECT count(*) FROM uploads WHERE client = ?1")?;
     let count: usize = count.query_row([client], |row| row.get(0))?;
@@ -261,16 +284,19 @@ fn make_room(
         return Err(Error::TooManyUploads { limit });
     }
     for id in &evicted {
-        end(connection, *id)?;
+        end(connection, *id, None, now)?;
     }
     Ok(evicted)
 }
 
-fn end(connection: &Connection, id: UploadId) -> Result<(), Error> {
-    connection
-        .prepare_cached("DELETE FROM uploads WHERE id = ?1")?
-        .execute([id.as_bytes()])?;
-    Ok(())
+/// Ends an upload. Its objects are unused from then on, except the one that became a blob.
+fn end(connection: &Connection, id: UploadId, blob: Option<&str>, now: i64) -> Result<(), Error> {
+    let mut delete =
+        connection.prepare_cached("DELETE FROM uploads WHERE id = ?1 RETURNING objects")?;
+    let objects = delete.query_row([id.as_bytes()], |row| row.get::<_, Option<String>>(0));
+    let objects = objects.optional()?.flatten();
+    let kept = blob.map(str::to_owned);
+    mark_unused(connection, &names(objects.as_deref()), kept.as_slice(), now)
 }
 
 fn reserve(
@@ -283,7 +309,16 @@ fn reserve(
     }
     if let Some(existing) = current(connection, finished)? {
         give(connection, finished, existing.generation, now)?;
+        if finished.key.is_none() {
+            end(connection, finished.upload, None, now)?;
+        }
         return Ok(BlobReservation::Exists(existing));
+    }
+    if finished.key.is_some() {
+        // What an earlier request has reserved for the same content.
+        connection
+            .prepare_cached("DELETE FROM blobs WHERE state = 0 AND state <> 1 AND upload = ?1")?
+            .execute([finished.upload.as_bytes()])?;
     }
     connection
         .prepare_cached(
@@ -298,7 +333,8 @@ fn reserve(
             finished.upload.as_bytes(),
         ))?;
     let generation = connection.last_insert_rowid();
-    let key = Blob::new_key(&finished.digest, generation);
+    let new_key = || Blob::new_key(&finished.digest, generation);
+    let key = finished.key.clone().unwrap_or_else(new_key);
     connection
         .prepare_cached("UPDATE blobs SET key = ?2 WHERE generation = ?1")?
         .execute((generation, &key))?;
@@ -325,6 +361,7 @@ fn commit(
             .prepare_cached(sql)?
             .execute([pending.generation, now])?;
         give(connection, finished, existing.generation, now)?;
+        end(connection, finished.upload, Some(&pending.key), now)?;
         return Ok(existing);
     }
     let is_pending = "SELECT 1 FROM blobs WHERE generation = ?1 AND state = 0";
@@ -342,6 +379,7 @@ fn commit(
         .prepare_cached(sql)?
         .execute([pending.generation, now])?;
     give(connection, finished, pending.generation, now)?;
+    end(connection, finished.upload, Some(&pending.key), now)?;
     Ok(pending.clone())
 }
 
@@ -381,7 +419,7 @@ fn replace(
     Ok(())
 }
 
-/// Gives the repository its blob, and ends the upload.
+/// Gives the repository its blob.
 fn give(
     connection: &Connection,
     finished: &FinishedUpload,
@@ -393,6 +431,5 @@ fn give(
         connection,
         make_repository(connection, &finished.repository)?,
         generation,
-    )?;
-    end(connection, finished.upload)
+    )
 }

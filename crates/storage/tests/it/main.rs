@@ -14,6 +14,7 @@ mod blobs;
 mod collecting;
 mod conformance;
 mod content;
+mod content_suite;
 mod damaged;
 mod data_directory;
 mod distribution;

@@ -62,14 +62,21 @@ fn failed<T>(action: &'static str) -> Result<T, Error> {
 
 impl BlobStore for MemoryContent {
     fn add(&self, store: StoreId, location: &ContentLocation) -> Result<(), Error> {
-        let ContentLocation::Directory(path) = location;
-        self.content().adopted.insert(store, path.clone());
-        Ok(())
+        match location {
+            ContentLocation::Directory(path) => {
+                self.content().adopted.insert(store, path.clone());
+                Ok(())
+            }
+            ContentLocation::Bucket(_) => failed("adopt a bucket"),
+        }
     }
 
     fn unreachable(&self, adopted: Vec<AdoptedStore>) -> StorageFuture<'_, Vec<ContentLocation>> {
         let locations = adopted.into_iter().map(|store| store.location);
-        let missing = |ContentLocation::Directory(path): &ContentLocation| !path.is_dir();
+        let missing = |location: &ContentLocation| match location {
+            ContentLocation::Directory(path) => !path.is_dir(),
+            ContentLocation::Bucket(_) => true,
+        };
         done(Ok(locations.filter(missing).collect()))
     }
 
@@ -92,39 +99,39 @@ impl BlobStore for MemoryContent {
         }))
     }
 
-    fn append(
-        &self,
-        upload: UploadId,
-        at: u64,
-        hasher: Option<hash::ContentHasher>,
-    ) -> Box<dyn UploadWriter> {
+    fn append(&self, upload: UploadId, from: WrittenContent) -> Box<dyn UploadWriter> {
         Box::new(MemoryWriter {
             memory: self.clone(),
             upload,
-            length: at,
-            hasher,
+            length: from.length,
+            hasher: from.hasher,
             failed: false,
         })
     }
 
-    fn digest(
-        &self,
+    fn digest<'a>(
+        &'a self,
         upload: UploadId,
-        length: u64,
+        written: &'a WrittenContent,
         algorithm: DigestAlgorithm,
-    ) -> StorageFuture<'_, Digest> {
+    ) -> StorageFuture<'a, Digest> {
         let content = self.content();
         let bytes = content
             .uploads
             .get(&upload)
-            .and_then(|bytes| bytes.get(..length as usize));
+            .and_then(|bytes| bytes.get(..written.length as usize));
         done(bytes.map_or_else(
             || failed("read an upload"),
             |bytes| Ok(hash::digest(algorithm, bytes)),
         ))
     }
 
-    fn publish<'a>(&'a self, upload: UploadId, key: &'a str) -> StorageFuture<'a, ()> {
+    fn publish<'a>(
+        &'a self,
+        upload: UploadId,
+        _: &'a WrittenContent,
+        key: &'a str,
+    ) -> StorageFuture<'a, ()> {
         let mut content = self.content();
         let Some(bytes) = content.uploads.remove(&upload) else {
             return done(failed("publish an upload"));
@@ -154,7 +161,9 @@ impl BlobStore for MemoryContent {
     }
 
     fn copy<'a>(&'a self, blob: &'a Blob, to: &'a CopyTarget) -> StorageFuture<'a, ()> {
-        let ContentLocation::Directory(directory) = &to.location;
+        let ContentLocation::Directory(directory) = &to.location else {
+            return done(failed("copy to a bucket"));
+        };
         let to = directory.join(&to.key);
         let found = self.content().blob(blob).ok_or(Error::Damaged {
             digest: blob.digest,
@@ -232,6 +241,7 @@ impl UploadWriter for MemoryWriter {
         done(taken.map(|()| WrittenContent {
             length: self.length,
             hasher: self.hasher,
+            ..WrittenContent::default()
         }))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use storage::{
     BlobReservation, Error, Files, FinishedUpload, MetadataStores, Sqlite, Storage, UploadStore,
-    recover_uploads,
+    WrittenContent, recover_uploads,
 };
 
 use super::memory::MemoryContent;
@@ -26,6 +26,7 @@ async fn saved(world: &World, content: &str) -> FinishedUpload {
         digest: sha256(content.as_bytes()),
         size: content.len() as u64,
         replaces: None,
+        key: None,
     }
 }
 
@@ -73,9 +74,14 @@ async fn an_upload_that_was_stopped_before_it_became_a_blob_can_continue() {
             panic!()
         };
         if published {
-            storage::BlobStore::publish(files.as_ref(), finished.upload, &blob.key)
-                .await
-                .unwrap();
+            storage::BlobStore::publish(
+                files.as_ref(),
+                finished.upload,
+                &WrittenContent::default(),
+                &blob.key,
+            )
+            .await
+            .unwrap();
         }
         assert!(
             !world.has_blob("a", finished.digest).await,
@@ -124,9 +130,14 @@ async fn the_slower_of_two_uploads_of_the_same_content_gets_the_blob_of_the_fast
     let BlobReservation::Pending(pending) = rows.reserve(slow.clone()).await.unwrap() else {
         panic!()
     };
-    storage::BlobStore::publish(files.as_ref(), slow.upload, &pending.key)
-        .await
-        .unwrap();
+    storage::BlobStore::publish(
+        files.as_ref(),
+        slow.upload,
+        &WrittenContent::default(),
+        &pending.key,
+    )
+    .await
+    .unwrap();
     let fast = world.blob("b", b"hello").await;
     assert_eq!(rows.commit(slow.clone(), pending).await.unwrap(), fast);
     assert_eq!(world.content("a", fast.digest).await, b"hello");

@@ -170,6 +170,7 @@ impl Bench {
             digest: sha256(content),
             size: content.len() as u64,
             replaces: None,
+            key: None,
         }
     }
 

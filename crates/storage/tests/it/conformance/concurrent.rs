@@ -59,6 +59,7 @@ pub(crate) async fn of_many_writers_one_wins_each_fence(make: MakeStores) {
             let checkpoint = Checkpoint {
                 received: u64::try_from(fence).unwrap() + 1,
                 hash: None,
+                objects: None,
             };
             match bench.uploads().record(id, fence, checkpoint).await {
                 Ok(next) => won.push(next),

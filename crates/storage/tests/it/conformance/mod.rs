@@ -13,6 +13,7 @@ mod holds;
 mod inventory;
 mod lists;
 mod manifests;
+mod objects;
 mod operation;
 mod outbox;
 mod random;
@@ -150,6 +151,12 @@ macro_rules! conformance {
                     expired_uploads_in_portions,
                     all_uploads_by_id,
                     an_upload_that_became_a_blob_is_unknown,
+                }
+                objects {
+                    objects_that_a_row_no_longer_names_are_unused,
+                    objects_of_an_upload_that_ends_are_unused,
+                    the_object_that_becomes_a_blob_is_used,
+                    a_pending_row_of_an_upload_with_objects_is_no_garbage,
                 }
                 finished {
                     a_blob_can_be_pulled_once_it_is_committed,

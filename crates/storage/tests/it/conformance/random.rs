@@ -234,6 +234,7 @@ impl Side {
                 let checkpoint = Checkpoint {
                     received: 7,
                     hash: None,
+                    objects: None,
                 };
                 show(&uploads.record(id(upload), *fence, checkpoint).await)
             }

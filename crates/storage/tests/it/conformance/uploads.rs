@@ -11,6 +11,7 @@ fn checkpoint(received: u64) -> Checkpoint {
     Checkpoint {
         received,
         hash: None,
+        objects: None,
     }
 }
 
@@ -76,6 +77,7 @@ pub(crate) async fn a_checkpoint_comes_back(make: MakeStores) {
         let recorded = Checkpoint {
             received: 1000,
             hash: Some(hasher.state()),
+            objects: None,
         };
         let fence = bench.uploads().record(id, 0, recorded.clone()).await;
         let state = bench.uploads().find(&name("a"), id).await.unwrap();
