@@ -29,6 +29,7 @@ mod daemon;
 mod database_server;
 mod docker;
 mod fake_gcs;
+mod fault_proxy;
 mod ferretdb;
 pub mod http;
 mod image;
@@ -48,6 +49,7 @@ mod server;
 mod service_user;
 mod slapd;
 mod stub;
+mod versitygw;
 mod wait;
 mod web;
 
@@ -58,6 +60,7 @@ pub use containerd::Containerd;
 pub use daemon::{Daemon, Signal};
 pub use docker::Docker;
 pub use fake_gcs::FakeGcs;
+pub use fault_proxy::{Fault, FaultProxy};
 pub use ferretdb::{FerretDb, FerretDbConfig};
 pub use image::Image;
 pub use mariadb::MariaDb;
@@ -76,6 +79,7 @@ pub use samba::Samba;
 pub use server::Server;
 pub use slapd::{Slapd, SlapdConfig};
 pub use stub::{HttpStub, StubAnswer, StubRequest};
+pub use versitygw::VersityGateway;
 pub use web::{Nginx, Php, PythonServer};
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("samba", Some("samba-ad-dc samba-ad-provision")),
     ("samba-tool", Some("samba-ad-dc samba-ad-provision")),
     ("unshare", Some("util-linux")),
+    ("versitygw", None),
 ];
 
 /// The path of the program called `name`.
