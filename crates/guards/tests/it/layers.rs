@@ -6,7 +6,7 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 26] = [
+const FLOORS: [(&str, &[&str]); 27] = [
     ("common", &[]),
     ("oci", &[]),
     ("hash-state", &[]),
@@ -57,6 +57,7 @@ const FLOORS: [(&str, &[&str]); 26] = [
         ],
     ),
     ("storage", &["common", "oci", "hash-state", "database"]),
+    ("object-content", &["common", "oci", "storage"]),
     (
         "registry",
         &["common", "oci", "token", "identity", "storage", "event"],
@@ -84,6 +85,7 @@ const FLOORS: [(&str, &[&str]); 26] = [
             "accounts",
             "api",
             "storage",
+            "object-content",
             "registry",
             "client",
         ],

@@ -1,0 +1,203 @@
+//! What the store's errors mean.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use storage::Error;
+
+/// When a client may try again while the store is away.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How much of a message of the store is shown, in characters.
+const MESSAGE: usize = 300;
+
+/// Why a bucket cannot be used. Each message is for the operator and names the bucket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum S3OpenError {
+    /// The settings cannot be used.
+    #[error("{url}: these settings cannot be used: {message}")]
+    Settings {
+        /// The bucket.
+        url: String,
+        /// What `object_store` says.
+        message: String,
+    },
+    /// Another registry's images are there.
+    #[error(
+        "{0} holds the images of a registry:2 or registry:3, which cannot be read from a bucket yet: set another \
+         rootdirectory, and copy the images with `wharfinger copy`"
+    )]
+    OtherRegistry(String),
+    /// The store answers that something is wrong, or does not answer.
+    #[error("{url}: cannot {action}: {cause}")]
+    Refused {
+        /// The bucket.
+        url: String,
+        /// What was tried.
+        action: &'static str,
+        /// What is wrong, and what to do.
+        cause: String,
+    },
+}
+
+/// Why a request failed, as far as the store says it.
+pub(crate) struct StoreFailure {
+    /// S3's word for it, such as `NoSuchBucket`.
+    code: Option<String>,
+    status: Option<u16>,
+    /// What the store or the connection says, on one line.
+    message: String,
+    is_missing: bool,
+}
+
+impl StoreFailure {
+    pub(crate) fn new(error: &object_store::Error) -> Self {
+        let text = full_text(error);
+        let code = element(&text, "Code").map(str::to_owned);
+        let message = match (element(&text, "Message"), &code) {
+            (Some(message), Some(code)) => format!("{code}: {message}"),
+            (None, Some(code)) => code.clone(),
+            _ => text.clone(),
+        };
+        let message: String = message.chars().take(MESSAGE).collect();
+        Self {
+            status: status(&text),
+            message: common::escape_line(&message).into_owned(),
+            is_missing: matches!(error, object_store::Error::NotFound { .. })
+                && code.as_deref() != Some("NoSuchBucket"),
+            code,
+        }
+    }
+
+    /// Whether there is no such object, or no such multipart upload.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.is_missing
+    }
+
+    /// Whether the object ends before the range that was asked for.
+    pub(crate) fn is_short(&self) -> bool {
+        self.code.as_deref() == Some("InvalidRange") || self.status == Some(416)
+    }
+
+    /// Whether the store does not have what its row says: another request would say the same.
+    pub(crate) fn is_mismatch(&self) -> bool {
+        matches!(
+            self.code.as_deref(),
+            Some("InvalidPart" | "InvalidPartOrder" | "EntityTooSmall")
+        )
+    }
+
+    /// Whether the store does not know this kind of request.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(self.status, Some(400 | 405 | 411 | 501))
+            || matches!(
+                self.code.as_deref(),
+                Some("NotImplemented" | "MethodNotAllowed" | "MissingContentMD5")
+            )
+    }
+
+    /// The failure for a client, once it is in the log.
+    pub(crate) fn unavailable(&self, action: &str) -> Error {
+        tracing::error!(cause = %self.message, "the object store failed: cannot {action}");
+        Error::Unavailable {
+            retry_after: RETRY_AFTER,
+        }
+    }
+
+    /// The failure for the operator.
+    pub(crate) fn refused(&self, url: &str, action: &'static str) -> S3OpenError {
+        let cause = match self.hint() {
+            Some(hint) => format!("{} ({hint})", self.message),
+            None => self.message.clone(),
+        };
+        S3OpenError::Refused {
+            url: url.to_owned(),
+            action,
+            cause,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        Some(match self.code.as_deref() {
+            Some("NoSuchBucket") => "create the bucket, or correct `bucket`",
+            Some("InvalidAccessKeyId" | "XAdminUserNotFound") => "correct `accesskey`",
+            Some("SignatureDoesNotMatch") => "correct `secretkey`, or `region`",
+            Some("AccessDenied") => {
+                "allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload"
+            }
+            Some("RequestTimeTooSkewed") => "correct the clock of this machine",
+            Some("AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
+                "correct `region`"
+            }
+            Some("PermanentRedirect" | "TemporaryRedirect") => {
+                "correct `region` or `regionendpoint`"
+            }
+            Some("ExpiredToken") => "the temporary credentials have expired: renew them",
+            Some("InvalidStorageClass") => "correct `storageclass`",
+            _ if self.status == Some(403) => "check the key, its permissions, and the clock",
+            _ => return None,
+        })
+    }
+}
+
+/// For `map_err`: the failure of an action for which the store is at fault.
+pub(crate) fn unavailable(action: &'static str) -> impl FnOnce(object_store::Error) -> Error {
+    move |error| StoreFailure::new(&error).unavailable(action)
+}
+
+/// An error with all its causes. Most of `object_store`'s errors repeat their causes, some do not.
+fn full_text(error: &object_store::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = StdError::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// The text of an element of an XML answer, which `object_store` quotes.
+fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let start = text.find(&format!("<{name}>"))? + name.len() + 2;
+    let rest = text.get(start..)?;
+    let end = rest.find("</")?;
+    rest.get(..end)
+}
+
+/// The status of the answer, which `object_store` writes into the text.
+fn status(text: &str) -> Option<u16> {
+    let start = text.find("status code: ")? + "status code: ".len();
+    text.get(start..start + 3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_messages_are_found() {
+        let failure = |text: &str| {
+            StoreFailure::new(&object_store::Error::Generic {
+                store: "S3",
+                source: text.to_owned().into(),
+            })
+        };
+        let denied = failure(
+            "non-2xx status code: 403 Forbidden: <Error><Code>AccessDenied</Code><Message>No\n.</Message></Error>",
+        );
+        assert_eq!((denied.status, denied.is_missing()), (Some(403), false));
+        let refused = denied.refused("s3://b", "write").to_string();
+        assert!(
+            refused.starts_with(r"s3://b: cannot write: AccessDenied: No\n. (allow s3:GetObject"),
+            "{refused}"
+        );
+        assert!(failure("<Code>InvalidPart</Code>").is_mismatch());
+        assert!(failure("status code: 416 Range").is_short());
+        assert!(failure("status code: 501 x").is_unsupported());
+        assert_eq!(failure("connection refused").hint(), None);
+    }
+}

@@ -1,0 +1,33 @@
+//! Content of a registry in a bucket that speaks S3's protocol.
+//!
+//! Metadata stays in rows. An object gets its final, random key before its first byte is stored, and
+//! is never moved, copied or listed. The row that names the key makes the content a blob. So a push
+//! of a small blob is one request to the store, and a `HEAD` is none.
+//!
+//! An upload grows as parts of one size. What is smaller than a part is one object. Where an upload
+//! is, its row knows ([`storage::UploadObjects`]), so that it can continue after a restart. Content
+//! that lies behind the last whole part is stored as a short part, and stays in memory for a while:
+//! if more content comes, the part is sent again with it. If it is not in memory any more, the upload
+//! is completed as an object, read back, and continued as another one.
+//!
+//! Only what every S3 store can do is used: no copies, no conditions, no lists.
+
+mod error;
+mod http_client;
+mod location;
+mod memory;
+mod names;
+mod open;
+mod reader;
+mod settings;
+mod shared_store;
+mod store;
+mod stored_upload;
+mod tails;
+mod writer;
+
+pub use error::S3OpenError;
+pub use settings::{
+    ContentChecksum, LEAST_PART, S3Credentials, S3Encryption, S3Settings, StaticCredentials,
+};
+pub use store::ObjectContent;

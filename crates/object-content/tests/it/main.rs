@@ -1,0 +1,17 @@
+//! Content in a bucket of versitygw: the suite of all stores, requests, faults and the probe.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "all of this is test code, and a panic is how a test fails"
+)]
+
+mod bucket;
+#[path = "../../../storage/tests/it/content_suite.rs"]
+mod content_suite;
+mod credentials;
+mod faults;
+mod opening;
+mod requests;
+mod suite;
+mod uploads;
