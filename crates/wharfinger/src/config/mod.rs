@@ -71,7 +71,7 @@ pub(crate) use self::load::{LoadedConfig, changes_for_restart, load};
 pub(crate) use self::mongo::{MongoRulesConfig, MongoUsersConfig};
 pub(crate) use self::registry::{
     Auth as RegistryAuth, CollectionConfig, IssuerConfig, IssuerKeysConfig, RegistryServerConfig,
-    StorageDriver,
+    S3Config, StorageDriver,
 };
 pub(crate) use self::schema::json::of_configuration as json_schema;
 pub(crate) use self::sections::Config;

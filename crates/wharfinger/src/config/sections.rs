@@ -286,10 +286,11 @@ fn usual_database(
 ) -> Option<database::DatabaseLocation> {
     let directory = root.context.variable("STATE_DIRECTORY").map(OsString::from);
     let location = match (registry, is_needed) {
-        (Some(registry), _) => {
-            let root = registry.storage.root()?;
-            database::DatabaseLocation::at(root.join("wharfinger.db"))
-        }
+        (Some(registry), _) if registry.storage.is_in_memory() => return None,
+        (Some(registry), _) => match registry.storage.root() {
+            Some(root) => database::DatabaseLocation::at(root.join("wharfinger.db")),
+            None => database::DatabaseLocation::in_state_directory(directory.as_deref()),
+        },
         (None, true) => database::DatabaseLocation::in_state_directory(directory.as_deref()),
         (None, false) => return None,
     };
@@ -300,7 +301,7 @@ fn usual_database(
 
 /// A database that outlives the content would list images that cannot be pulled.
 fn refuse_database_in_memory(root: &Section<'_>, registry: Option<&RegistryServerConfig>) {
-    let is_in_memory = registry.is_some_and(|registry| registry.storage.root().is_none());
+    let is_in_memory = registry.is_some_and(|registry| registry.storage.is_in_memory());
     for name in ["database", "accounts"] {
         if let Some(setting) = root.present(name).filter(|_| is_in_memory)
             && !setting.is_null()

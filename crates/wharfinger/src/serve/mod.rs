@@ -10,6 +10,7 @@ mod api;
 pub(crate) mod backends;
 mod body;
 mod bounded_reads;
+pub(crate) mod bucket;
 mod client_stream;
 mod collection;
 mod connection;

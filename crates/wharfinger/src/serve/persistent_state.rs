@@ -51,13 +51,8 @@ impl PersistentState {
             (Some(section), Some(database)) => {
                 let scratch = scratch.as_ref().map(ScratchDirectory::content);
                 let root = scratch.or_else(|| ContentRoot::of(&section.storage));
-                let (database, entropy) = (database.clone(), entropy.as_ref());
-                match root {
-                    Some(root) => {
-                        Some(RegistryState::open(section, root, database, entropy).await?)
-                    }
-                    None => None,
-                }
+                let (database, entropy) = (database.clone(), Arc::clone(&entropy));
+                Some(RegistryState::open(section, root, database, entropy).await?)
             }
             _ => None,
         };

@@ -47,9 +47,9 @@ impl RegistryState {
     /// Opens the storage that `config` names.
     pub(super) async fn open(
         config: &config::RegistryServerConfig,
-        root: ContentRoot<'_>,
+        root: Option<ContentRoot<'_>>,
         database: Database,
-        entropy: &dyn common::Entropy,
+        entropy: Arc<dyn common::Entropy>,
     ) -> Result<Self, Failure> {
         let limits = UploadLimits {
             uploads_per_client: config.limits.uploads_per_client,
@@ -62,6 +62,19 @@ impl RegistryState {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = storage::StorageSettings { limits, retention };
+        let cursors = Arc::new(CursorKey::new(entropy.as_ref())?);
+        let root = match (root, &config.storage) {
+            (None, config::StorageDriver::S3(bucket)) => {
+                let storage = open_bucket(bucket, database, settings, clock, entropy).await?;
+                return Ok(Self {
+                    storage,
+                    cursors,
+                    unread: None,
+                    is_read_only: false,
+                });
+            }
+            (root, _) => root.ok_or_else(|| Failure::system("the registry has no storage"))?,
+        };
         let opened = Storage::open(database.clone(), root.path, settings, Arc::clone(&clock)).await;
         let opened = match opened {
             // Content of another user can be served if nothing is written.
@@ -80,7 +93,6 @@ impl RegistryState {
             Some(root) => adoption::discover(&storage, root).await?,
             None => None,
         };
-        let cursors = Arc::new(CursorKey::new(entropy)?);
         Ok(Self {
             storage,
             cursors,
@@ -108,4 +120,24 @@ impl RegistryState {
             tokio::join!(read, collect);
         }
     }
+}
+
+/// Opens the storage whose content is in a bucket.
+async fn open_bucket(
+    bucket: &config::S3Config,
+    database: Database,
+    settings: storage::StorageSettings,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn common::Entropy>,
+) -> Result<Storage, Failure> {
+    let mut identity = [0; 16];
+    entropy.fill(&mut identity)?;
+    let identity = data_encoding::HEXLOWER.encode(&identity);
+    let content = Arc::new(super::bucket::probed_content(bucket, entropy).await?);
+    let opened = Storage::open_bucket(database, content, &identity, settings, clock).await;
+    opened.map_err(|error| {
+        Failure::system("cannot open the registry's storage")
+            .caused_by(&error)
+            .hint("registry.storage.s3 names the bucket")
+    })
 }

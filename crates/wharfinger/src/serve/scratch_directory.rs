@@ -46,6 +46,7 @@ impl ScratchDirectory {
         };
         let root = match &registry.storage {
             StorageDriver::Filesystem(root) => root,
+            StorageDriver::S3(_) => return Ok(None),
             StorageDriver::InMemory => {
                 return Self::in_memory()
                     .map(Some)

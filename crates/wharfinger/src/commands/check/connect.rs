@@ -5,13 +5,14 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use common::{Clock, SystemClock};
+use common::{Clock, SystemClock, SystemEntropy};
 use identity::WorkerPool;
 use serde::Serialize;
 
-use crate::config::{Config, Location};
+use crate::config::{Config, Location, S3Config, StorageDriver};
 use crate::failure::{Failure, with_causes};
 use crate::serve::backends::{Backends, Revalidation, authorizers};
+use crate::serve::bucket::content;
 use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::stored_accounts;
 use crate::serve::stored_policies::StoredPolicies;
@@ -51,8 +52,14 @@ impl fmt::Display for TriedConnection {
 
 /// Tries every backend of logins, then every policy, in their order.
 pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Failure> {
+    let mut tried = Vec::new();
+    if let Some(registry) = &config.registry
+        && let StorageDriver::S3(bucket) = &registry.storage
+    {
+        tried.push(try_bucket(bucket).await?);
+    }
     if config.token.is_none() {
-        return Ok(Vec::new());
+        return Ok(tried);
     }
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -64,7 +71,6 @@ pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Fai
     let chain = backends.chain;
     let stored = StoredPolicies::new(config, &clock);
     let authorizers = authorizers(config, &clock, &stored, managed, Location::to_string)?;
-    let mut tried = Vec::new();
     for backend in chain.backends() {
         tried.push(TriedConnection::new(backend.name(), backend.probe().await));
     }
@@ -72,4 +78,12 @@ pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Fai
         tried.push(TriedConnection::new(policy.name(), policy.probe().await));
     }
     Ok(tried)
+}
+
+/// Writes, reads and removes an object.
+async fn try_bucket(bucket: &S3Config) -> Result<TriedConnection, Failure> {
+    let content = content(bucket, Arc::new(SystemEntropy))?;
+    let probed = content.probe().await;
+    let found = probed.map(|()| Some("an object was written, read and removed".to_owned()));
+    Ok(TriedConnection::new("registry.storage.s3", found))
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use storage::BackupError;
 
 use super::hold::random_id;
-use super::open::{self, Opened, Places};
+use super::open::{self, Content, Opened, Places};
 use super::progress::Progress;
 use super::{copy_hint, count, half_read, print};
 use crate::commands::up::installation::Installation;
@@ -109,10 +109,11 @@ fn must_be_empty(directory: &Path) -> Result<(), Failure> {
 /// Where the copy's database goes: at the same place within the content if the original's is there,
 /// because that is the default, else beside the content.
 fn database(from: &Places, to: &Installation) -> PathBuf {
-    match from.database.path().strip_prefix(&from.root) {
-        Ok(within) => to.content().join(within),
-        Err(_) => to.database(),
-    }
+    let within = match &from.content {
+        Content::Directory(root) => from.database.path().strip_prefix(root).ok(),
+        Content::Bucket(_) => None,
+    };
+    within.map_or_else(|| to.database(), |within| to.content().join(within))
 }
 
 async fn copy(

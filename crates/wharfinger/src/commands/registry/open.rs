@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::SystemClock;
+use common::{SystemClock, SystemEntropy};
 use database::{Database, DatabaseLocation};
 use storage::collection::CollectionPolicy;
 use storage::{Retention, Storage, StorageSettings};
 
 use crate::commands::configuration::load;
-use crate::config::{Config, LoadedConfig};
+use crate::config::{Config, LoadedConfig, S3Config, StorageDriver};
 use crate::failure::{FULL_DISK, Failure};
+use crate::serve::bucket::content;
 
 /// A registry's storage, and the configuration that says where it is.
 pub(super) struct Opened {
@@ -25,9 +26,16 @@ pub(super) struct Opened {
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     pub(super) database: DatabaseLocation,
-    pub(super) root: PathBuf,
+    pub(super) content: Content,
     pub(super) sweep: CollectionPolicy,
     settings: StorageSettings,
+}
+
+/// Where the content of blobs is.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    Directory(PathBuf),
+    Bucket(Box<S3Config>),
 }
 
 /// Opens what a server has made, beside it or without it.
@@ -41,16 +49,15 @@ pub(super) async fn existing(file: &Path) -> Result<Opened, Failure> {
 pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
     let loaded = load(file)?;
     let places = Places::of(&loaded.config, file)?;
-    if !places.database.path().exists() || !places.root.exists() {
+    let Content::Directory(root) = &places.content else {
+        let message = "a registry whose content is in a bucket cannot take in other registries yet";
+        return Err(Failure::usage(message).hint("copy the images with `wharfinger copy`"));
+    };
+    if !places.database.path().exists() || !root.exists() {
         let database =
             Database::open_exclusive(&places.database).map_err(|error| no_database(&error))?;
-        let made = Storage::open(
-            database,
-            &places.root,
-            places.settings,
-            Arc::new(SystemClock),
-        )
-        .await;
+        let clock = Arc::new(SystemClock);
+        let made = Storage::open(database, root, places.settings, clock).await;
         // Closed again at once, so that a server may start while the command works.
         drop(made.map_err(|error| no_content(&error))?);
     }
@@ -59,13 +66,16 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
 
 async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
     let database = Database::open(&places.database).map_err(|error| no_database(&error))?;
-    let storage = Storage::open_for_command(
-        database,
-        &places.root,
-        places.settings,
-        Arc::new(SystemClock),
-    )
-    .await;
+    let (settings, clock) = (places.settings, Arc::new(SystemClock));
+    let storage = match &places.content {
+        Content::Directory(root) => {
+            Storage::open_for_command(database, root, settings, clock).await
+        }
+        Content::Bucket(bucket) => {
+            let content = Arc::new(content(bucket, Arc::new(SystemEntropy))?);
+            Storage::open_bucket_for_command(database, content, settings, clock).await
+        }
+    };
     Ok(Opened {
         storage: storage.map_err(|error| no_content(&error))?,
         places,
@@ -82,7 +92,12 @@ impl Places {
             let message = format!("{} configures no registry", file.display());
             return Err(Failure::usage(message).hint(WRITE));
         };
-        let (Some(root), Some(database)) = (registry.storage.root(), &config.database) else {
+        let content = match &registry.storage {
+            StorageDriver::Filesystem(root) => Some(Content::Directory(root.clone())),
+            StorageDriver::S3(bucket) => Some(Content::Bucket(bucket.clone())),
+            StorageDriver::InMemory => None,
+        };
+        let (Some(content), Some(database)) = (content, &config.database) else {
             let message = format!(
                 "the registry of {} stores nothing that outlives its server (inmemory)",
                 file.display()
@@ -105,7 +120,7 @@ impl Places {
         };
         Ok(Self {
             database: database.clone(),
-            root: root.to_owned(),
+            content,
             sweep,
             settings,
         })

@@ -9,8 +9,7 @@ use super::{auth, http, other, storage};
 
 use Effect::{Above, By, Ineffective, Refused, Switch, Text, Whole};
 
-const ELSEWHERE: &str =
-    "content cannot be stored there yet; write storage: {filesystem: {rootdirectory: DIRECTORY}}";
+const ELSEWHERE: &str = "content cannot be stored there yet; write storage: {filesystem: {rootdirectory: DIRECTORY}}, or storage: {s3: {bucket: NAME}}";
 
 pub(super) static ROWS: &[Row] = &[
     row("version", By(other::read_version)),
@@ -74,11 +73,65 @@ pub(super) static ROWS: &[Row] = &[
     ),
     row("storage.maintenance.uploadpurging.dryrun", Above),
     row("storage.inmemory", Above).becomes("registry.storage.inmemory"),
-    row("storage.s3", Refused(ELSEWHERE)).with(
-        "accesskey secretkey region regionendpoint forcepathstyle accelerate bucket encrypt keyid \
-         secure v4auth skipverify chunksize multipartcopychunksize multipartcopymaxconcurrency \
-         multipartcopythresholdsize rootdirectory storageclass objectacl sessiontoken useragent \
-         usedualstack usefipsendpoint loglevel",
+    row("storage.s3", Above).becomes("registry.storage.s3"),
+    row("storage.s3.accesskey", Text).becomes("registry.storage.s3.accesskey"),
+    row("storage.s3.secretkey", Text).becomes("registry.storage.s3.secretkey"),
+    row("storage.s3.sessiontoken", Text).becomes("registry.storage.s3.sessiontoken"),
+    row("storage.s3.region", Text).becomes("registry.storage.s3.region"),
+    row("storage.s3.regionendpoint", Text).becomes("registry.storage.s3.regionendpoint"),
+    row("storage.s3.forcepathstyle", Switch).becomes("registry.storage.s3.forcepathstyle"),
+    row("storage.s3.bucket", Text).becomes("registry.storage.s3.bucket"),
+    row("storage.s3.encrypt", Switch).becomes("registry.storage.s3.encrypt"),
+    row("storage.s3.secure", Switch).becomes("registry.storage.s3.secure"),
+    row("storage.s3.skipverify", Switch).becomes("registry.storage.s3.skipverify"),
+    row("storage.s3.keyid", Text).becomes("registry.storage.s3.keyid"),
+    row("storage.s3.chunksize", Text).becomes("registry.storage.s3.chunksize"),
+    row("storage.s3.rootdirectory", Text).becomes("registry.storage.s3.rootdirectory"),
+    row("storage.s3.storageclass", Text).becomes("registry.storage.s3.storageclass"),
+    row("storage.s3.useragent", Text).becomes("registry.storage.s3.useragent"),
+    row(
+        "storage.s3.v4auth",
+        Ineffective("requests are always signed with version 4"),
+    ),
+    row(
+        "storage.s3.accelerate",
+        Ineffective("write regionendpoint: https://s3-accelerate.amazonaws.com"),
+    ),
+    row(
+        "storage.s3.usedualstack",
+        Ineffective("write regionendpoint: https://s3.dualstack.REGION.amazonaws.com"),
+    ),
+    row(
+        "storage.s3.usefipsendpoint",
+        Ineffective("write regionendpoint: https://s3-fips.REGION.amazonaws.com"),
+    ),
+    row(
+        "storage.s3.objectacl",
+        Ineffective("the owner of the bucket owns its objects"),
+    ),
+    row(
+        "storage.s3.loglevel",
+        Ineffective("server.log.level is for everything"),
+    ),
+    row(
+        "storage.s3.multipartcopychunksize",
+        Ineffective("objects are never copied"),
+    ),
+    row(
+        "storage.s3.multipartcopymaxconcurrency",
+        Ineffective("objects are never copied"),
+    ),
+    row(
+        "storage.s3.multipartcopythresholdsize",
+        Ineffective("objects are never copied"),
+    ),
+    row(
+        "storage.s3.multipartcombinesmallpart",
+        Ineffective("small parts are never combined"),
+    ),
+    row(
+        "storage.s3.redirectendpoint",
+        Ineffective("the registry sends all content itself"),
     ),
     row("storage.gcs", Refused(ELSEWHERE))
         .with("bucket keyfile rootdirectory chunksize maxconcurrency credentials.*"),

@@ -42,6 +42,10 @@ pub(super) fn read(storage: &Setting<'_>, translator: &mut Translator) {
             translator.section(in_memory, "storage.inmemory", false, nothing_else);
             translator.word(IN_MEMORY, &true, in_memory);
         }
+        let s3 = section.present("s3");
+        if let Some(s3) = &s3 {
+            translator.section(s3, "storage.s3", false, nothing_else);
+        }
         // Distribution deletes nothing unless it is told to.
         translator.default(
             "registry.storage.delete",
@@ -56,6 +60,7 @@ pub(super) fn read(storage: &Setting<'_>, translator: &mut Translator) {
             .collect();
         drivers.extend(filesystem.map(|_| "filesystem"));
         drivers.extend(in_memory.map(|_| "inmemory"));
+        drivers.extend(s3.map(|_| "s3"));
         match drivers[..] {
             [] => section.error(Problem::Missing, format!("no driver is chosen; {WRITE}")),
             [_] => {}

@@ -4,6 +4,7 @@ mod auth;
 mod collection;
 mod headers;
 mod limits;
+mod s3;
 mod storage;
 
 use std::fmt::Display;
@@ -24,6 +25,7 @@ use super::server::path_prefix;
 pub(crate) use self::auth::{IssuerConfig, IssuerKeysConfig, RegistryAuth as Auth};
 pub(crate) use self::collection::CollectionConfig;
 pub(crate) use self::limits::{RegistryLimits, UploadsConfig};
+pub(crate) use self::s3::S3Config;
 pub(crate) use self::storage::StorageDriver;
 
 /// The registry.

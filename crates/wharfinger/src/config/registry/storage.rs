@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::s3::S3Config;
 use crate::config::diagnostics::Problem;
 use crate::config::schema::{Kind, key};
 use crate::config::section::Section;
@@ -15,10 +16,12 @@ pub(super) struct StorageConfig {
 }
 
 /// Where content is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum StorageDriver {
     /// In files below this directory.
     Filesystem(PathBuf),
+    /// In a bucket.
+    S3(Box<S3Config>),
     /// In a temporary directory that ends with the server, and so does its database.
     InMemory,
 }
@@ -28,20 +31,25 @@ impl StorageDriver {
     pub(crate) fn root(&self) -> Option<&Path> {
         match self {
             Self::Filesystem(root) => Some(root),
-            Self::InMemory => None,
+            Self::S3(_) | Self::InMemory => None,
         }
+    }
+
+    /// Whether nothing stays when the server ends.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self, Self::InMemory)
     }
 }
 
 impl StorageConfig {
     /// Declares `registry.storage.*`.
     pub(super) fn read(storage: &mut Section<'_>) -> Self {
-        for name in ["s3", "gcs", "azure"] {
+        for name in ["gcs", "azure"] {
             let key = key::custom(name, Kind::Anything).later();
             if let Some(setting) = storage.setting(key.means("content in an object store")) {
                 setting.report(
                     Problem::Unsupported,
-                    "object stores are not supported yet; write filesystem: {root: DIRECTORY}",
+                    "this store is not supported yet; write filesystem: {root: DIRECTORY}, or s3: {bucket: NAME}",
                 );
             }
         }
@@ -61,6 +69,10 @@ impl StorageConfig {
                 )
             },
         );
+        let s3 = storage.optional(
+            key::mapping("s3").means("objects in a bucket that speaks S3's protocol"),
+            S3Config::read,
+        );
         let is_in_memory = storage.get(
             key::switch("inmemory")
                 .means(
@@ -71,7 +83,7 @@ impl StorageConfig {
                 .default(false),
         );
         Self {
-            driver: driver(storage, root, is_in_memory),
+            driver: driver(storage, root, s3, is_in_memory),
             delete: storage.get(
                 key::switch("delete")
                     .means("whether manifests, tags and blobs may be deleted")
@@ -91,11 +103,27 @@ impl StorageConfig {
     }
 }
 
-fn driver(storage: &Section<'_>, root: PathBuf, is_in_memory: bool) -> StorageDriver {
+fn driver(
+    storage: &Section<'_>,
+    root: PathBuf,
+    s3: Option<S3Config>,
+    is_in_memory: bool,
+) -> StorageDriver {
+    let has_s3 = storage.has("s3");
     if !is_in_memory {
-        return StorageDriver::Filesystem(root);
+        if has_s3 && storage.has("filesystem") {
+            let message = "only one of `filesystem` and `s3` can apply; remove the other";
+            storage.error_about("s3", Problem::Conflict, message);
+        }
+        return match s3 {
+            Some(s3) => StorageDriver::S3(Box::new(s3)),
+            None => StorageDriver::Filesystem(root),
+        };
     }
-    if storage.has("filesystem") {
+    if has_s3 {
+        let message = "only one of `s3` and `inmemory` can apply; remove the other";
+        storage.error_about("inmemory", Problem::Conflict, message);
+    } else if storage.has("filesystem") {
         let message = "only one of `filesystem` and `inmemory` can apply; remove the other";
         storage.error_about("inmemory", Problem::Conflict, message);
     } else {

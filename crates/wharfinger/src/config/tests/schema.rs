@@ -13,10 +13,11 @@ use crate::config::yaml::{self, Node, Plain};
 const EVERYTHING: &str = include_str!("everything.yml");
 
 /// The keys that cannot, a file each.
-const APART: [&str; 9] = [
+const APART: [&str; 10] = [
     "@server\nregistry: {storage: {inmemory: true}, auth: {none: true}}\n",
     "server: {addr: \":1\", hsts: true, net: tcp}\nregistry: {auth: {htpasswd: {realm: R, path: \"{{dir}}/htpasswd\"}}}\n",
     "server: {addr: \":1\"}\nregistry: {auth: {none: true}}\n",
+    "@server\nregistry: {auth: {none: true}, storage: {s3: {bucket: b, rootdirectory: r, region: us-east-1, secure: true, regionendpoint: \"https://s3.example\", forcepathstyle: true, accesskey: a, secretkey: s, sessiontoken: t, encrypt: true, keyid: k, storageclass: STANDARD, checksum: crc64nvme, chunksize: 16MiB, useragent: u, ca_certificate: \"{{dir}}/ec.pem\", skipverify: true}}}\n",
     "@server\n@token\n@acl\noidc_auth: {issuer: \"https://a.example\", redirect_url: \"https://b.example/oidc_auth\", client_id: c, client_secret_file: \"{{dir}}/issuer\", labels_claims: [groups]}\n",
     "@server\n@users\n@acl\ntoken: {issuer: I, expiration: 60, key: \"{{dir}}/ec.key\", disable_legacy_key_id: yes}\n",
     "@server\n@users\nacl: [{match: {}, actions: [], comment: x}]\ntoken: {issuer_file: \"{{dir}}/issuer\", expiration: 1h, key: \"{{dir}}/ec.key\", header: [kid]}\nregistry: {auth: {token: [{realm: \"https://a.example/t\", service: s, issuer: J, jwks: \"https://a.example/k\"}]}, headers: {A: b, C: [d, e]}}\n",

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod backup;
+mod bucket;
 pub(crate) mod commands;
 mod first_start;
 mod gc_beside;

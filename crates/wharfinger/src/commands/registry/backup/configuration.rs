@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::commands::registry::open::Opened;
+use crate::commands::registry::open::{Content, Opened};
 use crate::commands::up::installation::Installation;
 use crate::config;
 use crate::failure::Failure;
@@ -45,8 +45,12 @@ pub(super) fn copy(
         let url = format!("sqlite://{}", in_copy(to, database));
         text = replaced(&text, &format!("sqlite://{name}"), &url);
     }
-    for name in names(file, &places.root) {
-        text = replaced(&text, &name, &in_copy(to, &to.content()));
+    // A bucket's content becomes files of the copy, and the file still names the bucket: what is
+    // `unsettled` says so.
+    if let Content::Directory(root) = &places.content {
+        for name in names(file, root) {
+            text = replaced(&text, &name, &in_copy(to, &to.content()));
+        }
     }
     files::write_new(&to.configuration(), text.as_bytes(), FileMode::Private)?;
     Ok(Copied {
