@@ -3,35 +3,53 @@
 use std::sync::Arc;
 
 use api::{Api, ApiSettings, ApiStores};
+use auth::TokenServer;
+use auth::sessions::Sessions;
 use identity::{Rate, RequestLimiter};
 use token::{JwkSet, Verifier};
+use workload_identity::TrustAuth;
 
+use super::backends::Backends;
 use super::managed_accounts::ManagedAccounts;
 use super::persistent_state::PersistentState;
-use crate::config::{ApiConfig, Config, TokenConfig};
+use crate::config::{Config, TokenConfig};
 use crate::failure::Failure;
 
-/// The API of `config`, which takes the tokens that `token` makes.
+/// What the API shares with other services.
+pub(super) struct ApiParts<'a> {
+    pub(super) token_server: Arc<TokenServer>,
+    pub(super) sessions: Option<Sessions>,
+    pub(super) trust: Option<TrustAuth>,
+    pub(super) managed: &'a ManagedAccounts,
+    pub(super) limiter: Arc<RequestLimiter>,
+}
+
+/// The API of `config`, if it has one. It takes the tokens of its own token server.
 pub(super) fn api(
     config: &Config,
-    section: &ApiConfig,
-    token: &TokenConfig,
     persistent: &PersistentState,
-    managed: &ManagedAccounts,
-    limiter: Arc<RequestLimiter>,
-) -> Api {
-    Api::new(ApiSettings {
+    parts: ApiParts<'_>,
+) -> Option<Api> {
+    let (section, token) = (config.api.as_ref()?, config.token.as_ref()?);
+    let database = persistent.database.clone()?;
+    let personal_tokens = Backends::personal_tokens(config, Some(&database), &persistent.entropy);
+    Some(Api::new(ApiSettings {
         path_prefix: config.server.path_prefix.clone(),
         service: section.service.clone(),
         verifier: own_tokens(token, &section.service),
-        limiter,
+        limiter: parts.limiter,
         hsts: config.server.hsts.clone(),
         body_timeout: config.server.limits.request_timeout,
         stores: ApiStores {
-            accounts: managed.accounts().clone(),
+            accounts: parts.managed.accounts().clone(),
+            token_server: parts.token_server,
+            sessions: parts.sessions,
+            personal_tokens,
+            trust: parts.trust,
+            database,
         },
         clock: Arc::clone(&persistent.clock),
-    })
+    }))
 }
 
 /// Verifies the tokens that `token` makes for `service`.

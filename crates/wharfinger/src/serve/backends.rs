@@ -142,15 +142,34 @@ impl Backends {
         clock: &Arc<dyn Clock>,
         entropy: &Arc<dyn Entropy>,
     ) -> Self {
-        let (Some(policy), Some(database)) = (config.personal_tokens, database) else {
+        let Some(tokens) = Self::personal_tokens(config, database, entropy) else {
             return self;
         };
-        let tokens = PersonalTokens::new(database.clone(), policy, Arc::clone(entropy));
         let verifier = TokenVerifier::new(tokens, Arc::clone(clock));
         Self {
             chain: self.chain.with_tokens(Arc::new(verifier)),
             ..self
         }
+    }
+
+    /// The platforms of the section `trust`, with the keys that logins use.
+    pub(super) fn trust(&self, clock: &Arc<dyn Clock>) -> Option<TrustAuth> {
+        let (issuers, verifier) = (self.trusted.clone(), Arc::clone(&self.verifier));
+        (!issuers.is_empty()).then(|| TrustAuth::new(issuers, verifier, Arc::clone(clock)))
+    }
+
+    /// The robots and personal tokens of `database`, if they are on.
+    pub(super) fn personal_tokens(
+        config: &Config,
+        database: Option<&Database>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Option<PersonalTokens> {
+        let (policy, database) = (config.personal_tokens?, database?);
+        Some(PersonalTokens::new(
+            database.clone(),
+            policy,
+            Arc::clone(entropy),
+        ))
     }
 
     /// The registry's own, for `registry.auth.htpasswd`.

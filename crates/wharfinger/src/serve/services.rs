@@ -11,7 +11,7 @@ use identity::{Login, LoginLimiter, RequestLimiter, WorkerPool};
 use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::access_log::AccessLog;
-use super::api;
+use super::api::{self, ApiParts};
 use super::backends::{Backends, Revalidation, authorizers};
 use super::context::{ContextRule, RequestIds};
 use super::managed_accounts::ManagedAccounts;
@@ -78,13 +78,14 @@ impl Services {
         };
         let before = before.and_then(|services| services.managed.as_ref());
         let managed = ManagedAccounts::running(config, persistent, before);
-        let mut device_logins = None;
+        let (mut device_logins, mut trust) = (None, None);
         let token_server = match &config.token {
             Some(token) => {
                 let (clock, due) = (&persistent.clock, Revalidation::Due);
                 let managed = managed.as_ref();
                 let backends =
                     Backends::of_token_server(config, &workers, clock, managed, &accounts, due)?;
+                trust = backends.trust(clock);
                 let (database, entropy) = (persistent.database.as_ref(), &persistent.entropy);
                 let login = backends
                     .with_personal_tokens(config, database, clock, entropy)
@@ -105,11 +106,16 @@ impl Services {
             None => None,
         };
         let pages = sign_in_pages::pages(config, accounts, device_logins)?;
-        let api = match (&config.api, &config.token, &managed, &api_limiter) {
-            (Some(section), Some(token), Some(managed), Some(limiter)) => {
-                let limiter = Arc::clone(limiter);
-                let api = api::api(config, section, token, persistent, managed, limiter);
-                Some(Arc::new(api))
+        let api = match (&token_server, &managed, &api_limiter) {
+            (Some(token_server), Some(managed), Some(limiter)) => {
+                let parts = ApiParts {
+                    token_server: Arc::clone(token_server),
+                    sessions: sessions(config, persistent),
+                    trust,
+                    managed,
+                    limiter: Arc::clone(limiter),
+                };
+                api::api(config, persistent, parts).map(Arc::new)
             }
             _ => None,
         };
