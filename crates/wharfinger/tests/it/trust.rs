@@ -11,12 +11,13 @@ use data_encoding::BASE64URL_NOPAD;
 use peers::http::{self, Answer};
 use peers::{
     Client, Docker, Image, OidcProviderServer, Output, Server, StubAnswer, TestCertificate,
-    TestKeyKind, crane, run, run_with_input, skopeo,
+    TestKeyKind, crane, helm, run, run_with_input, skopeo,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::e2e::world::login;
+use crate::personal_tokens::builders::{helm_login, pull_chart, push_chart};
 use crate::platform::{AUDIENCE, Platform, documented};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -179,6 +180,21 @@ fn docker_crane_and_skopeo_log_in_with_the_token_of_a_job() {
         2,
         "the platform was asked once for its document and once for its keys"
     );
+}
+
+#[test]
+fn helm_logs_in_with_the_token_of_a_job() {
+    let setup = Setup::new();
+    let (helm, host) = (helm(), setup.server.host_port());
+    helm_login(&helm, ("job", &setup.token(&json!({}))), &host).succeeded();
+    let own = format!("oci://{host}/octo-org/octo-repo");
+    push_chart(&helm, "app", &own).succeeded();
+    pull_chart(&helm, &format!("{own}/app")).succeeded();
+    let other = push_chart(&helm, "app", &format!("oci://{host}/octo-org/other"));
+    assert!(other.refused().contains("403"), "{other}");
+    let expired = setup.token(&json!({"exp": 1}));
+    let refused = helm_login(&helm, ("job", &expired), &host);
+    assert!(refused.refused().contains("401"), "{refused}");
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! Robots and personal tokens: the commands beside a running server, the token endpoint, and clients.
 
+pub(crate) mod builders;
+mod client_cases;
 mod clients;
 mod commands;
 mod endpoint;
+mod refusals;
 
+use std::path::Path;
 use std::process::Command;
 
 use data_encoding::BASE64;
-use peers::{Output, run};
+use peers::{Output, run_with_input};
 use serde_json::Value;
 
 use crate::e2e::ours::Ours;
@@ -22,14 +26,18 @@ pub(crate) struct Printed {
 
 /// `wharfinger WORDS`, with the configuration of `ours` for `FILE`.
 pub(crate) fn command(ours: &Ours, words: &[&str]) -> Output {
+    command_of(&ours.config(), words, "")
+}
+
+fn command_of(config: &Path, words: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
     for word in words {
         match *word {
-            "FILE" => command.arg(ours.config()),
+            "FILE" => command.arg(config),
             word => command.arg(word),
         };
     }
-    run(&mut command)
+    run_with_input(&mut command, input)
 }
 
 fn json(ours: &Ours, words: &[&str]) -> Value {
@@ -37,7 +45,12 @@ fn json(ours: &Ours, words: &[&str]) -> Value {
 }
 
 fn printed(ours: &Ours, words: &[&str]) -> Printed {
-    let printed = json(ours, &[words, &["--json"]].concat());
+    printed_by(&ours.config(), words)
+}
+
+fn printed_by(config: &Path, words: &[&str]) -> Printed {
+    let output = command_of(config, &[words, &["--json"]].concat(), "");
+    let printed: Value = serde_json::from_str(output.succeeded()).unwrap();
     let text = |member: &str| printed[member].as_str().unwrap().to_owned();
     Printed {
         id: text("id"),
