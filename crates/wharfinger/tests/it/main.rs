@@ -41,6 +41,7 @@ mod personal_tokens;
     reason = "these tests need a part of what the crate's own need"
 )]
 mod platform;
+mod platform_files;
 mod programs;
 mod registry;
 mod reload;
