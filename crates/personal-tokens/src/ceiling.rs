@@ -1,4 +1,5 @@
-//! A ceiling as it is written on the command line: scopes whose type and name are patterns.
+//! A ceiling as it is written: scopes on the command line, entries in the API. Type and name are
+//! patterns.
 
 use policy::{CeilingEntry, CeilingEntryError, CeilingRules, ScopeCeiling};
 
@@ -34,12 +35,46 @@ pub fn parse_ceiling(entries: &[impl AsRef<str>]) -> Result<ScopeCeiling, Ceilin
         return Err(CeilingTextError::TooMany);
     }
     let parsed: Result<Vec<_>, _> = entries.iter().map(|entry| parse(entry.as_ref())).collect();
-    let rules = CeilingRules::compile(parsed?).map_err(|mut errors| {
+    read_ceiling(parsed?)
+}
+
+/// The ceiling of these entries.
+///
+/// # Errors
+/// When there are too many, or for the first entry that cannot be used.
+pub fn read_ceiling(entries: Vec<CeilingEntry>) -> Result<ScopeCeiling, CeilingTextError> {
+    if entries.len() > MOST_ENTRIES {
+        return Err(CeilingTextError::TooMany);
+    }
+    let texts: Vec<String> = entries.iter().map(written).collect();
+    if texts.iter().any(|text| text.len() > LONGEST_ENTRY) {
+        return Err(CeilingTextError::TooLong);
+    }
+    let is_empty = |entry: &CeilingEntry| {
+        let mut parts = entry
+            .actions
+            .iter()
+            .chain([&entry.resource_type, &entry.name]);
+        entry.actions.is_empty() || parts.any(String::is_empty)
+    };
+    if let Some(index) = entries.iter().position(is_empty) {
+        return Err(CeilingTextError::Scope(texts[index].clone()));
+    }
+    let rules = CeilingRules::compile(entries).map_err(|mut errors| {
         let error = errors.remove(0);
-        let text = entries[error.entry].as_ref().to_owned();
-        CeilingTextError::Pattern(text, error)
+        CeilingTextError::Pattern(texts[error.entry].clone(), error)
     })?;
     Ok(ScopeCeiling::Limited(rules))
+}
+
+/// An entry as the command line has it.
+fn written(entry: &CeilingEntry) -> String {
+    let CeilingEntry {
+        resource_type,
+        name,
+        actions,
+    } = entry;
+    format!("{resource_type}:{name}:{}", actions.join(","))
 }
 
 fn parse(text: &str) -> Result<CeilingEntry, CeilingTextError> {

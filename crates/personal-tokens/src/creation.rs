@@ -8,6 +8,7 @@ use identity::{AuthenticatorChain, OwnerStatus, ROBOT_PREFIX, TokenHolder, Token
 use policy::ScopeCeiling;
 use rusqlite::Connection;
 
+use crate::error::MAX_NETWORKS;
 use crate::log::{details, log, to_the_second};
 use crate::operations::{CreatedSecret, PersonalTokens};
 use crate::token::{PersonalToken, TokenFilter, TokenKind};
@@ -58,6 +59,9 @@ impl PersonalTokens {
         by: &Administrator,
         now: SystemTime,
     ) -> Result<CreatedSecret, PersonalTokensError> {
+        if new.networks.len() > MAX_NETWORKS {
+            return Err(PersonalTokensError::TooManyNetworks);
+        }
         let (kind, name, holder) = match new.holder {
             NewTokenHolder::Person { account, name } => {
                 let owner = find_owner(&account, owners).await?;

@@ -6,6 +6,9 @@ use common::EntropyError;
 use database::PreconditionFailed;
 use identity::BackendError;
 
+/// The most networks from which a robot or a token can be used.
+pub const MAX_NETWORKS: usize = 100;
+
 /// Why an operation failed. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -52,6 +55,9 @@ pub enum PersonalTokensError {
         /// The limit.
         limit: u32,
     },
+    /// It could be used from too many networks.
+    #[error("at most {MAX_NETWORKS} networks are allowed")]
+    TooManyNetworks,
     /// A robot of the system could do everything.
     #[error("a robot of the system needs a ceiling")]
     NoCeiling,
@@ -59,7 +65,7 @@ pub enum PersonalTokensError {
     #[error(transparent)]
     Precondition(#[from] PreconditionFailed),
     /// None fits the filter.
-    #[error("there is none of that name or id, or it was revoked already")]
+    #[error("there is no robot or personal token with this name or id, or it was revoked already")]
     NotFound,
     /// Several fit the filter.
     #[error("several tokens have that name")]

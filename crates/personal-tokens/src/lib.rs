@@ -50,9 +50,9 @@ pub mod secret;
 mod token;
 mod verifier;
 
-pub use ceiling::{CeilingTextError, parse_ceiling};
+pub use ceiling::{CeilingTextError, parse_ceiling, read_ceiling};
 pub use creation::{NewToken, NewTokenHolder};
-pub use error::PersonalTokensError;
+pub use error::{MAX_NETWORKS, PersonalTokensError};
 pub use name::{TokenName, TokenNameError};
 pub use operations::{CreatedSecret, MAX_TOKENS_LISTED, PersonalTokens, Rotation};
 pub use policy::TokenPolicy;

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use common::{IpNetwork, unix_seconds};
+use data_encoding::HEXLOWER;
 use database::ObjectVersion;
 use identity::{
     CredentialFingerprint, OpaqueToken, OpaqueTokenFault, ROBOT_PREFIX, TokenHolder, TokenOwner,
@@ -10,7 +11,6 @@ use identity::{
 use policy::ScopeCeiling;
 use serde_json::json;
 
-use crate::secret::sha256_hex;
 use crate::{TokenName, TokenNameError};
 
 /// Which of the two a token is.
@@ -191,7 +191,7 @@ impl PersonalToken {
         });
         let mut parts = vec![self.id.clone(), self.log_name(), state.to_string()];
         for secret in &self.secrets {
-            parts.push(sha256_hex(&secret.fingerprint));
+            parts.push(HEXLOWER.encode(secret.fingerprint.as_bytes()));
             parts.push(unix_seconds(secret.expires_at).to_string());
         }
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

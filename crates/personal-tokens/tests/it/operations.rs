@@ -6,8 +6,8 @@ use common::Clock;
 use database::Database;
 use identity::Recheck;
 use personal_tokens::{
-    PersonalToken, PersonalTokensError, Rotation, TokenFilter, TokenKind, TokenPolicy,
-    parse_ceiling,
+    MAX_NETWORKS, PersonalToken, PersonalTokensError, Rotation, TokenFilter, TokenKind,
+    TokenPolicy, parse_ceiling,
 };
 use policy::ScopeCeiling;
 
@@ -138,6 +138,10 @@ async fn lifetimes_and_numbers_are_bounded() {
         new.lifetime = Some(lifetime);
         assert_eq!(bench.create(new).await.unwrap_err().to_string(), expected);
     }
+    let mut many = personal("ann", "two");
+    many.networks = vec!["10.0.0.0/8".parse().unwrap(); MAX_NETWORKS + 1];
+    let error = bench.create(many).await.unwrap_err();
+    assert_eq!(error.to_string(), "at most 100 networks are allowed");
     bench.create(robot("two", Some("ann"))).await.unwrap();
     let error = bench.create(robot("three", Some("ann"))).await.unwrap_err();
     assert_eq!(

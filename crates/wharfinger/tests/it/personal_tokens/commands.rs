@@ -200,7 +200,7 @@ fn what_cannot_be_is_refused_with_words() {
         ),
         (
             vec!["personal-token", "rotate", "FILE", "0123"],
-            "there is none of that name or id",
+            "there is no robot or personal token with this name or id",
         ),
     ] {
         let output = command(&ours, &words);
