@@ -56,6 +56,13 @@ pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
+/// Reads a member that may be `null`, and may not be absent.
+pub(crate) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
 /// A member that is a secret. An error does not repeat it, whatever its type is.
 #[derive(Clone, Debug)]
 pub(crate) struct SecretText(pub(crate) Secret);

@@ -73,6 +73,12 @@ impl<S: RequiredScope, I: CallInput> ApiCall<S, I> {
         format!("{}/{name}", self.request.path)
     }
 
+    /// The path of the object whose part this operation's path is.
+    pub(crate) fn parent(&self) -> String {
+        let parent = self.request.path.rsplit_once('/');
+        parent.map_or_else(String::new, |(parent, _)| parent.to_owned())
+    }
+
     /// A page of a list, of which `after` is the last item's key if there are more.
     pub(crate) fn page<T>(&self, items: Vec<T>, after: Option<&str>) -> Page<T> {
         let next = after.map(|key| NextPage::new(&self.request.path, &self.request.query, key));

@@ -36,6 +36,7 @@ pub(crate) enum ProblemKind {
     InvalidValue,
     AlreadyExists,
     PreconditionFailed,
+    LimitReached,
     TooManyRequests,
 }
 
@@ -109,6 +110,11 @@ impl ApiProblem {
     /// 409: the name is taken.
     pub(crate) fn already_exists(detail: impl Into<String>) -> Self {
         Self::of_kind(StatusCode::CONFLICT, ProblemKind::AlreadyExists, detail)
+    }
+
+    /// 409: there are as many as there may be.
+    pub(crate) fn limit_reached(detail: impl Into<String>) -> Self {
+        Self::of_kind(StatusCode::CONFLICT, ProblemKind::LimitReached, detail)
     }
 
     /// 400: the body is not what the operation reads. `pointer` says where.
@@ -291,6 +297,7 @@ impl ProblemKind {
             Self::InvalidValue => "invalid-value",
             Self::AlreadyExists => "already-exists",
             Self::PreconditionFailed => "precondition-failed",
+            Self::LimitReached => "limit-reached",
             Self::TooManyRequests => "too-many-requests",
         }
     }
@@ -303,6 +310,7 @@ impl ProblemKind {
             Self::InvalidValue => "A value cannot be used",
             Self::AlreadyExists => "The name is taken",
             Self::PreconditionFailed => "The object has changed",
+            Self::LimitReached => "There may be no more",
             Self::TooManyRequests => "Too many requests",
         }
     }

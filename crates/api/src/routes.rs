@@ -3,7 +3,9 @@
 use http::Method;
 
 use crate::operation::ApiOperation;
-use crate::resources::{account, audit, explanations, sessions, trust, users};
+use crate::resources::{
+    account, audit, explanations, robots, rules, sessions, tokens, trust, users,
+};
 
 /// The path of the OpenAPI document, the only one that needs no token.
 pub(crate) const OPENAPI: &str = "/openapi.json";
@@ -48,6 +50,102 @@ pub(crate) fn operations() -> Vec<ApiOperation> {
             "removeUser",
             "Remove an account and its tokens",
             users::remove,
+        ),
+        Op::new(
+            get("/robots"),
+            "listRobots",
+            "List the robots, by owner",
+            robots::list,
+        ),
+        Op::new(
+            (Method::POST, "/robots"),
+            "createRobot",
+            "Add a robot, and show its secret once",
+            robots::create,
+        ),
+        Op::new(
+            get("/robots/{name}"),
+            "showRobot",
+            "Show a robot",
+            robots::show,
+        ),
+        Op::new(
+            (Method::PATCH, "/robots/{name}"),
+            "updateRobot",
+            "Disable or enable a robot",
+            robots::update,
+        ),
+        Op::new(
+            (Method::DELETE, "/robots/{name}"),
+            "removeRobot",
+            "Remove a robot, and revoke its secrets",
+            robots::remove,
+        ),
+        Op::new(
+            (Method::POST, "/robots/{name}/secrets"),
+            "rotateRobot",
+            "Replace the secret of a robot, and show the new one once",
+            robots::rotate,
+        ),
+        Op::new(
+            get("/tokens"),
+            "listTokens",
+            "List the personal tokens, by owner",
+            tokens::list,
+        ),
+        Op::new(
+            (Method::POST, "/tokens"),
+            "createToken",
+            "Create a personal token, and show its secret once",
+            tokens::create,
+        ),
+        Op::new(
+            get("/tokens/{id}"),
+            "showToken",
+            "Show a personal token",
+            tokens::show,
+        ),
+        Op::new(
+            (Method::DELETE, "/tokens/{id}"),
+            "revokeToken",
+            "Revoke a personal token",
+            tokens::revoke,
+        ),
+        Op::new(
+            (Method::POST, "/tokens/{id}/secrets"),
+            "rotateToken",
+            "Replace the secret of a personal token, and show the new one once",
+            tokens::rotate,
+        ),
+        Op::new(
+            get("/rules"),
+            "listRules",
+            "List the rules of the database, in their order",
+            rules::list,
+        ),
+        Op::new(
+            (Method::POST, "/rules"),
+            "createRule",
+            "Add a rule",
+            rules::create,
+        ),
+        Op::new(
+            get("/rules/{number}"),
+            "showRule",
+            "Show a rule",
+            rules::show,
+        ),
+        Op::new(
+            (Method::PATCH, "/rules/{number}"),
+            "updateRule",
+            "Move a rule",
+            rules::update,
+        ),
+        Op::new(
+            (Method::DELETE, "/rules/{number}"),
+            "removeRule",
+            "Remove a rule",
+            rules::remove,
         ),
         Op::new(
             get("/sessions"),

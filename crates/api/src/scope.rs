@@ -48,6 +48,20 @@ macro_rules! scopes {
 scopes! {
     /// See what is one's own.
     OwnRead: "own" "read";
+    /// See robots.
+    RobotsRead: "robots" "read";
+    /// Change robots.
+    RobotsWrite: "robots" "write";
+    /// See personal tokens.
+    TokensRead: "tokens" "read" or own "read";
+    /// Create personal tokens, or other secrets of them.
+    TokensCreate: "tokens" "write" or own "create";
+    /// Revoke personal tokens.
+    TokensRevoke: "tokens" "write" or own "revoke";
+    /// See rules.
+    RulesRead: "rules" "read";
+    /// Change rules.
+    RulesWrite: "rules" "write";
     /// See sessions.
     SessionsRead: "sessions" "read" or own "read";
     /// End sessions.

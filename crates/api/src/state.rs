@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use accounts::AccountStore;
+use accounts::{AccountStore, RuleList};
 use auth::TokenServer;
 use auth::sessions::Sessions;
 use common::Clock;
 use database::Database;
 use personal_tokens::PersonalTokens;
+use policy::AclOptions;
 use workload_identity::TrustAuth;
 
 /// What the API manages.
 pub struct ApiStores {
     /// Accounts in the database.
     pub accounts: AccountStore,
+    /// Rules in the database.
+    pub rules: ApiRules,
     /// The token server beside the API: its backends and its policies.
     pub token_server: Arc<TokenServer>,
     /// Refresh tokens, if there are any.
@@ -24,6 +27,17 @@ pub struct ApiStores {
     pub trust: Option<TrustAuth>,
     /// Where the administration log is.
     pub database: Database,
+}
+
+/// The rules that the API manages.
+pub struct ApiRules {
+    /// The rules in the database.
+    pub list: RuleList,
+    /// How their patterns are read.
+    pub options: AclOptions,
+    /// Where the configuration has a rule without conditions, which is asked first and decides
+    /// everything: `auth.yml:12`.
+    pub shadowed_by: Option<String>,
 }
 
 /// What every handler may use.

@@ -6,7 +6,7 @@ use auth::{
     AskedPolicies, AuthorizeError, ExplainedRequest, MAX_SCOPES, ScopeReport, TokenExplanation,
 };
 use identity::{BackendError, BackendFault, Identity, PermissionSource};
-use personal_tokens::{PersonalTokensError, TokenFilter};
+use personal_tokens::TokenFilter;
 use policy::{Labels, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -178,12 +178,6 @@ async fn token_identity(
     let opaque = token.newest(call.state.clock.now()).map_err(rejected)?;
     let accounts = call.state.stores.token_server.accounts();
     accounts.identify(opaque).await?.map_err(rejected)
-}
-
-impl From<PersonalTokensError> for ApiProblem {
-    fn from(error: PersonalTokensError) -> Self {
-        Self::internal(error)
-    }
 }
 
 impl From<BackendError> for ApiProblem {

@@ -3,6 +3,10 @@
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod explanations;
+pub(crate) mod robots;
+pub(crate) mod rules;
 pub(crate) mod sessions;
+pub(crate) mod token_view;
+pub(crate) mod tokens;
 pub(crate) mod trust;
 pub(crate) mod users;

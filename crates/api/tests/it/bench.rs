@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use accounts::AccountStore;
-use api::{Api, ApiSettings, ApiStores};
+use accounts::{AccountStore, RuleList};
+use api::{Api, ApiRules, ApiSettings, ApiStores};
 use auth::TokenServer;
 use auth::sessions::{SessionPolicy, Sessions, SqliteSessions};
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use identity::{Rate, RequestLimiter};
 use personal_tokens::{PersonalTokens, TokenPolicy};
+use policy::AclOptions;
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -114,6 +115,11 @@ impl Bench {
             body_timeout: Duration::from_secs(5),
             stores: ApiStores {
                 accounts,
+                rules: ApiRules {
+                    list: RuleList::new(database.clone(), clock.clone()),
+                    options: AclOptions::default(),
+                    shadowed_by: None,
+                },
                 token_server: Arc::clone(&token_server),
                 sessions: Some(sessions.clone()),
                 personal_tokens: Some(tokens.clone()),

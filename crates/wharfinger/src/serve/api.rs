@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use api::{Api, ApiSettings, ApiStores};
+use accounts::RuleList;
+use api::{Api, ApiRules, ApiSettings, ApiStores};
 use auth::TokenServer;
 use auth::sessions::Sessions;
+use database::Database;
 use identity::{Rate, RequestLimiter};
 use token::{JwkSet, Verifier};
 use workload_identity::TrustAuth;
@@ -42,6 +44,7 @@ pub(super) fn api(
         body_timeout: config.server.limits.request_timeout,
         stores: ApiStores {
             accounts: parts.managed.accounts().clone(),
+            rules: rules(config, persistent, &database),
             token_server: parts.token_server,
             sessions: parts.sessions,
             personal_tokens,
@@ -50,6 +53,20 @@ pub(super) fn api(
         },
         clock: Arc::clone(&persistent.clock),
     }))
+}
+
+/// The rules that it manages, and what is known of them from the configuration.
+fn rules(config: &Config, persistent: &PersistentState, database: &Database) -> ApiRules {
+    let options = config.accounts.map(|section| section.options);
+    let shadowed_by = config.acl.as_ref().and_then(|rules| {
+        let rule = rules.acl.catch_all()?;
+        Some(rules.locations[rule].to_string())
+    });
+    ApiRules {
+        list: RuleList::new(database.clone(), Arc::clone(&persistent.clock)),
+        options: options.unwrap_or_default(),
+        shadowed_by,
+    }
 }
 
 /// Verifies the tokens that `token` makes for `service`.

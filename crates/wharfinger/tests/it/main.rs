@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod api;
 mod bad_input;
 mod bounds;
 mod casbin;

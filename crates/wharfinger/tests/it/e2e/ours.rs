@@ -30,6 +30,11 @@ impl Ours {
         Self::with("refresh_tokens: {}\n")
     }
 
+    /// With accounts and rules in the database, and the API.
+    pub(crate) fn with_accounts() -> Self {
+        Self::with("accounts: {}\n")
+    }
+
     /// With `more` at the end of the configuration.
     fn with(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();

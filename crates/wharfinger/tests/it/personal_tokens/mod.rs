@@ -77,7 +77,7 @@ fn create_token(ours: &Ours, user: &str, name: &str, options: &[&str]) -> Printe
     printed(ours, &[&create[..], options].concat())
 }
 
-fn basic(user: &str, secret: &str) -> String {
+pub(crate) fn basic(user: &str, secret: &str) -> String {
     format!(
         "Basic {}",
         BASE64.encode(format!("{user}:{secret}").as_bytes())
@@ -98,7 +98,7 @@ fn granted(ours: &Ours, secret: &str, scopes: &str) -> String {
 }
 
 /// Waits for what comes within a second or so.
-fn wait_until(is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
     while !is_so() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }

@@ -1,0 +1,3 @@
+//! The API of a running server, and what clients see of it.
+
+mod tokens;
