@@ -7,10 +7,9 @@ use reqwest::{Method, StatusCode, Url};
 use serde_json::{Map, Value};
 
 use crate::json;
+use crate::problem::{Problem, shortened};
 use crate::transport::is_transient;
 
-/// The longest message of a server that is shown, in characters.
-const MAX_MESSAGE: usize = 300;
 /// How many errors of one response are read.
 const MAX_ERRORS: usize = 10;
 
@@ -27,6 +26,10 @@ pub struct HttpErrorResponse {
     pub errors: Vec<ServerError>,
     /// The text of its body, if that holds no errors in a known form.
     pub text: String,
+    /// Its body, if that is a problem of an API (RFC 9457); then `errors` and `text` are empty.
+    pub problem: Option<Problem>,
+    /// The scope that the token lacks, if the server names it (RFC 6750 §3.1, `insufficient_scope`).
+    pub missing_scope: Option<String>,
     /// The server's `Server` header.
     pub server: Option<String>,
     /// How long the client should wait (`Retry-After`).
@@ -125,6 +128,9 @@ impl fmt::Display for HttpErrorResponse {
             let separator = if error.message.is_empty() { "" } else { ": " };
             write!(f, ": {}{separator}{}", error.code, error.message)?;
         }
+        if let Some(problem) = &self.problem {
+            write!(f, ": {problem}")?;
+        }
         if !self.text.is_empty() {
             write!(f, ": {}", self.text)?;
         }
@@ -147,17 +153,6 @@ pub(crate) fn host(url: &Url) -> String {
 /// A URL without user name, password and query: the query may be signed.
 pub(crate) fn without_secrets(url: &Url) -> String {
     format!("{}{}", origin(url), url.path())
-}
-
-/// A server's text as one line of limited length. Control characters are escaped where it is
-/// shown.
-fn shortened(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(MAX_MESSAGE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
 }
 
 /// An error of a registry. Docker Hub explains itself in `detail`.
@@ -220,7 +215,7 @@ mod tests {
             (0, "<html> 413 Request Entity Too Large")
         );
         let long = HttpErrorResponse::errors_of("é".repeat(1000).as_bytes()).1;
-        assert_eq!(long.chars().count(), MAX_MESSAGE + 1);
+        assert_eq!(long.chars().count(), 301);
         let many = format!(r#"{{"errors":[{}{{}}]}}"#, r#"{"code":"X"},"#.repeat(1000));
         assert_eq!(errors(&many).len(), MAX_ERRORS);
     }

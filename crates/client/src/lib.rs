@@ -43,6 +43,7 @@
 //! Every read has a limit of size and of time. Content that does not match its digest is never
 //! returned as if it did.
 
+mod api;
 mod archive;
 mod content;
 mod credentials;
@@ -60,16 +61,19 @@ mod link;
 mod manifest;
 mod observer;
 mod platform;
+mod problem;
 mod registry;
 mod session;
 mod step;
 mod transfer;
 mod transport;
 
+pub use api::{ApiAddress, ApiAddressError, ApiClient, ApiError, ApiRoute, EntityTag, Versioned};
 pub use archive::{Archive, ArchiveWriter};
 pub use content::{BlobProgress, CopyProgress, NoProgress, UploadOutcome};
 pub use credentials::{
-    CredentialLookup, CredentialStore, CredentialsError, LoginCredentials, StoredCredentials,
+    CredentialLookup, CredentialStore, CredentialTarget, CredentialsError, LoginCredentials,
+    StoredCredentials,
 };
 pub use doctor::{KnownSettings, PROBES, ProbeResult, ProbeTarget, ProbeVerdict, run_probes};
 pub use error::{DeviceLoginEnd, Error, ErrorKind};
@@ -81,6 +85,7 @@ pub use link::Link;
 pub use manifest::FetchedManifest;
 pub use observer::{ExchangeEvent, ExchangeObserver};
 pub use platform::{Platform, PlatformError};
+pub use problem::{Problem, ProblemError};
 pub use registry::{
     Artifact, Attachment, Download, NamePages, Referrer, RegistryClient, RepositoryClient,
 };

@@ -31,9 +31,9 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unauthenticated => "request to the registry",
+            Self::Unauthenticated => "request to the server",
             Self::Token => "token request",
-            Self::Authorized => "authorized request to the registry",
+            Self::Authorized => "authorized request to the server",
             Self::Redirected => "redirected request",
         })
     }

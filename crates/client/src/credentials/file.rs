@@ -9,14 +9,12 @@ use common::Secret;
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 
+use super::target::CredentialTarget;
 use super::{CredentialsError, LoginCredentials};
-use crate::{Host, json};
+use crate::json;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
-
-/// The key of the login to Docker Hub.
-const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// The content of one file.
 #[derive(Debug)]
@@ -68,35 +66,38 @@ impl AuthFile {
         Err(CredentialsError::Content { path, what })
     }
 
-    /// The helper that holds the host's credentials, by the name that follows `docker-credential-`.
-    pub(super) fn helper(&self, host: &Host) -> Option<&str> {
+    /// The helper that holds the target's credentials, by the name that follows `docker-credential-`.
+    pub(super) fn helper<'a>(&self, target: impl Into<CredentialTarget<'a>>) -> Option<&str> {
+        let target = target.into();
         let own = self
             .object("credHelpers")
-            .and_then(|helpers| best(helpers, host))
+            .and_then(|helpers| best(helpers, target))
             .and_then(|(_, helper)| helper.as_str());
         own.or_else(|| json::text(&self.members, "credsStore"))
             .filter(|name| !name.is_empty())
     }
 
-    /// The credentials for a host. As podman has it, the longest path below it that has credentials
-    /// of its own takes precedence.
-    pub(super) fn credentials(
+    /// The credentials for a target. As podman has it, the longest path below a registry that has
+    /// credentials of its own takes precedence.
+    pub(super) fn credentials<'a>(
         &self,
-        host: &Host,
+        target: impl Into<CredentialTarget<'a>>,
         path: &str,
     ) -> Result<Option<LoginCredentials>, CredentialsError> {
+        let target = target.into();
         let Some(auths) = self.object("auths") else {
             return Ok(None);
         };
         let mut below = Some(path).filter(|path| !path.is_empty());
         while let Some(prefix) = below {
-            let key = format!("{host}/{prefix}");
-            if let Some(entry) = auths.get(&key) {
+            if let Some(key) = target.key_below(prefix)
+                && let Some(entry) = auths.get(&key)
+            {
                 return self.entry(&key, entry);
             }
             below = prefix.rsplit_once('/').map(|(shorter, _)| shorter);
         }
-        match best(auths, host) {
+        match best(auths, target) {
             Some((key, entry)) => self.entry(key, entry),
             None => Ok(None),
         }
@@ -106,17 +107,13 @@ impl AuthFile {
         json::member(&self.members, name)?.as_object()
     }
 
-    /// The key under which a helper holds the credentials.
-    pub(super) fn key(host: &Host) -> String {
-        if host.is_docker_hub() {
-            DOCKER_HUB_KEY.to_owned()
-        } else {
-            host.to_string()
-        }
-    }
-
     /// Adds credentials.
-    pub(super) fn insert(&mut self, host: &Host, credentials: &LoginCredentials) {
+    pub(super) fn insert<'a>(
+        &mut self,
+        target: impl Into<CredentialTarget<'a>>,
+        credentials: &LoginCredentials,
+    ) {
+        let target = target.into();
         let encoded =
             |user: &str, password: &str| BASE64.encode(format!("{user}:{password}").as_bytes());
         let entry = match credentials {
@@ -129,23 +126,24 @@ impl AuthFile {
             }
             LoginCredentials::AccessToken(token) => json!({ "registrytoken": token.expose() }),
         };
-        self.remove(host);
+        self.remove(target);
         let auths = self.members.entry("auths").or_insert_with(|| json!({}));
         if !auths.is_object() {
             *auths = json!({});
         }
         if let Some(auths) = auths.as_object_mut() {
-            auths.insert(Self::key(host), entry);
+            auths.insert(target.key(), entry);
         }
     }
 
-    /// Removes the host's credentials; returns whether there were some.
-    pub(super) fn remove(&mut self, host: &Host) -> bool {
+    /// Removes the target's credentials; returns whether there were some.
+    pub(super) fn remove<'a>(&mut self, target: impl Into<CredentialTarget<'a>>) -> bool {
+        let target = target.into();
         let Some(auths) = self.members.get_mut("auths").and_then(Value::as_object_mut) else {
             return false;
         };
         let before = auths.len();
-        auths.retain(|key, _| distance(key, host).is_none());
+        auths.retain(|key, _| target.distance(key).is_none());
         auths.len() < before
     }
 
@@ -229,45 +227,22 @@ impl AuthFile {
     }
 }
 
-/// The entry whose key fits the host best; of equal ones, the first.
-fn best<'a>(entries: &'a Map<String, Value>, host: &Host) -> Option<(&'a str, &'a Value)> {
+/// The entry whose key fits the target best; of equal ones, the first.
+fn best<'a>(
+    entries: &'a Map<String, Value>,
+    target: CredentialTarget<'_>,
+) -> Option<(&'a str, &'a Value)> {
     entries
         .iter()
-        .filter_map(|(key, entry)| Some((distance(key, host)?, key, entry)))
+        .filter_map(|(key, entry)| Some((target.distance(key)?, key, entry)))
         .min_by_key(|(distance, ..)| *distance)
         .map(|(_, key, entry)| (key.as_str(), entry))
-}
-
-/// How far a key is from the one that clients write today; `None` if it is for another host. Old
-/// versions of Docker wrote keys with a scheme and a path.
-fn distance(key: &str, host: &Host) -> Option<(bool, u8, u8)> {
-    if key == AuthFile::key(host) {
-        return Some((false, 0, 0));
-    }
-    let (scheme, bare) = key.split_once("://").unwrap_or(("", key));
-    let (name, path) = bare.split_once('/').unwrap_or((bare, ""));
-    let path = match path.trim_end_matches('/') {
-        "" => 0,
-        "v2" => 1,
-        "v1" => 2,
-        // Without a scheme, podman's key for a part of a registry.
-        _ if scheme.is_empty() => return None,
-        _ => 3,
-    };
-    let scheme = match scheme {
-        "" => 1,
-        "https" => 2,
-        _ => 3,
-    };
-    let named: Host = name.parse().ok()?;
-    let is_alias = named != *host;
-    let is_same = !is_alias || named.is_docker_hub() && host.is_docker_hub();
-    is_same.then_some((is_alias, scheme, path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Host;
 
     #[test]
     fn fuzz_logins() {

@@ -8,10 +8,12 @@ mod error;
 mod file;
 mod helper;
 mod store;
+mod target;
 
 use common::Secret;
 pub use error::CredentialsError;
 pub use store::{CredentialLookup, CredentialStore, StoredCredentials};
+pub use target::CredentialTarget;
 
 /// What a client sends to log in.
 #[derive(Clone, Debug, Default)]

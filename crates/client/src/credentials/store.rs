@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::file::AuthFile;
 use super::helper::Helper;
+use super::target::CredentialTarget;
 use super::{CredentialsError, LoginCredentials};
-use crate::Host;
 
 /// The files that may hold credentials. The first one takes precedence, and is the one written to.
 #[derive(Clone, Debug, Default)]
@@ -70,13 +70,18 @@ impl CredentialStore {
         &self.files
     }
 
-    /// The credentials for `host` and, if a file has them, for the repository `path` there. A file
+    /// The credentials for `target` and, if a file has them, for the repository `path` of that registry. A file
     /// or helper that fails is passed over, as docker does: a public image needs no login. Show its
     /// problem to the user.
-    pub async fn find(&self, host: &Host, path: &str) -> CredentialLookup {
+    pub async fn find<'a>(
+        &self,
+        target: impl Into<CredentialTarget<'a>>,
+        path: &str,
+    ) -> CredentialLookup {
+        let target = target.into();
         let mut lookup = CredentialLookup::default();
         for file in &self.files {
-            let (found, problems) = find_in(file, host, path).await;
+            let (found, problems) = find_in(file, target, path).await;
             lookup.problems.extend(problems);
             lookup.found = found.into_iter().next();
             if lookup.found.is_some() {
@@ -86,15 +91,16 @@ impl CredentialStore {
         lookup
     }
 
-    /// All credentials for `host`, the ones that count first, and what failed.
-    pub async fn find_all(
+    /// All credentials for `target`, the ones that count first, and what failed.
+    pub async fn find_all<'a>(
         &self,
-        host: &Host,
+        target: impl Into<CredentialTarget<'a>>,
         path: &str,
     ) -> (Vec<StoredCredentials>, Vec<CredentialsError>) {
+        let target = target.into();
         let (mut all, mut failed) = (Vec::new(), Vec::new());
         for file in &self.files {
-            let (found, problems) = find_in(file, host, path).await;
+            let (found, problems) = find_in(file, target, path).await;
             all.extend(found);
             failed.extend(problems);
         }
@@ -105,35 +111,40 @@ impl CredentialStore {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub async fn store(
+    pub async fn store<'a>(
         &self,
-        host: &Host,
+        target: impl Into<CredentialTarget<'a>>,
         credentials: &LoginCredentials,
     ) -> Result<String, CredentialsError> {
+        let target = target.into();
         let path = self.files.first().ok_or(CredentialsError::Nowhere)?;
         let mut file = AuthFile::read(path)?;
-        match file.helper(host) {
+        match file.helper(target) {
             Some(name) => {
                 let helper = Helper::new(name)?;
-                helper.store(&AuthFile::key(host), credentials).await?;
+                helper.store(&target.key(), credentials).await?;
                 Ok(helped(&helper, path))
             }
             None => {
-                file.insert(host, credentials);
+                file.insert(target, credentials);
                 file.write()?;
                 Ok(path.display().to_string())
             }
         }
     }
 
-    /// Removes the host's credentials from every file and helper, and returns those that had some.
+    /// Removes the target's credentials from every file and helper, and returns those that had some.
     ///
     /// # Errors
     /// When a file cannot be written or a helper fails; the others are changed nevertheless.
-    pub async fn erase(&self, host: &Host) -> Result<Vec<String>, CredentialsError> {
+    pub async fn erase<'a>(
+        &self,
+        target: impl Into<CredentialTarget<'a>>,
+    ) -> Result<Vec<String>, CredentialsError> {
+        let target = target.into();
         let (mut erased, mut problem) = (Vec::new(), None);
         for path in &self.files {
-            match erase_in(path, host).await {
+            match erase_in(path, target).await {
                 Ok(locations) => erased.extend(locations),
                 Err((locations, error)) => {
                     erased.extend(locations);
@@ -148,7 +159,7 @@ impl CredentialStore {
 /// The credentials of a file and of the helper that it names. The helper's come first.
 async fn find_in(
     path: &Path,
-    host: &Host,
+    target: CredentialTarget<'_>,
     repository: &str,
 ) -> (Vec<StoredCredentials>, Vec<CredentialsError>) {
     let file = match AuthFile::read(path) {
@@ -156,13 +167,13 @@ async fn find_in(
         Err(error) => return (Vec::new(), vec![error]),
     };
     let (mut found, mut problems) = (Vec::new(), Vec::new());
-    if let Some(name) = file.helper(host) {
-        match find_by_helper(name, path, host).await {
+    if let Some(name) = file.helper(target) {
+        match find_by_helper(name, path, target).await {
             Ok(credentials) => found.extend(credentials),
             Err(error) => problems.push(error),
         }
     }
-    match file.credentials(host, repository) {
+    match file.credentials(target, repository) {
         Ok(credentials) => found.extend(credentials.map(|credentials| StoredCredentials {
             credentials,
             location: path.display().to_string(),
@@ -175,29 +186,29 @@ async fn find_in(
 async fn find_by_helper(
     name: &str,
     path: &Path,
-    host: &Host,
+    target: CredentialTarget<'_>,
 ) -> Result<Option<StoredCredentials>, CredentialsError> {
     let helper = Helper::new(name)?;
-    let credentials = helper.find(&AuthFile::key(host)).await?;
+    let credentials = helper.find(&target.key()).await?;
     Ok(credentials.map(|credentials| StoredCredentials {
         credentials,
         location: helped(&helper, path),
     }))
 }
 
-/// Removes the host's credentials from a file and from the helper that it names. Returns where they
+/// Removes the target's credentials from a file and from the helper that it names. Returns where they
 /// were, and the helper's error besides.
 async fn erase_in(
     path: &Path,
-    host: &Host,
+    target: CredentialTarget<'_>,
 ) -> Result<Vec<String>, (Vec<String>, CredentialsError)> {
     let mut erased = Vec::new();
     let mut file = AuthFile::read(path).map_err(|error| (Vec::new(), error))?;
-    let helped = match file.helper(host) {
-        Some(name) => erase_by_helper(name, path, host).await,
+    let helped = match file.helper(target) {
+        Some(name) => erase_by_helper(name, path, target).await,
         None => Ok(None),
     };
-    if file.remove(host) {
+    if file.remove(target) {
         file.write().map_err(|error| (Vec::new(), error))?;
         erased.push(path.display().to_string());
     }
@@ -213,10 +224,10 @@ async fn erase_in(
 async fn erase_by_helper(
     name: &str,
     path: &Path,
-    host: &Host,
+    target: CredentialTarget<'_>,
 ) -> Result<Option<String>, CredentialsError> {
     let helper = Helper::new(name)?;
-    let erased = helper.erase(&AuthFile::key(host)).await?;
+    let erased = helper.erase(&target.key()).await?;
     Ok(erased.then(|| helped(&helper, path)))
 }
 
@@ -229,6 +240,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::Host;
 
     fn store(directory: &Path) -> CredentialStore {
         CredentialStore {
@@ -237,6 +249,10 @@ mod tests {
                 directory.join("podman/auth.json"),
             ],
         }
+    }
+
+    fn host() -> Host {
+        "r.example".parse().unwrap()
     }
 
     fn login(user: &str) -> LoginCredentials {
@@ -283,7 +299,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_file_decides_and_is_written() {
         let directory = tempfile::tempdir().unwrap();
-        let (store, host) = (store(directory.path()), "r.example".parse().unwrap());
+        let (store, host) = (store(directory.path()), host());
         assert!(store.find(&host, "").await.found.is_none());
         let podman = CredentialStore {
             files: vec![store.files()[1].clone()],
@@ -304,7 +320,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_file_nothing_can_be_stored() {
         let error = CredentialStore::default()
-            .store(&"r.example".parse().unwrap(), &login("a"))
+            .store(&host(), &login("a"))
             .await
             .unwrap_err();
         assert!(matches!(error, CredentialsError::Nowhere));
@@ -334,7 +350,7 @@ mod tests {
         ] {
             let directory = tempfile::tempdir().unwrap();
             fs::create_dir(directory.path().join("docker")).unwrap();
-            let (store, host) = (store(directory.path()), "r.example".parse().unwrap());
+            let (store, host) = (store(directory.path()), host());
             fs::write(&store.files()[0], content).unwrap();
             let lookup = store.find(&host, "").await;
             assert!(lookup.found.is_none(), "{content}");
@@ -355,7 +371,7 @@ mod tests {
     async fn a_helper_that_fails_does_not_keep_the_file_s_login_from_being_removed() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("docker")).unwrap();
-        let (store, host) = (store(directory.path()), "r.example".parse().unwrap());
+        let (store, host) = (store(directory.path()), host());
         let content = r#"{"credsStore":"missing","auths":{"r.example":{"auth":"YTpi"}}}"#;
         fs::write(&store.files()[0], content).unwrap();
         let found = store.find(&host, "").await;

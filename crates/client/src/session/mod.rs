@@ -38,7 +38,27 @@ pub struct RegistrySession {
     host: Host,
     base: Url,
     credentials: Arc<LoginCredentials>,
+    realms: AcceptedRealms,
+    login: Arc<LoginProbe>,
     state: Arc<Mutex<SessionState>>,
+}
+
+/// What is asked for to log in.
+#[derive(Clone, Debug)]
+pub(crate) struct LoginProbe {
+    /// An address that only answers with a login.
+    pub(crate) url: Url,
+    /// What it needs.
+    pub(crate) scopes: Scopes,
+}
+
+/// Which token servers a session sends its login to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AcceptedRealms {
+    /// The one that the challenge names: a registry has its token server anywhere.
+    Any,
+    /// One of the same origin only. Else a server could have another server's tokens sent to itself.
+    OwnOrigin,
 }
 
 #[derive(Default)]
@@ -76,13 +96,39 @@ impl RegistrySession {
         let plain = transport.options().plain_http
             || host.is_loopback() && speaks_plain_http(&transport, base("https")?).await?;
         let base = base(if plain { "http" } else { "https" })?;
+        let login = LoginProbe {
+            url: base.clone(),
+            scopes: Scopes::default(),
+        };
         Ok(Self {
             transport,
             host,
             base,
             credentials: Arc::new(credentials),
+            realms: AcceptedRealms::Any,
+            login: Arc::new(login),
             state: Arc::default(),
         })
+    }
+
+    /// A session with the API at `base`, which asks for tokens as a registry does, but only those of
+    /// its own token server.
+    pub(crate) fn with_api(
+        transport: &Transport,
+        host: Host,
+        base: Url,
+        credentials: LoginCredentials,
+        login: LoginProbe,
+    ) -> Self {
+        Self {
+            transport: transport.on_behalf_of(host.server()),
+            host,
+            base,
+            credentials: Arc::new(credentials),
+            realms: AcceptedRealms::OwnOrigin,
+            login: Arc::new(login),
+            state: Arc::default(),
+        }
     }
 
     /// The registry.
@@ -95,6 +141,11 @@ impl RegistrySession {
     #[must_use]
     pub fn base(&self) -> &Url {
         &self.base
+    }
+
+    /// The account that logs in, if its credentials name it.
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.credentials.user()
     }
 
     pub(crate) fn transport(&self) -> &Transport {
@@ -177,13 +228,14 @@ impl RegistrySession {
         origin(url) == origin(&self.base)
     }
 
-    /// Logs in: asks for `/v2/`, and for a token if the registry takes tokens. Returns the token
+    /// Logs in: asks for a registry's `/v2/`, and for a token if the registry takes tokens. Returns the token
     /// server's response, which holds a refresh token if the server issues them.
     ///
     /// # Errors
     /// When the login is rejected, or there is no registry.
     pub async fn log_in(&self) -> Result<Option<IssuedToken>, Error> {
-        let request = ClientRequest::get(self.base.clone());
+        let LoginProbe { url, scopes } = &*self.login;
+        let request = ClientRequest::get(url.clone());
         let response = self.transport.fetch(&request).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             response.success().await?;
@@ -194,8 +246,7 @@ impl RegistrySession {
         let (authorization, granted) = match &auth_scheme {
             AuthScheme::Basic => (basic(&self.credentials), None),
             AuthScheme::Bearer(realm) => {
-                let scopes = Scopes::default();
-                let granted = realm.ask(&self.transport, &self.credentials, &scopes, true);
+                let granted = realm.ask(&self.transport, &self.credentials, scopes, true);
                 let granted = granted.await?;
                 let authorization = authorization_header("Bearer", granted.token.expose());
                 (authorization, Some(granted))
@@ -222,7 +273,7 @@ impl RegistrySession {
         };
         let response = self
             .transport
-            .fetch(&ClientRequest::get(self.base.clone()))
+            .fetch(&ClientRequest::get(self.login.url.clone()))
             .await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(false);
@@ -347,6 +398,12 @@ impl RegistrySession {
         }
         if !self.credentials.is_anonymous() {
             self.require_confidential(&realm)?;
+        }
+        if self.realms == AcceptedRealms::OwnOrigin && !self.is_own(&realm) {
+            return Err(wrong(format!(
+                "its realm {} is another server, so the login is not sent: name that one",
+                origin(&realm)
+            )));
         }
         let service = challenge
             .parameter("service")

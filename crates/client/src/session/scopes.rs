@@ -33,6 +33,15 @@ impl Scopes {
         Self::default().with("registry", "catalog", &["*"])
     }
 
+    /// The scopes of an API's routes: names of resources, each with an action.
+    pub(crate) fn api(rights: &[(&str, &str)]) -> Self {
+        let mut scopes = Self::default();
+        for (name, action) in rights {
+            scopes = scopes.with("wharfinger", name, &[action]);
+        }
+        scopes
+    }
+
     /// The scopes of a challenge's `scope`, separated by spaces. A scope that cannot be read is left
     /// out: the token server grants less, and the registry says what is missing.
     pub(crate) fn of_challenge(scope: &str) -> Self {

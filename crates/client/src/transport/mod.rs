@@ -179,6 +179,14 @@ impl Transport {
             let Some(to) = response.header(LOCATION.as_str()).map(str::to_owned) else {
                 return Err(response.malformed("it has no Location header"));
             };
+            if !request.redirected {
+                return Err(Error::Redirect {
+                    step: request.step,
+                    from: Box::new(request.url),
+                    to,
+                    why: "which this server may not do",
+                });
+            }
             let next = self.redirected(&request, &to)?;
             if origin(&next) != origin(&request.url) {
                 // A form may hold a password.

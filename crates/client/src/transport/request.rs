@@ -19,6 +19,8 @@ pub(crate) struct ClientRequest {
     pub(crate) form: Vec<(String, String)>,
     /// Whether it is sent again when it fails for a reason that may pass.
     pub(crate) retried: bool,
+    /// Whether a redirect is followed.
+    pub(crate) redirected: bool,
 }
 
 /// Fields of a token request that are secrets.
@@ -40,6 +42,7 @@ impl ClientRequest {
             body: None,
             form: Vec::new(),
             retried: true,
+            redirected: true,
         }
     }
 
@@ -59,6 +62,12 @@ impl ClientRequest {
     /// Sends it once only: its failure costs less than waiting.
     pub(crate) fn once(mut self) -> Self {
         self.retried = false;
+        self
+    }
+
+    /// Follows no redirect: what is asked for is at this server, or nowhere.
+    pub(crate) fn without_redirects(mut self) -> Self {
+        self.redirected = false;
         self
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, SERVER, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, SERVER, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use token::{Challenge, ChallengeError};
@@ -11,6 +11,7 @@ use token::{Challenge, ChallengeError};
 use super::retry::retry_after;
 use super::{ConnectionError, RootCause};
 use crate::http_error_response::origin;
+use crate::problem::{Problem, shortened};
 use crate::{Error, HttpErrorResponse, Step};
 
 /// How long a server may be silent in the middle of a body.
@@ -137,7 +138,19 @@ impl ClientResponse {
             }
         };
         let _ = tokio::time::timeout(SILENCE, reading).await;
-        let (errors, text) = HttpErrorResponse::errors_of(&body);
+        let media_type = self.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        let is_problem = media_type.eq_ignore_ascii_case(Problem::MEDIA_TYPE);
+        let problem = is_problem.then(|| Problem::parse(&body)).flatten();
+        let (errors, text) = match problem {
+            Some(_) => Default::default(),
+            None => HttpErrorResponse::errors_of(&body),
+        };
+        let challenges = self.challenges().unwrap_or_default();
+        let mut challenges = challenges.iter();
+        let rejected = |code: &'static str| {
+            move |challenge: &&Challenge| challenge.parameter("error") == Some(code)
+        };
         HttpErrorResponse {
             server: self
                 .headers()
@@ -145,16 +158,17 @@ impl ClientResponse {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned),
             retry_after: self.retry_after(),
-            rejects_token: self.challenges().is_ok_and(|challenges| {
-                challenges
-                    .iter()
-                    .any(|it| it.parameter("error") == Some("invalid_token"))
-            }),
+            rejects_token: challenges.clone().any(|it| rejected("invalid_token")(&it)),
+            missing_scope: challenges
+                .find(rejected("insufficient_scope"))
+                .and_then(|challenge| challenge.parameter("scope"))
+                .map(shortened),
             status: self.status(),
             method: self.method,
             url: self.url,
             errors,
             text,
+            problem,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use client::{
-    CredentialStore, KnownSettings, LoginCredentials, PROBES, ProbeResult, ProbeTarget,
+    CredentialStore, Host, KnownSettings, LoginCredentials, PROBES, ProbeResult, ProbeTarget,
     ProbeVerdict, TransportOptions, run_probes,
 };
 use data_encoding::BASE64URL_NOPAD;
@@ -311,7 +311,10 @@ async fn passwords_that_are_wrong_or_old() {
     let places =
         CredentialStore::new(|name| (name == "DOCKER_CONFIG").then(|| directory.path().into()));
     places
-        .store(&stub.host().parse().unwrap(), &password("ann", "old"))
+        .store(
+            &stub.host().parse::<Host>().unwrap(),
+            &password("ann", "old"),
+        )
         .await
         .unwrap();
     let stored = ProbeTarget {
@@ -341,7 +344,7 @@ async fn passwords_that_are_wrong_or_old() {
 async fn two_logins_that_differ() {
     let stub = stub(|_| None);
     let directory = tempfile::tempdir().unwrap();
-    let host = stub.host().parse().unwrap();
+    let host: Host = stub.host().parse().unwrap();
     let place = |variable: &'static str, value: String| {
         CredentialStore::new(move |name| (name == variable).then(|| value.clone().into()))
     };

@@ -5,6 +5,7 @@
     reason = "helpers of tests fail the test on the spot"
 )]
 
+mod api;
 mod archives;
 mod device_login;
 mod doctor;
