@@ -70,6 +70,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 impl Arguments {
     async fn import(&self) -> Result<Vec<Summary>, Failure> {
         let (config, accounts) = sign_ins::open(&self.file)?;
+        let known: Vec<_> = config
+            .sign_in
+            .iter()
+            .map(|section| section.section)
+            .collect();
+        if let Some(wanted) = self.backend.as_deref()
+            && !known.contains(&wanted)
+        {
+            let message = format!("{wanted:?} is not a section with sign-ins");
+            return Err(Failure::usage(message).hint(format!("write one of {}", known.join(", "))));
+        }
         let sections = config.sign_in.iter().zip(&accounts);
         let sources = sections.filter_map(|(section, accounts)| self.source(section, accounts));
         let sources: Vec<_> = sources.collect();
