@@ -68,7 +68,7 @@ mod step;
 mod transfer;
 mod transport;
 
-pub use api::{ApiAddress, ApiAddressError, ApiClient, ApiError, ApiRoute, EntityTag, Versioned};
+pub use api::{ApiAddress, ApiAddressError, ApiClient, ApiError, ApiRoute, VersionTag, Versioned};
 pub use archive::{Archive, ArchiveWriter};
 pub use content::{BlobProgress, CopyProgress, NoProgress, UploadOutcome};
 pub use credentials::{

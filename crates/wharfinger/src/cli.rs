@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     attach, audit, blob, catalog, certs, check, completions, config, copy, credential_helper,
@@ -16,7 +16,7 @@ use crate::commands::{
     robot, rule, serve, sessions, tag, tags, token, trust, up, user,
 };
 use crate::failure::Failure;
-use crate::{docker_auth, output, registry_program, token_generator};
+use crate::{docker_auth, output, registry_program, server_option, token_generator};
 
 /// A private container registry with token authentication: registry, token server, client and tools
 /// in one program.
@@ -79,6 +79,11 @@ fn is_command(word: &OsStr) -> bool {
         .any(|command| command.get_name() == word)
 }
 
+/// All commands, for their documentation.
+fn documented() -> clap::Command {
+    server_option::documented(Cli::command())
+}
+
 /// Runs the command that `arguments` (the program's own name first) ask for.
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     if token_generator::is_called(&arguments) {
@@ -87,7 +92,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     let arguments = credential_helper::translated(arguments);
     let arguments = registry_program::translated(token_generator::translated(arguments))?;
     let arguments = docker_auth::translated(arguments, is_command);
-    let cli = match Cli::try_parse_from(arguments) {
+    let command = server_option::fitted(Cli::command(), &arguments);
+    let matches = command.try_get_matches_from(arguments);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         // Help and version are errors to clap, on standard output and with exit code 0.
         Err(error) => return Ok(output::usage(&error)),
@@ -99,7 +106,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Catalog(arguments) => catalog::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
-        Command::Completions(arguments) => completions::completions::<Cli>(&arguments),
+        Command::Completions(arguments) => completions::completions(&arguments, documented()),
         Command::Config(arguments) => config::run(&arguments),
         Command::Copy(arguments) => copy::run(&arguments),
         Command::CredentialHelper(arguments) => credential_helper::run(&arguments),
@@ -114,7 +121,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Login(arguments) => login::run(&arguments),
         Command::Logout(arguments) => logout::run(&arguments),
-        Command::Man(arguments) => completions::man::<Cli>(&arguments),
+        Command::Man(arguments) => completions::man(&arguments, documented()),
         Command::Manifest(arguments) => manifest::run(&arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),
         Command::Passwords(arguments) => passwords::run(arguments),

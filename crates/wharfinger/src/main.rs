@@ -17,6 +17,7 @@ mod output;
 mod registry_program;
 mod remote;
 mod serve;
+mod server_option;
 mod size;
 mod token_generator;
 mod when;

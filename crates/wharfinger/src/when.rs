@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use common::parse_duration;
+use common::{parse_duration, unix_seconds};
 
 use crate::config::date::parse_date;
 
@@ -50,6 +50,14 @@ pub(crate) fn relative(seconds: u64, now: u64) -> String {
         std::cmp::Ordering::Greater => format!("in {}", roughly(seconds - now)),
         std::cmp::Ordering::Equal => "now".to_owned(),
         std::cmp::Ordering::Less => format!("{} ago", roughly(now - seconds)),
+    }
+}
+
+/// How far a date (RFC 3339) is from `now`. A text that is not a date stays as it is.
+pub(crate) fn relative_date(date: &str, now: SystemTime) -> String {
+    match parse_date(date) {
+        Ok(time) => relative(unix_seconds(time), unix_seconds(now)),
+        Err(_) => date.to_owned(),
     }
 }
 

@@ -19,16 +19,16 @@ const MAX_CURSOR_BYTES: usize = 4096;
 
 /// One page.
 #[derive(Deserialize)]
-struct Page<T> {
+struct ListPage<T> {
     items: Vec<T>,
     #[serde(default)]
-    next: Option<Cursor>,
+    next: Option<ListCursor>,
 }
 
 /// Where the next page begins, as only the server understands it.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Cursor {
+enum ListCursor {
     Text(String),
     Number(i64),
 }
@@ -53,7 +53,7 @@ impl ApiClient {
             let sent = self.send(&page_route, request, MAX_LIST_BYTES - bytes);
             let sent = sent.await?;
             bytes += sent.body.len();
-            let page: Page<T> = self.parsed(&sent)?;
+            let page: ListPage<T> = self.parsed(&sent)?;
             all.extend(page.items);
             let next = match page.next {
                 Some(next) if all.len() < most => next.text(),
@@ -74,7 +74,7 @@ impl ApiClient {
     }
 }
 
-impl Cursor {
+impl ListCursor {
     fn text(self) -> String {
         match self {
             Self::Text(text) => text,

@@ -50,15 +50,15 @@ pub struct Versioned<T> {
     /// The object.
     pub object: T,
     /// The version, for a change of just this one. A server may not say it.
-    pub version: Option<EntityTag>,
+    pub version: Option<VersionTag>,
 }
 
 /// A version of an object (RFC 9110 §8.8.3), which only its server understands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntityTag(String);
+pub struct VersionTag(String);
 
 /// A response that is a success, whole.
-struct ApiResponse {
+struct ReceivedResponse {
     response: ClientResponse,
     body: Bytes,
 }
@@ -130,7 +130,7 @@ impl ApiClient {
         let request = self.request(Method::GET, &route)?;
         let sent = self.send(&route, request, limit).await?;
         let version = sent.response.header(ETAG.as_str());
-        let version = version.map(|tag| EntityTag(tag.to_owned()));
+        let version = version.map(|tag| VersionTag(tag.to_owned()));
         let object = self.parsed(&sent)?;
         Ok(Versioned { object, version })
     }
@@ -175,7 +175,7 @@ impl ApiClient {
         &self,
         route: ApiRoute,
         change: &C,
-        version: Option<&EntityTag>,
+        version: Option<&VersionTag>,
     ) -> Result<T, ApiError> {
         let request = self.with_json(Method::PATCH, &route, change)?;
         let request = request.header(CONTENT_TYPE, "application/merge-patch+json");
@@ -191,7 +191,7 @@ impl ApiClient {
     pub async fn delete(
         &self,
         route: ApiRoute,
-        version: Option<&EntityTag>,
+        version: Option<&VersionTag>,
     ) -> Result<(), ApiError> {
         let request = of_version(self.request(Method::DELETE, &route)?, version);
         let sent = self.send(&route, request, MAX_OBJECT_BYTES).await;
@@ -233,7 +233,7 @@ impl ApiClient {
         route: &ApiRoute,
         request: ClientRequest,
         limit: usize,
-    ) -> Result<ApiResponse, ApiError> {
+    ) -> Result<ReceivedResponse, ApiError> {
         let scopes = route.scopes();
         let (mut may_repeat, mut may_wait) = (is_repeatable(&request), true);
         loop {
@@ -269,15 +269,15 @@ impl ApiClient {
         scopes: &Scopes,
         request: ClientRequest,
         limit: usize,
-    ) -> Result<ApiResponse, Error> {
+    ) -> Result<ReceivedResponse, Error> {
         let response = self.session.send(scopes, request).await?;
         let mut response = response.success().await?;
         let body = response.bytes(limit).await?;
-        Ok(ApiResponse { response, body })
+        Ok(ReceivedResponse { response, body })
     }
 
     /// What a body says. If it is not as expected, its text is not shown: it may hold a secret.
-    fn parsed<T: DeserializeOwned>(&self, sent: &ApiResponse) -> Result<T, ApiError> {
+    fn parsed<T: DeserializeOwned>(&self, sent: &ReceivedResponse) -> Result<T, ApiError> {
         json::parse(&sent.body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             let what = format!("its body is not what the API sends, at {line}:{column}");
@@ -299,9 +299,9 @@ impl ApiClient {
 }
 
 /// The request, for just this version of the object (RFC 9110 §13.1.1).
-fn of_version(request: ClientRequest, version: Option<&EntityTag>) -> ClientRequest {
+fn of_version(request: ClientRequest, version: Option<&VersionTag>) -> ClientRequest {
     match version {
-        Some(EntityTag(tag)) => request.header(IF_MATCH, tag),
+        Some(VersionTag(tag)) => request.header(IF_MATCH, tag),
         None => request,
     }
 }

@@ -24,6 +24,8 @@ const TARGETS: &[(&str, &str)] = &[
     ("an address of the registry", "fuzz_addresses"),
     ("Link", "fuzz_link"),
     ("an error of a server", "fuzz_errors"),
+    ("a problem of an API", "fuzz_problem"),
+    ("the address of a server", "fuzz_api_address"),
     ("a file of logins", "fuzz_logins"),
     ("a tar archive", "fuzz_archive"),
     ("a rule in a database", "fuzz_stored_rule"),

@@ -1,14 +1,15 @@
 //! `wharfinger audit`: what was changed, and by whom.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use client::ApiRoute;
 use common::escape_json;
 use database::{AdministrationFilter, AdministrationRecord, logged_changes};
 use serde_json::json;
 
 use super::managed_database::{ManagedDatabase, failed};
+use super::managed_server::{ManagedServer, ManagedServerArguments};
 use super::runtime;
 use super::table::table;
 use crate::failure::Failure;
@@ -29,8 +30,8 @@ enum Command {
 /// List the last changes, the latest last
 #[derive(Debug, Args)]
 struct List {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// Only changes of this user or account, as the list shows it.
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
@@ -54,20 +55,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 impl List {
     async fn run(self) -> Result<String, Failure> {
-        let database = ManagedDatabase::open(&self.file)?.database;
-        let filter = AdministrationFilter {
-            actor: self.actor,
-            object: self.object,
-            before: None,
-        };
-        let limit = self.limit;
-        let read = database.read(move |connection| logged_changes(connection, &filter, limit));
-        let mut entries = read.await.map_err(|error| failed(&error))?;
-        entries.reverse();
-        let records: Vec<_> = entries
-            .into_iter()
-            .map(AdministrationRecord::from)
-            .collect();
+        let mut records = self.records().await?;
+        records.reverse();
         Ok(match self.json {
             true => records.iter().map(line).collect(),
             false => {
@@ -75,6 +64,32 @@ impl List {
                 table(head, records.iter().map(row).collect())
             }
         })
+    }
+
+    /// The last changes, the latest first.
+    async fn records(&self) -> Result<Vec<AdministrationRecord>, Failure> {
+        let (actor, object) = (self.actor.as_deref(), self.object.as_deref());
+        match self.server.managed().await? {
+            ManagedServer::Configured(file) => {
+                let database = ManagedDatabase::open(file)?.database;
+                let filter = AdministrationFilter {
+                    actor: actor.map(str::to_owned),
+                    object: object.map(str::to_owned),
+                    before: None,
+                };
+                let limit = self.limit;
+                let read =
+                    database.read(move |connection| logged_changes(connection, &filter, limit));
+                let entries = read.await.map_err(|error| failed(&error))?.into_iter();
+                Ok(entries.map(AdministrationRecord::from).collect())
+            }
+            ManagedServer::Remote(api) => {
+                let list = ApiRoute::new(&["audit"], &[("audit", "read")]);
+                let list = list.with_some("actor", actor).with_some("object", object);
+                let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
+                Ok(api.list(list, "before", most).await?)
+            }
+        }
     }
 }
 

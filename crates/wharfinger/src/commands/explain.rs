@@ -3,10 +3,11 @@
 mod label;
 mod login;
 mod personal_token;
+mod remote;
 mod text;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use serde_json::json;
 use token::Scope;
 
 use self::login::TriedLogin;
+use super::managed_server::{ManagedServer, ManagedServerArguments};
 use super::runtime;
 use crate::config::{self, Config, Location};
 use crate::failure::Failure;
@@ -34,8 +36,8 @@ use crate::serve::stored_policies::StoredPolicies;
 /// database are loaded from there. Without --password-stdin, it asks no program and no server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The configuration's file
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// The account; default: anonymous
     #[arg(long, default_value = "", hide_default_value = true)]
     account: String,
@@ -50,7 +52,7 @@ pub(crate) struct Arguments {
     labels: Vec<(String, String)>,
     /// Log in with the password on standard input: ask the backends of the configuration as the
     /// server does, and then its policies, programs and servers among them
-    #[arg(long, requires = "account")]
+    #[arg(long, requires = "account", conflicts_with = "server")]
     password_stdin: bool,
     /// A robot, as robot+NAME, or a personal token or robot by its id: what its ceiling and the rules
     /// of its owner allow, asking as --password-stdin does
@@ -72,7 +74,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .flat_map(|text| text.split(' '))
         .map(parse)
         .collect::<Result<_, _>>()?;
-    let config = load(arguments)?;
+    let file = match runtime::block_on(arguments.server.managed())?? {
+        ManagedServer::Configured(file) => file,
+        ManagedServer::Remote(api) => {
+            let explanation = remote::explain(&api, arguments, &scopes);
+            output::print(&runtime::block_on(explanation)??)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let config = load(file)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let report = if let Some(token) = &arguments.token {
         let explanation = personal_token::explain(arguments, token, &config, &clock, &scopes);
@@ -189,8 +199,8 @@ fn parse(text: &str) -> Result<Scope, Failure> {
     })
 }
 
-fn load(arguments: &Arguments) -> Result<Config, Failure> {
-    let loaded = config::load(&arguments.file).map_err(|diagnostics| {
+fn load(file: &Path) -> Result<Config, Failure> {
+    let loaded = config::load(file).map_err(|diagnostics| {
         Failure::usage(format!("the configuration is wrong\n{diagnostics}"))
             .hint("correct it, then ask again")
     })?;

@@ -1,10 +1,12 @@
 //! `wharfinger login`: verify a login, and store what docker would store.
 
+pub(super) mod server;
+
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use client::{Error, Host, LoginCredentials};
+use client::{ApiAddress, Error, Host, LoginCredentials};
 use common::{Secret, escape_line};
 
 use crate::failure::Failure;
@@ -22,7 +24,12 @@ use crate::remote::{ConnectionArguments, credential_store, password, run as run_
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The registry: HOST[:PORT].
-    host: Host,
+    #[arg(required = true)]
+    host: Option<Host>,
+    /// Log in to the API of the server at this URL instead, for other commands with --server. The login
+    /// is stored beside that of a registry at the same host.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["web", "plain_http", "anonymous"])]
+    server: Option<ApiAddress>,
     /// The user name; asked for if it is missing.
     #[arg(long, short, value_name = "NAME", visible_alias = "username")]
     user: Option<String>,
@@ -46,16 +53,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         )
         .hint("type the password when asked, or pipe it in: --password-stdin < FILE"));
     }
-    if arguments.web {
-        return run_async(log_in_by_browser(arguments));
+    if let (true, Some(host)) = (arguments.web, &arguments.host) {
+        return run_async(log_in_by_browser(host, &arguments.connection));
     }
     let user = match &arguments.user {
         Some(user) => user.clone(),
         None => ask_for_user()?,
     };
     let password = password(arguments.password_stdin, "Password: ")?;
+    if let Some(server) = &arguments.server {
+        let https = &arguments.connection.https;
+        return run_async(server::log_in(server, https, user, password));
+    }
     run_async(async {
-        let host = &arguments.host;
+        // The parser wants it unless there is a server.
+        let Some(host) = &arguments.host else {
+            return Err(Failure::usage("neither HOST nor --server is given"));
+        };
         let login = LoginCredentials::Password {
             user: user.clone(),
             password,
@@ -78,9 +92,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 /// Device authorization (RFC 8628): a person approves in a browser, and this command polls.
-async fn log_in_by_browser(arguments: &Arguments) -> Result<(), Failure> {
-    let host = &arguments.host;
-    let remote = arguments.connection.open();
+async fn log_in_by_browser(host: &Host, connection: &ConnectionArguments) -> Result<(), Failure> {
+    let remote = connection.open();
     let session = remote.session_as(host, LoginCredentials::Anonymous).await?;
     let device = rustix::system::uname();
     let device = device.nodename().to_string_lossy();

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use client::{Error, Host, LoginCredentials};
+use client::{ApiAddress, Error, Host, LoginCredentials};
 
+use super::login::server::log_out;
 use crate::failure::{Failure, FailureKind};
 use crate::output::{note, print_lines};
 use crate::remote::{
@@ -22,14 +23,24 @@ const REVOCATION_TIME: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The registry: HOST[:PORT].
-    host: Host,
+    #[arg(required = true)]
+    host: Option<Host>,
+    /// Log out of the API of the server at this URL instead.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["plain_http", "anonymous"])]
+    server: Option<ApiAddress>,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if let Some(server) = &arguments.server {
+        return run_async(log_out(server, &arguments.connection.https));
+    }
     run_async(async {
-        let host = &arguments.host;
+        // The parser wants it unless there is a server.
+        let Some(host) = &arguments.host else {
+            return Err(Failure::usage("neither HOST nor --server is given"));
+        };
         let (found, problems) = credential_store().find_all(host, "").await;
         for problem in &problems {
             warn_of_store(problem);

@@ -1,15 +1,18 @@
-//! `wharfinger personal-token`: tokens that stand for a person, with or without a running server.
+//! `wharfinger personal-token`: tokens that stand for a person.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use database::Precondition;
-use personal_tokens::{NewToken, NewTokenHolder, TokenFilter, TokenKind, TokenName};
+use common::{Clock, SystemClock};
+use personal_tokens::{TokenKind, TokenName};
+use serde_json::json;
 
+use super::managed_server::ManagedServerArguments;
+use super::revocation::{RevocationArguments, RevocationSelection};
 use super::runtime;
 use super::stored_tokens::{
-    CeilingArguments, OpenedTokens, RotationArguments, SecretArguments, failed, json_list, table,
+    CeilingArguments, NewHolder, NewTerms, RotationArguments, SecretArguments, TokenAdministration,
+    TokenReference, TokenSelection, report, table,
 };
 use crate::failure::Failure;
 use crate::output;
@@ -34,11 +37,11 @@ enum Command {
 /// It may do what the person may do at that moment, within its scopes, and ends with the account.
 #[derive(Debug, Args)]
 struct Create {
-    /// The server's configuration.
-    file: PathBuf,
-    /// The person's account.
-    #[arg(long, value_name = "ACCOUNT")]
-    user: String,
+    #[command(flatten)]
+    server: ManagedServerArguments,
+    /// The person's account. With --server, the default is the one that logs in.
+    #[arg(long, value_name = "ACCOUNT", required_unless_present = "server")]
+    user: Option<String>,
     /// What the person calls it, as laptop.
     #[arg(long, value_name = "NAME")]
     name: TokenName,
@@ -51,9 +54,9 @@ struct Create {
 /// List the personal tokens, by person
 #[derive(Debug, Args)]
 struct List {
-    /// The server's configuration.
-    file: PathBuf,
-    /// Only tokens of this person.
+    #[command(flatten)]
+    server: ManagedServerArguments,
+    /// Only tokens of this person. Default: all that may be seen.
     #[arg(long, value_name = "ACCOUNT")]
     user: Option<String>,
     /// Print a JSON array: [{id, account, name, owner, ceiling, networks, created_at, created_by,
@@ -66,8 +69,8 @@ struct List {
 /// Replace the secret of a personal token, and print the new one once
 #[derive(Debug, Args)]
 struct Rotate {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// The token's id, which `list` shows.
     id: String,
     #[command(flatten)]
@@ -80,24 +83,10 @@ struct Rotate {
 /// were issued for them stay valid until they expire, a few minutes later.
 #[derive(Debug, Args)]
 struct Revoke {
-    /// The server's configuration.
-    file: PathBuf,
     #[command(flatten)]
-    which: Which,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Which {
-    /// The token with this ID, which `list` shows.
-    #[arg(long)]
-    id: Option<String>,
-    /// All personal tokens of this person.
-    #[arg(long, value_name = "ACCOUNT")]
-    user: Option<String>,
-    /// All personal tokens.
-    #[arg(long)]
-    all: bool,
+    server: ManagedServerArguments,
+    #[command(flatten)]
+    which: RevocationArguments,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -115,89 +104,61 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 impl Create {
     async fn run(self) -> Result<String, Failure> {
-        let ceiling = self.ceiling.ceiling()?;
-        let opened = OpenedTokens::open(&self.file)?;
-        let owners = opened.owners()?;
-        let new = NewToken {
-            holder: NewTokenHolder::Person {
-                account: self.user,
-                name: self.name,
-            },
-            ceiling,
+        let terms = NewTerms {
+            ceiling: self.ceiling.ceiling()?,
             networks: self.ceiling.networks,
             lifetime: self.secret.ttl,
         };
-        let created = opened
-            .tokens
-            .create(new, &owners, &opened.by, opened.now)
-            .await;
-        let created = created.map_err(|error| failed(&error))?;
-        Ok(opened.report(&created, &self.secret).await)
+        let holder = NewHolder::Person {
+            account: self.user,
+            name: self.name,
+        };
+        let tokens = TokenAdministration::of(&self.server).await?;
+        let created = tokens.create(holder, terms).await?;
+        Ok(report(&tokens, &created, &self.secret).await)
     }
 }
 
 impl List {
     async fn run(self) -> Result<String, Failure> {
-        let opened = OpenedTokens::open(&self.file)?;
-        let filter = TokenFilter {
-            owner: self.user,
-            ..every_personal_token()
-        };
-        let tokens = opened
-            .tokens
-            .list(filter)
-            .await
-            .map_err(|error| failed(&error))?;
+        let tokens = TokenAdministration::of(&self.server).await?;
+        let listed = tokens.list(personal(self.user)).await?;
         Ok(match self.json {
-            true => json_list(&tokens),
-            false => table(&tokens, opened.now),
+            true => output::json(&json!(listed)),
+            false => table(&listed, SystemClock.now()),
         })
     }
 }
 
 impl Rotate {
     async fn run(self) -> Result<String, Failure> {
-        let opened = OpenedTokens::open(&self.file)?;
-        let filter = TokenFilter {
-            id: Some(self.id),
-            ..every_personal_token()
-        };
-        let rotation = self.rotation.rotation();
-        let created = opened
-            .tokens
-            .rotate(
-                filter,
-                rotation,
-                Precondition::Unconditional,
-                &opened.by,
-                opened.now,
-            )
-            .await;
-        let created = created.map_err(|error| failed(&error))?;
-        Ok(opened.report(&created, &self.rotation.secret).await)
+        let tokens = TokenAdministration::of(&self.server).await?;
+        let (token, rotation) = (TokenReference::Personal(self.id), self.rotation.rotation());
+        let rotated = tokens.rotate(&token, rotation).await?;
+        Ok(report(&tokens, &rotated, &self.rotation.secret).await)
     }
 }
 
 impl Revoke {
     async fn run(self) -> Result<String, Failure> {
-        let opened = OpenedTokens::open(&self.file)?;
-        let Which { id, user, all: _ } = self.which;
-        let filter = TokenFilter {
-            id: id.clone(),
-            owner: user,
-            ..every_personal_token()
+        let tokens = TokenAdministration::of(&self.server).await?;
+        let selection = self.which.selection();
+        let revoked = match selection.clone() {
+            RevocationSelection::Id(id) => {
+                let is_revoked = tokens.revoke(&TokenReference::Personal(id)).await?;
+                usize::from(is_revoked)
+            }
+            RevocationSelection::OfUser(user) => tokens.revoke_all(personal(Some(user))).await?,
+            RevocationSelection::All => tokens.revoke_all(personal(None)).await?,
         };
-        let revoked = opened.tokens.revoke(filter, &opened.by, opened.now).await;
-        let revoked = revoked.map_err(|error| failed(&error))?;
-        opened.noticed().await;
-        match (revoked.len(), id) {
+        match (revoked, selection) {
             // The id may be a secret, by mistake: it is not repeated.
-            (0, Some(_)) => Err(Failure::negative(
+            (0, RevocationSelection::Id(_)) => Err(Failure::negative(
                 "there is no personal token of this id, or it was revoked already",
             )
             .hint(format!(
                 "`wharfinger personal-token list {}` shows the ids",
-                self.file.display()
+                self.server
             ))),
             (1, _) => Ok("1 personal token revoked\n".to_owned()),
             (count, _) => Ok(format!("{count} personal tokens revoked\n")),
@@ -205,9 +166,10 @@ impl Revoke {
     }
 }
 
-fn every_personal_token() -> TokenFilter {
-    TokenFilter {
-        kind: Some(TokenKind::Personal),
-        ..TokenFilter::default()
+/// The personal tokens of this person, or of all.
+fn personal(owner: Option<String>) -> TokenSelection {
+    TokenSelection {
+        kind: TokenKind::Personal,
+        owner,
     }
 }

@@ -1,15 +1,17 @@
-//! `wharfinger robot`: accounts for machines, with or without a running server.
+//! `wharfinger robot`: accounts for machines.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use database::Precondition;
-use personal_tokens::{NewToken, NewTokenHolder, TokenFilter, TokenKind, TokenName};
+use common::{Clock, SystemClock, escape_line};
+use personal_tokens::{TokenKind, TokenName};
+use serde_json::json;
 
+use super::managed_server::ManagedServerArguments;
 use super::runtime;
 use super::stored_tokens::{
-    CeilingArguments, OpenedTokens, RotationArguments, SecretArguments, failed, json_list, table,
+    CeilingArguments, NewHolder, NewTerms, RotationArguments, SecretArguments, TokenAdministration,
+    TokenReference, TokenSelection, report, table,
 };
 use crate::failure::Failure;
 use crate::output;
@@ -55,8 +57,8 @@ struct Add {
 /// List the robots, by owner
 #[derive(Debug, Args)]
 struct List {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// Only robots of this person.
     #[arg(long, value_name = "ACCOUNT")]
     owner: Option<String>,
@@ -85,8 +87,8 @@ struct Rotate {
 
 #[derive(Debug, Args)]
 struct Named {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// The robot's name, with or without robot+.
     name: TokenName,
 }
@@ -109,123 +111,79 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 impl Add {
     async fn run(self) -> Result<String, Failure> {
-        let ceiling = self.ceiling.ceiling()?;
-        let opened = OpenedTokens::open(&self.named.file)?;
-        let owners = opened.owners()?;
-        let new = NewToken {
-            holder: NewTokenHolder::Robot {
-                name: self.named.name,
-                owner: self.owner,
-            },
-            ceiling,
+        let terms = NewTerms {
+            ceiling: self.ceiling.ceiling()?,
             networks: self.ceiling.networks,
             lifetime: self.secret.ttl,
         };
-        let created = opened
-            .tokens
-            .create(new, &owners, &opened.by, opened.now)
-            .await;
-        let created = created.map_err(|error| failed(&error))?;
-        Ok(opened.report(&created, &self.secret).await)
+        let holder = NewHolder::Robot {
+            name: self.named.name,
+            owner: self.owner,
+        };
+        let tokens = TokenAdministration::of(&self.named.server).await?;
+        let created = tokens.create(holder, terms).await?;
+        Ok(report(&tokens, &created, &self.secret).await)
     }
 }
 
 impl List {
     async fn run(self) -> Result<String, Failure> {
-        let opened = OpenedTokens::open(&self.file)?;
-        let filter = TokenFilter {
-            kind: Some(TokenKind::Robot),
+        let selection = TokenSelection {
+            kind: TokenKind::Robot,
             owner: self.owner,
-            ..TokenFilter::default()
         };
-        let robots = opened
-            .tokens
-            .list(filter)
-            .await
-            .map_err(|error| failed(&error))?;
+        let robots = TokenAdministration::of(&self.server)
+            .await?
+            .list(selection)
+            .await?;
         Ok(match self.json {
-            true => json_list(&robots),
-            false => table(&robots, opened.now),
+            true => output::json(&json!(robots)),
+            false => table(&robots, SystemClock.now()),
         })
     }
 }
 
 impl Show {
     async fn run(self) -> Result<String, Failure> {
-        let opened = OpenedTokens::open(&self.named.file)?;
-        let robots = opened.tokens.list(self.named.filter()).await;
-        let robots = robots.map_err(|error| failed(&error))?;
-        match robots.is_empty() {
-            true => Err(self.named.missing()),
-            false => Ok(json_list(&robots)),
+        let tokens = TokenAdministration::of(&self.named.server).await?;
+        match tokens.find_robot(&self.named.name).await? {
+            Some(robot) => Ok(output::json(&json!([robot]))),
+            None => Err(self.named.missing()),
         }
     }
 }
 
 impl Rotate {
     async fn run(self) -> Result<String, Failure> {
-        let opened = OpenedTokens::open(&self.named.file)?;
-        let (filter, rotation) = (self.named.filter(), self.rotation.rotation());
-        let created = opened
-            .tokens
-            .rotate(
-                filter,
-                rotation,
-                Precondition::Unconditional,
-                &opened.by,
-                opened.now,
-            )
-            .await;
-        let created = created.map_err(|error| failed(&error))?;
-        Ok(opened.report(&created, &self.rotation.secret).await)
+        let tokens = TokenAdministration::of(&self.named.server).await?;
+        let (robot, rotation) = (self.named.reference(), self.rotation.rotation());
+        let rotated = tokens.rotate(&robot, rotation).await?;
+        Ok(report(&tokens, &rotated, &self.rotation.secret).await)
     }
 }
 
 impl Named {
     async fn set_disabled(self, is_disabled: bool) -> Result<String, Failure> {
-        let opened = OpenedTokens::open(&self.file)?;
-        let (tokens, name) = (&opened.tokens, self.name.clone());
-        let robot = tokens
-            .set_disabled(
-                name,
-                is_disabled,
-                Precondition::Unconditional,
-                &opened.by,
-                opened.now,
-            )
-            .await;
-        let robot = robot.map_err(|error| failed(&error))?;
-        opened.noticed().await;
+        let tokens = TokenAdministration::of(&self.server).await?;
+        let robot = tokens.set_disabled(&self.name, is_disabled).await?;
         let state = if is_disabled { "disabled" } else { "enabled" };
-        Ok(format!("{} is {state}\n", robot.account()))
+        Ok(format!("{} is {state}\n", escape_line(&robot.account)))
     }
 
     async fn remove(self) -> Result<String, Failure> {
-        let opened = OpenedTokens::open(&self.file)?;
-        let removed = opened
-            .tokens
-            .revoke(self.filter(), &opened.by, opened.now)
-            .await;
-        let removed = removed.map_err(|error| failed(&error))?;
-        if removed.is_empty() {
-            return Err(self.missing());
+        let tokens = TokenAdministration::of(&self.server).await?;
+        match tokens.revoke(&self.reference()).await? {
+            true => Ok(format!("{} is removed\n", self.name.robot_account())),
+            false => Err(self.missing()),
         }
-        opened.noticed().await;
-        Ok(format!("{} is removed\n", self.name.robot_account()))
     }
 
-    fn filter(&self) -> TokenFilter {
-        TokenFilter {
-            kind: Some(TokenKind::Robot),
-            name: Some(self.name.clone()),
-            ..TokenFilter::default()
-        }
+    fn reference(&self) -> TokenReference {
+        TokenReference::Robot(self.name.clone())
     }
 
     fn missing(&self) -> Failure {
-        Failure::negative(format!("there is no robot {}", self.name.robot_account())).hint(format!(
-            "`wharfinger robot list {}` shows all",
-            self.file.display()
-        ))
+        Failure::negative(format!("there is no robot {}", self.name.robot_account()))
+            .hint(format!("`wharfinger robot list {}` shows all", self.server))
     }
 }

@@ -1,30 +1,22 @@
-//! `wharfinger sessions`: refresh tokens, with or without a running server.
+//! `wharfinger sessions`: refresh tokens.
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+mod managed;
+
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use auth::sessions::{
-    RevokedBy, Selection, SessionRecord, Sessions, SqliteSessions, without_ended,
-};
+use auth::sessions::SessionRecord;
 use clap::{Args, Subcommand};
-use common::{Clock, Entropy, SystemClock, SystemEntropy, unix_seconds};
-use database::Database;
-use identity::{AuthenticatorChain, WorkerPool};
+use common::{Clock, SystemClock, escape_line};
 use serde_json::json;
 
-use super::administrator::administrator;
-use super::{configuration, runtime, table};
-use crate::config::Config;
-use crate::config::date::parse_date;
+use self::managed::SessionAdministration;
+use super::managed_server::ManagedServerArguments;
+use super::revocation::{RevocationArguments, RevocationSelection};
+use super::{runtime, table};
 use crate::failure::Failure;
 use crate::output;
-use crate::serve::backends::{Backends, Revalidation};
-use crate::serve::managed_accounts::ManagedAccounts;
-use crate::serve::sign_in_pages::accounts_of;
-use crate::when::relative;
+use crate::when::relative_date;
 
 /// List or revoke refresh tokens: what `docker login` keeps instead of the password
 #[derive(Debug, Args)]
@@ -42,9 +34,9 @@ enum Command {
 /// List the sessions that are valid now, by user, the last used first
 #[derive(Debug, Args)]
 struct List {
-    /// The server's configuration.
-    file: PathBuf,
-    /// Only sessions of this user.
+    #[command(flatten)]
+    server: ManagedServerArguments,
+    /// Only sessions of this user. Default: all that may be seen.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// Print a JSON array: [{id, account, backend, service, client_id, address, created_at,
@@ -59,24 +51,10 @@ struct List {
 /// valid until they expire, a few minutes later.
 #[derive(Debug, Args)]
 struct Revoke {
-    /// The server's configuration.
-    file: PathBuf,
     #[command(flatten)]
-    which: Which,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Which {
-    /// The session with this ID, which `list` and the server's log show.
-    #[arg(long)]
-    id: Option<String>,
-    /// All sessions of this user.
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// All sessions.
-    #[arg(long)]
-    all: bool,
+    server: ManagedServerArguments,
+    #[command(flatten)]
+    which: RevocationArguments,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -93,75 +71,33 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 impl List {
     async fn run(self, now: SystemTime) -> Result<String, Failure> {
-        let (sessions, config, database) = open(&self.file)?;
-        let selection = self.user.map_or(Selection::All, Selection::Account);
-        let listed = sessions.list(selection, now).await;
-        let listed = listed
-            .map_err(|error| Failure::system("cannot read the sessions").caused_by(&error))?;
-        let accounts = accounts(&config, &database)?;
-        let listed = without_ended(listed, &accounts).await.into_iter();
-        let records: Vec<_> = listed.map(SessionRecord::from).collect();
+        let sessions = SessionAdministration::of(&self.server).await?;
+        let listed = sessions.list(self.user, now).await?;
         Ok(match self.json {
-            true => output::json(&json!(records)),
-            false => table(&records, now),
+            true => output::json(&json!(listed)),
+            false => table(&listed, now),
         })
     }
 }
 
 impl Revoke {
     async fn run(self, now: SystemTime) -> Result<String, Failure> {
-        let (sessions, ..) = open(&self.file)?;
-        let selection = match self.which {
-            Which { id: Some(id), .. } => Selection::Id(id),
-            Which {
-                user: Some(user), ..
-            } => Selection::Account(user),
-            Which { .. } => Selection::All,
-        };
-        let by = RevokedBy::Administrator(administrator());
-        let revoked = sessions.revoke(selection.clone(), by, now).await;
-        let revoked =
-            revoked.map_err(|error| Failure::system("no session was revoked").caused_by(&error))?;
+        let sessions = SessionAdministration::of(&self.server).await?;
+        let selection = self.which.selection();
+        let revoked = sessions.revoke(&selection, now).await?;
         match (revoked, selection) {
-            (0, Selection::Id(id)) => Err(Failure::negative(format!(
-                "no session {id}, or it was revoked already"
+            (0, RevocationSelection::Id(id)) => Err(Failure::negative(format!(
+                "no session {}, or it was revoked already",
+                escape_line(&id)
             ))
             .hint(format!(
                 "`wharfinger sessions list {}` shows the ids",
-                self.file.display()
+                self.server
             ))),
             (1, _) => Ok("1 session revoked\n".to_owned()),
             (count, _) => Ok(format!("{count} sessions revoked\n")),
         }
     }
-}
-
-/// The backends that know the accounts of the server of this configuration.
-fn accounts(config: &Config, database: &Database) -> Result<AuthenticatorChain, Failure> {
-    let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let accounts = accounts_of(config, Some(database), &clock, &entropy)?;
-    let never = Revalidation::Never;
-    let managed = ManagedAccounts::in_database(config, database.clone());
-    let managed = managed.as_ref();
-    let backends = Backends::of_token_server(config, &workers, &clock, managed, &accounts, never)?;
-    let backends = backends.with_personal_tokens(config, Some(database), &clock, &entropy);
-    Ok(backends.chain)
-}
-
-/// The sessions that the configuration in `file` keeps, that configuration, and its database.
-fn open(file: &Path) -> Result<(Sessions, Config, Database), Failure> {
-    let config = configuration::load(file)?.config;
-    let (Some(policy), Some(location)) = (config.refresh_tokens, &config.database) else {
-        return Err(Failure::usage(format!("{} keeps no sessions: refresh tokens are off", file.display())).hint(
-            "write `refresh_tokens: {}` to turn them on; `database: {url: sqlite:///…}` says where they are kept",
-        ));
-    };
-    let database = configuration::open_database(location, "the sessions")?;
-    let store = Arc::new(SqliteSessions::new(database.clone()));
-    let sessions = Sessions::new(store, policy, Arc::new(SystemEntropy));
-    Ok((sessions, config, database))
 }
 
 /// A line for each session under the names of its columns.
@@ -180,7 +116,7 @@ fn table(sessions: &[SessionRecord], now: SystemTime) -> String {
         } = session;
         let texts = [id, account, service, client_id, address].map(|text| shown(text));
         let [id, account, service, client, address] = texts;
-        let times = [created_at, last_used_at, expires_at].map(|date| ago(date, now));
+        let times = [created_at, last_used_at, expires_at].map(|date| relative_date(date, now));
         let [created, used, expires] = times;
         [
             id, account, service, client, address, created, used, expires,
@@ -207,14 +143,6 @@ fn shown(text: &str) -> String {
         "" => "-".to_owned(),
         _ if text.chars().all(plain) => text.to_owned(),
         _ => format!("{text:?}"),
-    }
-}
-
-/// How far a date of a record is from now.
-fn ago(date: &str, now: SystemTime) -> String {
-    match parse_date(date) {
-        Ok(time) => relative(unix_seconds(time), unix_seconds(now)),
-        Err(_) => shown(date),
     }
 }
 

@@ -54,7 +54,7 @@ impl TransferArguments {
             platform: self.part.platform.clone(),
             referrers: self.referrers,
             parallel: self.jobs,
-            progress: ProgressBars::fitting(self.quiet || self.json, self.connection.trace),
+            progress: ProgressBars::fitting(self.quiet || self.json, self.connection.https.trace),
         };
         let mut reports = Vec::new();
         for (reference, tag) in self.images(&source, from, to).await? {

@@ -1,13 +1,17 @@
 //! `wharfinger trust`: what the section `trust` makes of a workload's token.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use client::{ApiClient, ApiRoute};
 use common::{Clock, Secret, SystemClock, escape_line};
+use http::StatusCode;
+use serde_json::json;
 use workload_identity::TrustCheckReport;
 
+use super::managed_server::{ManagedServer, ManagedServerArguments};
 use super::{configuration, runtime};
 use crate::failure::{Failure, FailureKind};
 use crate::files;
@@ -32,8 +36,8 @@ enum Command {
 /// workload in.
 #[derive(Debug, Args)]
 struct Check {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// The token; `-` reads standard input, and `@FILE` a file. Other users of this machine can see a
     /// token on the command line.
     #[arg(default_value = "-", hide_default_value = true)]
@@ -46,24 +50,18 @@ struct Check {
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
-        Command::Check(check) => check.run(),
+        Command::Check(check) => runtime::block_on(check.run())?,
     }
 }
 
 impl Check {
-    fn run(self) -> Result<ExitCode, Failure> {
-        let config = configuration::load(&self.file)?.config;
-        if config.trust.is_empty() {
-            let message = format!("{} has no section trust", self.file.display());
-            return Err(Failure::usage(message).hint("write which platforms are trusted"));
-        }
-        let token = read_token(&self.token)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let trust = trust_without_logins(&config, &clock)?;
-        let report = runtime::block_on(trust.report(token.expose()))?;
-        let report = TrustCheckReport::from(report);
+    async fn run(self) -> Result<ExitCode, Failure> {
+        let report = match self.server.managed().await? {
+            ManagedServer::Configured(file) => self.report(file).await?,
+            ManagedServer::Remote(api) => self.report_of(&api).await?,
+        };
         output::print(&match self.json {
-            true => output::json(&serde_json::json!(report)),
+            true => output::json(&json!(report)),
             false => text(&report),
         })?;
         match report.is_accepted() {
@@ -74,6 +72,34 @@ impl Check {
             )),
         }
     }
+
+    /// What the configuration in `file` makes of the token.
+    async fn report(&self, file: &Path) -> Result<TrustCheckReport, Failure> {
+        let config = configuration::load(file)?.config;
+        if config.trust.is_empty() {
+            return Err(trusts_nobody(&file.display().to_string()));
+        }
+        let token = read_token(&self.token)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let trust = trust_without_logins(&config, &clock)?;
+        Ok(trust.report(token.expose()).await.into())
+    }
+
+    /// What the server behind an API makes of it.
+    async fn report_of(&self, api: &ApiClient) -> Result<TrustCheckReport, Failure> {
+        let token = read_token(&self.token)?;
+        let check = ApiRoute::new(&["trust", "checks"], &[("trust", "read")]);
+        let report = api.ask(check, &json!({"token": token.expose()})).await;
+        report.map_err(|error| match error.refused() {
+            Some(StatusCode::NOT_FOUND) => trusts_nobody(&api.address().to_string()),
+            _ => error.into(),
+        })
+    }
+}
+
+fn trusts_nobody(server: &str) -> Failure {
+    Failure::usage(format!("{server} has no section trust"))
+        .hint("write which platforms are trusted")
 }
 
 /// The token that the argument names: itself, standard input, or a file.

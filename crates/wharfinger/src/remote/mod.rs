@@ -30,29 +30,39 @@ use crate::output;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArguments {
-    /// Show every step on standard error: requests, challenges, and the claims of tokens. Secrets are
-    /// hidden.
-    #[arg(long)]
-    pub(crate) trace: bool,
+    #[command(flatten)]
+    pub(crate) https: HttpsArguments,
     /// Use plain http. By default, only a registry on this machine may use it.
     #[arg(long)]
     plain_http: bool,
-    /// Skip certificate verification (insecure).
-    #[arg(long)]
-    insecure: bool,
-    /// Trust the certificates in this PEM file, too; may be repeated. Those in certs.d/HOST:PORT of
-    /// docker, containerd and podman are always trusted.
-    #[arg(long, value_name = "FILE")]
-    ca_file: Vec<PathBuf>,
-    /// Client certificate (PEM), for servers that ask for one.
-    #[arg(long, value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
-    /// Private key (PEM) of the client certificate.
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
     /// Do not use a stored login.
     #[arg(long)]
     pub(crate) anonymous: bool,
+}
+
+/// The heading of these options in the help. It is said of each, because other options may follow.
+const CONNECTION: &str = "Connection";
+
+/// The options of a connection over https.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HttpsArguments {
+    /// Show every step on standard error: requests, challenges, and the claims of tokens. Secrets are
+    /// hidden.
+    #[arg(long, help_heading = CONNECTION)]
+    pub(crate) trace: bool,
+    /// Skip certificate verification (insecure).
+    #[arg(long, help_heading = CONNECTION)]
+    insecure: bool,
+    /// Trust the certificates in this PEM file, too; may be repeated. Those in certs.d/HOST:PORT of
+    /// docker, containerd and podman are always trusted.
+    #[arg(long, help_heading = CONNECTION, value_name = "FILE")]
+    ca_file: Vec<PathBuf>,
+    /// Client certificate (PEM), for servers that ask for one.
+    #[arg(long, help_heading = CONNECTION, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Private key (PEM) of the client certificate.
+    #[arg(long, help_heading = CONNECTION, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
 }
 
 /// The choice of an image of an index.
@@ -89,6 +99,16 @@ impl ConnectionArguments {
 
     /// The options for the client. Warns of dangerous ones.
     pub(crate) fn options(&self) -> TransportOptions {
+        TransportOptions {
+            plain_http: self.plain_http,
+            ..self.https.options()
+        }
+    }
+}
+
+impl HttpsArguments {
+    /// The options for the client. Warns of dangerous ones.
+    pub(crate) fn options(&self) -> TransportOptions {
         if self.insecure {
             output::note(
                 "warning: --insecure skips certificate verification: others may read and change everything",
@@ -99,7 +119,6 @@ impl ConnectionArguments {
             .then(|| Arc::new(Trace::new()) as Arc<dyn ExchangeObserver>);
         let home = std::env::var_os("HOME").map(PathBuf::from);
         TransportOptions {
-            plain_http: self.plain_http,
             insecure: self.insecure,
             authorities: self.ca_file.clone(),
             client_certificate: self.cert.clone().zip(self.key.clone()),

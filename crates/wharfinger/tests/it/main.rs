@@ -35,6 +35,7 @@ mod oidc_provider;
 #[path = "../../../sign-in/tests/it/oidc_stub.rs"]
 mod oidc_stub;
 mod operation;
+mod over_the_api;
 mod personal_tokens;
 #[path = "../../../workload-identity/tests/it/platform.rs"]
 #[allow(

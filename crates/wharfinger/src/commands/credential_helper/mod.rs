@@ -8,11 +8,12 @@ mod token_file;
 mod workload_token;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use client::{Host, LoginCredentials};
+use client::{ApiAddress, Host, LoginCredentials};
 use common::Secret;
 use serde::Deserialize;
 use serde_json::json;
@@ -71,6 +72,22 @@ struct HelperCredentials {
     secret: String,
 }
 
+/// What a login is for.
+enum LoginKey {
+    Registry(Host),
+    /// The API of a server, for which `wharfinger login --server` keeps a login.
+    Api(String),
+}
+
+impl fmt::Display for LoginKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(host) => host.fmt(f),
+            Self::Api(key) => f.write_str(key),
+        }
+    }
+}
+
 /// `docker-credential-wharfinger VERB` as `wharfinger credential-helper VERB`; any other command line
 /// as it is.
 pub(crate) fn translated(arguments: Vec<OsString>) -> Vec<OsString> {
@@ -109,16 +126,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 /// The login of the registry on standard input, if there is one.
 async fn get(connection: &ConnectionArguments) -> Result<Option<String>, Failure> {
-    let host = host(&files::read_standard_input()?)?;
+    let key = login_key(&files::read_standard_input()?)?;
     let file = TokenFile::of_user()?;
-    let stored = file.find(&host)?;
-    let login = match workload_token(&host, |name| std::env::var(name).ok()).await? {
-        Some(token) => Some(log_in(connection, &host, &file, stored, token).await?),
+    let stored = file.find(&key.to_string())?;
+    let (host, token) = match &key {
+        LoginKey::Registry(host) => {
+            let token = workload_token(host, |name| std::env::var(name).ok()).await?;
+            (Some(host), token)
+        }
+        LoginKey::Api(_) => (None, None),
+    };
+    let login = match host.zip(token) {
+        Some((host, token)) => Some(log_in(connection, host, &file, stored, token).await?),
         None => stored.map(|stored| (TOKEN_USER, stored.secret.into())),
     };
     Ok(login.map(|(user, secret)| {
         let answer =
-            json!({"ServerURL": host.to_string(), "Username": user, "Secret": secret.expose()});
+            json!({"ServerURL": key.to_string(), "Username": user, "Secret": secret.expose()});
         format!("{answer}\n")
     }))
 }
@@ -165,7 +189,7 @@ fn store() -> Result<(), Failure> {
     let credentials: HelperCredentials = serde_json::from_str(&text).map_err(|_| {
         Failure::usage("standard input has no login: {ServerURL, Username, Secret}")
     })?;
-    let host = host(&credentials.server_url)?;
+    let key = login_key(&credentials.server_url)?;
     if credentials.username != TOKEN_USER {
         return Err(
             Failure::usage("only refresh tokens are kept, and this is a password").hint(
@@ -177,21 +201,23 @@ fn store() -> Result<(), Failure> {
         secret: credentials.secret,
         of_workload: false,
     };
-    TokenFile::of_user()?.change(|tokens| drop(tokens.insert(host.to_string(), kept)))
+    TokenFile::of_user()?.change(|tokens| drop(tokens.insert(key.to_string(), kept)))
 }
 
 /// Forgets the login of the registry on standard input. The server revokes the refresh token first, so
 /// that copies of it are useless. If that fails, the token is forgotten with a warning.
 async fn erase(connection: &ConnectionArguments) -> Result<(), Failure> {
-    let host = host(&files::read_standard_input()?)?;
+    let key = login_key(&files::read_standard_input()?)?;
     let file = TokenFile::of_user()?;
-    if let Some(stored) = file.find(&host)? {
+    let stored = file.find(&key.to_string())?;
+    // The login for an API is revoked by `wharfinger logout --server`.
+    if let (Some(stored), LoginKey::Registry(host)) = (stored, &key) {
         let credentials = LoginCredentials::RefreshToken {
             user: None,
             token: stored.secret.into(),
         };
         // Docker shows standard error to its user.
-        match revoke_refresh_token(&connection.open(), &host, credentials).await {
+        match revoke_refresh_token(&connection.open(), host, credentials).await {
             Ok(true) => {}
             Ok(false) => output::note(format_args!(
                 "note: the token server of {host} cannot revoke tokens: the refresh token is only \
@@ -203,7 +229,7 @@ async fn erase(connection: &ConnectionArguments) -> Result<(), Failure> {
             )),
         }
     }
-    file.change(|tokens| drop(tokens.remove(&host.to_string())))
+    file.change(|tokens| drop(tokens.remove(&key.to_string())))
 }
 
 fn list() -> Result<String, Failure> {
@@ -212,11 +238,16 @@ fn list() -> Result<String, Failure> {
     Ok(format!("{}\n", serde_json::Value::Object(hosts.collect())))
 }
 
-/// The registry of a key, which may be a URL.
-fn host(key: &str) -> Result<Host, Failure> {
+/// What a key is for. A registry's may be a URL.
+fn login_key(key: &str) -> Result<LoginKey, Failure> {
     let key = key.trim();
+    if ApiAddress::is_credential_key(key) {
+        return Ok(LoginKey::Api(key.to_owned()));
+    }
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
     let host = rest.split('/').next().unwrap_or_default();
-    host.parse()
-        .map_err(|error| Failure::usage(format!("{key:?} is not a registry")).caused_by(&error))
+    let host = host
+        .parse()
+        .map_err(|error| Failure::usage(format!("{key:?} is not a registry")).caused_by(&error))?;
+    Ok(LoginKey::Registry(host))
 }

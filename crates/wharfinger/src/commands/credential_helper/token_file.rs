@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use client::Host;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -45,9 +44,9 @@ impl TokenFile {
         Ok(Self(state.join("wharfinger/credentials.json")))
     }
 
-    /// The refresh token for `host`.
-    pub(super) fn find(&self, host: &Host) -> Result<Option<StoredToken>, Failure> {
-        Ok(self.read()?.remove(&host.to_string()))
+    /// The refresh token under `key`.
+    pub(super) fn find(&self, key: &str) -> Result<Option<StoredToken>, Failure> {
+        Ok(self.read()?.remove(key))
     }
 
     /// The registries that it has a refresh token for.

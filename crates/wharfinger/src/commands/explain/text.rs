@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use auth::{ActionReport, CeilingReport, PassedRuleReport, ScopeReport, TokenExplanation};
+use common::escape_line;
 
 /// What `account` (empty for anonymous) is granted of each scope, and why.
 pub(super) fn scopes(reports: &[ScopeReport], account: &str) -> String {
@@ -20,23 +21,26 @@ pub(super) fn scopes(reports: &[ScopeReport], account: &str) -> String {
 /// What a token is granted of each scope, with both sides.
 pub(super) fn token(explanation: &TokenExplanation) -> String {
     let TokenExplanation { token, scopes } = explanation;
-    let account = &token.account;
-    let owner = token.owner.as_deref().unwrap_or("the system");
-    let mut text = format!("{account} (id {}) is owned by {owner}\n", token.id);
+    let account = escape_line(&token.account);
+    let owner = escape_line(token.owner.as_deref().unwrap_or("the system"));
+    let mut text = format!(
+        "{account} (id {}) is owned by {owner}\n",
+        escape_line(&token.id)
+    );
     for report in scopes {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "{} for {account}\n  granted: {}\n  the ceiling allows: {}{}",
-            report.scope,
-            list(&report.granted),
-            list(&report.ceiling.allows),
-            entries(&report.ceiling),
+            escape_line(&report.scope),
+            escape_line(&list(&report.granted)),
+            escape_line(&list(&report.ceiling.allows)),
+            escape_line(&entries(&report.ceiling)),
         );
         match &report.owner {
             Some(of_owner) => {
                 text += "what the rules allow the owner:\n";
-                write_scope(&mut text, of_owner, owner);
+                write_scope(&mut text, of_owner, &owner);
             }
             None => text += "  no rule is asked, because the robot is the system's\n",
         }
@@ -62,6 +66,8 @@ fn write_scope(text: &mut String, report: &ScopeReport, account: &str) {
     lines.extend(passed.map(|passed| format!("  not by {}: {}", passed.rule, reason(passed))));
     let unanswered = report.unanswered.iter();
     lines.extend(unanswered.map(|policy| format!("  not by {policy}: it has no answer")));
+    // A comment or a name may hold a line end, which would forge a line.
+    let lines: Vec<_> = lines.iter().map(|line| escape_line(line)).collect();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}", lines.join("\n"));
 }

@@ -1,22 +1,22 @@
-//! `wharfinger rule`: the rules in the database, with or without a running server.
+//! `wharfinger rule`: the rules in the database of a server.
 
 mod entry;
+mod rules;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accounts::{ListedRule, RuleDoubt, RuleListError, RulePlace, rule_document};
+use accounts::RulePlace;
+use api::RuleWarningView;
 use clap::{Args, Subcommand};
-use common::{rfc3339, unix_seconds};
-use database::Precondition;
+use common::escape_line;
 use serde_json::{Value, json};
 
 use self::entry::RuleArguments;
-use super::administrator::administrator;
-use super::managed_database::{ManagedDatabase, failed};
+use self::rules::RuleAdministration;
+use super::managed_server::ManagedServerArguments;
 use super::runtime;
 use super::table::table;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::output;
 
 /// Manage the rules in the database
@@ -45,8 +45,8 @@ enum Command {
 /// `${account}`.
 #[derive(Debug, Args)]
 struct Add {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     #[command(flatten)]
     entry: RuleArguments,
     #[command(flatten)]
@@ -59,8 +59,8 @@ struct Add {
 /// List the rules in their order
 #[derive(Debug, Args)]
 struct List {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// Print a JSON array: [{number, match, actions, comment, created_at}].
     #[arg(long)]
     json: bool,
@@ -69,8 +69,8 @@ struct List {
 /// Move a rule
 #[derive(Debug, Args)]
 struct Move {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// The rule's number, which `list` shows.
     number: i64,
     #[command(flatten)]
@@ -83,8 +83,8 @@ struct Move {
 /// Remove a rule
 #[derive(Debug, Args)]
 struct Remove {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// The rule's number, which `list` shows.
     number: i64,
     /// Print a JSON object: {removed}, with the number.
@@ -124,18 +124,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 impl Add {
     async fn run(self) -> Result<String, Failure> {
-        let managed = ManagedDatabase::with_accounts(&self.file)?;
-        let (rules, entry) = (managed.rules(), self.entry.read());
+        let rules = RuleAdministration::of(&self.server).await?;
         let place = self.place.read().unwrap_or(RulePlace::Last);
-        let added = rules
-            .add(&administrator(), entry, place, Precondition::Unconditional)
-            .await;
-        let added = added.map_err(|error| refused(&error))?;
-        let all = rules.list().await.map_err(|error| refused(&error))?;
-        note_doubts(&managed, &all, Some(added.number))?;
-        note_shadowed(&managed);
+        let added = rules.add(self.entry.read(), place).await?;
+        let warnings = rules.list().await?.warnings.into_iter();
+        note(warnings.filter(|warning| warning.number.is_none_or(|it| it == added.number)));
         Ok(match self.json {
-            true => output::json(&rule_json(&added)),
+            true => output::json(&json!(added)),
             false => format!(
                 "rule {} added; a running server asks it within a second\n",
                 added.number
@@ -146,24 +141,17 @@ impl Add {
 
 impl List {
     async fn run(self) -> Result<String, Failure> {
-        let managed = ManagedDatabase::with_accounts(&self.file)?;
-        let listed = managed.rules().list().await;
-        let listed = listed.map_err(|error| refused(&error))?;
-        note_doubts(&managed, &listed, None)?;
-        if !listed.is_empty() {
-            note_shadowed(&managed);
-        }
+        let listed = RuleAdministration::of(&self.server).await?.list().await?;
+        note(listed.warnings);
         if self.json {
-            let rules = listed.iter().map(rule_json);
-            return Ok(output::json(&Value::from_iter(rules)));
+            return Ok(output::json(&json!(listed.items)));
         }
-        let rows = listed.iter().map(|rule| {
-            let document = rule_document(&rule.entry);
+        let rows = listed.items.into_iter().map(|rule| {
             [
                 rule.number.to_string(),
-                document["match"].to_string(),
-                document["actions"].to_string(),
-                rule.entry.comment.clone().unwrap_or_default(),
+                Value::Object(rule.conditions).to_string(),
+                json!(rule.actions).to_string(),
+                rule.comment.unwrap_or_default(),
             ]
         });
         Ok(table(
@@ -179,19 +167,10 @@ impl Move {
             return Err(Failure::usage("the rule is moved nowhere")
                 .hint("add --first, --last, --before NUMBER or --after NUMBER"));
         };
-        let managed = ManagedDatabase::with_accounts(&self.file)?;
-        let moved = managed
-            .rules()
-            .move_to(
-                &administrator(),
-                self.number,
-                place,
-                Precondition::Unconditional,
-            )
-            .await;
-        let moved = moved.map_err(|error| refused(&error))?;
+        let rules = RuleAdministration::of(&self.server).await?;
+        let moved = rules.move_to(self.number, place).await?;
         Ok(match self.json {
-            true => output::json(&rule_json(&moved)),
+            true => output::json(&json!(moved)),
             false => format!("rule {} moved\n", self.number),
         })
     }
@@ -199,13 +178,8 @@ impl Move {
 
 impl Remove {
     async fn run(self) -> Result<String, Failure> {
-        let managed = ManagedDatabase::with_accounts(&self.file)?;
-        let unconditional = Precondition::Unconditional;
-        let removed = managed
-            .rules()
-            .remove(&administrator(), self.number, unconditional)
-            .await;
-        removed.map_err(|error| refused(&error))?;
+        let rules = RuleAdministration::of(&self.server).await?;
+        rules.remove(self.number).await?;
         Ok(match self.json {
             true => output::json(&json!({ "removed": self.number })),
             false => format!("rule {} removed\n", self.number),
@@ -225,59 +199,10 @@ impl Place {
     }
 }
 
-/// Notes what is valid but probably not intended: in the rule `only`, or in all.
-fn note_doubts(
-    managed: &ManagedDatabase,
-    rules: &[ListedRule],
-    only: Option<i64>,
-) -> Result<(), Failure> {
-    let options = managed.config.accounts.map(|section| section.options);
-    let doubts = RuleDoubt::all(rules, options.unwrap_or_default());
-    let doubts = doubts.map_err(|error| refused(&error))?;
-    for RuleDoubt { number, text } in doubts {
-        if only.is_none_or(|only| only == number) {
-            output::note(format_args!("warning: rule {number}: {text}"));
-        }
-    }
-    Ok(())
-}
-
-/// Notes that the configuration decides everything before the database is asked.
-fn note_shadowed(managed: &ManagedDatabase) {
-    let rules = managed.config.acl.as_ref();
-    if let Some(rules) = rules
-        && let Some(rule) = rules.acl.catch_all()
-    {
-        output::note(format_args!(
-            "warning: no request reaches the rules in the database: the rule at {} has no \
-             conditions, and decides",
-            rules.locations[rule]
-        ));
-    }
-}
-
-fn rule_json(rule: &ListedRule) -> Value {
-    let mut document = rule_document(&rule.entry);
-    document["created_at"] = json!(rfc3339(unix_seconds(rule.created_at)));
-    let mut all = json!({ "number": rule.number });
-    if let (Some(all), Value::Object(document)) = (all.as_object_mut(), document) {
-        all.extend(document);
-    }
-    all
-}
-
-/// What to do when an operation failed.
-fn refused(error: &RuleListError) -> Failure {
-    match error {
-        RuleListError::Database(error) => failed(error),
-        RuleListError::Unknown(_) => Failure::new(FailureKind::NotFound, error.to_string())
-            .hint("`wharfinger rule list FILE` shows the numbers"),
-        RuleListError::Unreadable { number, .. } => Failure::system("the rules cannot be listed")
-            .caused_by(error)
-            .hint(format!(
-                "a newer wharfinger may have written it; `wharfinger rule remove FILE {number}` \
-                 removes it"
-            )),
-        _ => Failure::usage("the rule is refused").caused_by(error),
+/// Notes what is valid but probably not intended.
+fn note(warnings: impl IntoIterator<Item = RuleWarningView>) {
+    for RuleWarningView { number, text } in warnings {
+        let rule = number.map_or_else(String::new, |number| format!("rule {number}: "));
+        output::note(escape_line(&format!("warning: {rule}{text}")));
     }
 }

@@ -7,7 +7,6 @@ use common::{IpNetwork, parse_duration};
 use personal_tokens::{Rotation, parse_ceiling};
 use policy::ScopeCeiling;
 
-use crate::config::Config;
 use crate::failure::Failure;
 
 /// The most that the secret may do, and from where.
@@ -39,7 +38,7 @@ pub(crate) struct SecretArguments {
     /// The registry in the printed lines, as registry.example.com. Default: the host of
     /// server.public_url.
     #[arg(long, value_name = "HOST")]
-    registry: Option<String>,
+    pub(super) registry: Option<String>,
     /// Print a JSON object: {id, account, name, secret, expires_at}.
     #[arg(long)]
     pub(in crate::commands) json: bool,
@@ -65,22 +64,6 @@ impl CeilingArguments {
                 .caused_by(&error)
                 .hint("write it as --scope 'repository:team/*:pull,push'")
         })
-    }
-}
-
-impl SecretArguments {
-    /// The registry's host in the printed lines.
-    pub(super) fn registry(&self, config: &Config) -> String {
-        let of_server = || {
-            let url = config.server.public_url.as_deref()?;
-            let (_, host) = url.split_once("://")?;
-            config
-                .registry
-                .is_some()
-                .then(|| host.trim_end_matches('/').to_owned())
-        };
-        let registry = self.registry.clone().or_else(of_server);
-        registry.unwrap_or_else(|| "registry.example.com".to_owned())
     }
 }
 

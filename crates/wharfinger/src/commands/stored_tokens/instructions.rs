@@ -2,22 +2,28 @@
 
 use std::time::SystemTime;
 
-use common::{rfc3339, unix_seconds};
+use api::{CreatedTokenView, TokenSecretView};
+use common::escape_line;
 use data_encoding::BASE64;
-use personal_tokens::{CreatedSecret, TokenSecret};
 use serde_json::json;
 
+use super::listing::log_name;
+use crate::config::date::parse_date;
 use crate::output;
-use crate::when::relative;
+use crate::when::relative_date;
 
 /// The secret alone on its line, and lines to copy.
-pub(super) fn created(created: &CreatedSecret, registry: &str, now: SystemTime) -> String {
-    let (token, secret) = (&created.token, created.secret.expose());
-    let account = token.account();
+pub(super) fn created(created: &CreatedTokenView, registry: &str, now: SystemTime) -> String {
+    // A server may have sent any text.
+    let shown = |text: &str| escape_line(text).into_owned();
+    let (token, secret) = (&created.token, shown(&created.secret));
+    let (account, registry) = (shown(&token.account), shown(registry));
+    let (account, secret, registry) = (account.as_str(), secret.as_str(), registry.as_str());
     let pull_secret = pull_secret(account, secret, registry);
     let mut secrets = token.secrets.iter();
     let end = secrets.next().map_or_else(String::new, |new| end(new, now));
-    let old = secrets.find(|old| old.expires_at > now);
+    let mut secrets = secrets.filter(|old| parse_date(&old.expires_at).is_ok_and(|end| end > now));
+    let old = secrets.next();
     let old = old.map_or_else(String::new, |old| {
         format!("The old secret is valid until {}.\n", self::end(old, now))
     });
@@ -38,32 +44,28 @@ pub(super) fn created(created: &CreatedSecret, registry: &str, now: SystemTime) 
          \n\
          GitLab CI, with the secret stored as the masked variable REGISTRY_TOKEN:\n\
          \n  before_script:\n    - printf %s \"$REGISTRY_TOKEN\" | docker login {registry} -u '{account}' --password-stdin\n",
-        name = token.log_name(),
-        id = token.id,
+        name = shown(&log_name(token)),
+        id = shown(&token.id),
         resource = resource_name(account),
     )
 }
 
 /// The same for programs.
-pub(super) fn json(created: &CreatedSecret) -> String {
+pub(super) fn json(created: &CreatedTokenView) -> String {
     let token = &created.token;
-    let end = token
-        .secrets
-        .first()
-        .map(|secret| rfc3339(unix_seconds(secret.expires_at)));
     let value = json!({
         "id": token.id,
-        "account": token.account(),
-        "name": token.name.as_str(),
-        "secret": created.secret.expose(),
-        "expires_at": end,
+        "account": token.account,
+        "name": token.name,
+        "secret": created.secret,
+        "expires_at": token.secrets.first().map(|secret| &secret.expires_at),
     });
     output::json(&value)
 }
 
-fn end(secret: &TokenSecret, now: SystemTime) -> String {
-    let end = unix_seconds(secret.expires_at);
-    format!("{} ({})", rfc3339(end), relative(end, unix_seconds(now)))
+fn end(secret: &TokenSecretView, now: SystemTime) -> String {
+    let end = &secret.expires_at;
+    escape_line(&format!("{end} ({})", relative_date(end, now))).into_owned()
 }
 
 /// A Kubernetes secret (`kubernetes.io/dockerconfigjson`).

@@ -2,16 +2,15 @@
 
 use std::io;
 
-use accounts::{AccountName, AccountNameError, AccountRecord, AccountStore, LabelChange};
+use accounts::{AccountName, AccountNameError, LabelChange};
+use api::UserView;
 use clap::Args;
-use common::Secret;
-use database::Precondition;
+use common::{Secret, escape_line};
 use policy::Labels;
+use serde_json::json;
 
-use super::view::account_json;
-use super::{Target, refused};
-use crate::commands::administrator::administrator;
-use crate::commands::managed_database::ManagedDatabase;
+use super::Target;
+use super::accounts::UserAdministration;
 use crate::commands::password;
 use crate::failure::Failure;
 use crate::output;
@@ -88,22 +87,11 @@ impl Add {
         let name: AccountName = name.parse().map_err(|error: AccountNameError| {
             Failure::usage(format!("{name:?} cannot be an account's name")).caused_by(&error)
         })?;
-        let managed = ManagedDatabase::with_accounts(&self.target.file)?;
-        refuse_configured(&managed, &name)?;
-        // Before the user types a password.
-        let store = managed.accounts();
-        if store
-            .find(name.as_str())
-            .await
-            .map_err(|error| refused(&error))?
-            .is_some()
-        {
-            return Err(refused(&accounts::AccountError::Exists(name.to_string())));
-        }
+        let accounts = UserAdministration::of(&self.target.server).await?;
+        accounts.require_free(&name).await?;
         let password = read_password(self.password_stdin)?;
         let labels = grouped(self.labels);
-        let added = store.add(&administrator(), &name, &password, labels).await;
-        let added = added.map_err(|error| refused(&error))?;
+        let added = accounts.add(&name, &password, labels).await?;
         Ok(self.target.report(
             &added,
             "added; a running server accepts its login within a second",
@@ -113,11 +101,10 @@ impl Add {
 
 impl Passwd {
     pub(super) async fn run(self) -> Result<String, Failure> {
-        let store = self.target.existing().await?;
+        let accounts = self.target.existing().await?;
         let password = read_password(self.password_stdin)?;
         let name = &self.target.name;
-        let changed = store.set_password(&administrator(), name, &password).await;
-        let changed = changed.map_err(|error| refused(&error))?;
+        let changed = accounts.set_password(name, &password).await?;
         Ok(self.target.report(
             &changed,
             "has another password; sessions of the old one end at their next use",
@@ -127,24 +114,21 @@ impl Passwd {
 
 impl Label {
     pub(super) async fn run(self) -> Result<String, Failure> {
-        let store = self.target.existing().await?;
+        let accounts = UserAdministration::of(&self.target.server).await?;
         let change = LabelChange {
             set: grouped(self.labels),
             remove: self.remove,
             allows_absent: false,
         };
-        let name = &self.target.name;
-        let changed = store.set_labels(&administrator(), name, change).await;
-        let changed = changed.map_err(|error| refused(&error))?;
+        let changed = accounts.set_labels(&self.target.name, change).await?;
         Ok(self.target.report(&changed, "has other labels"))
     }
 }
 
 impl Disable {
     pub(super) async fn run(self) -> Result<String, Failure> {
-        let store = self.target.existing().await?;
-        let changed = store.disable(&administrator(), &self.target.name).await;
-        let changed = changed.map_err(|error| refused(&error))?;
+        let accounts = UserAdministration::of(&self.target.server).await?;
+        let changed = accounts.set_disabled(&self.target.name, true).await?;
         Ok(self
             .target
             .report(&changed, "is disabled, and its sessions have ended"))
@@ -153,24 +137,16 @@ impl Disable {
 
 impl Enable {
     pub(super) async fn run(self) -> Result<String, Failure> {
-        let store = self.target.existing().await?;
-        let changed = store.enable(&administrator(), &self.target.name).await;
-        let changed = changed.map_err(|error| refused(&error))?;
+        let accounts = UserAdministration::of(&self.target.server).await?;
+        let changed = accounts.set_disabled(&self.target.name, false).await?;
         Ok(self.target.report(&changed, "is enabled"))
     }
 }
 
 impl Remove {
     pub(super) async fn run(self) -> Result<String, Failure> {
-        let store = self.target.existing().await?;
-        let removed = store
-            .remove(
-                &administrator(),
-                &self.target.name,
-                Precondition::Unconditional,
-            )
-            .await;
-        let removed = removed.map_err(|error| refused(&error))?;
+        let accounts = UserAdministration::of(&self.target.server).await?;
+        let removed = accounts.remove(&self.target.name).await?;
         Ok(self
             .target
             .report(&removed, "is removed, and its sessions have ended"))
@@ -180,37 +156,18 @@ impl Remove {
 impl Target {
     /// The accounts, if this one is among them, so that a password is only asked for if it can be
     /// set.
-    async fn existing(&self) -> Result<AccountStore, Failure> {
-        let store = ManagedDatabase::with_accounts(&self.file)?.accounts();
-        let found = store
-            .find(&self.name)
-            .await
-            .map_err(|error| refused(&error))?;
-        match found {
-            Some(_) => Ok(store),
-            None => Err(refused(&accounts::AccountError::Unknown(self.name.clone()))),
-        }
+    async fn existing(&self) -> Result<UserAdministration, Failure> {
+        let accounts = UserAdministration::of(&self.server).await?;
+        accounts.find(&self.name).await?;
+        Ok(accounts)
     }
 
-    fn report(&self, account: &AccountRecord, done: &str) -> String {
+    fn report(&self, account: &UserView, done: &str) -> String {
         match self.json {
-            true => output::json(&account_json(account)),
-            false => format!("account {} {done}\n", account.name),
+            true => output::json(&json!(account)),
+            false => format!("account {} {done}\n", escape_line(&account.name)),
         }
     }
-}
-
-/// An account of the configuration is asked first, so one of the same name would never log in.
-fn refuse_configured(managed: &ManagedDatabase, name: &AccountName) -> Result<(), Failure> {
-    let users = managed.config.users.iter();
-    let htpasswd = managed.config.htpasswd.iter().map(|file| &file.accounts);
-    let mut lists = users.chain(htpasswd);
-    if lists.any(|accounts| accounts.find(name.as_str()).is_some()) {
-        let message = format!("{name} is an account of the configuration already");
-        return Err(Failure::negative(message)
-            .hint("`wharfinger passwd` sets its password; remove it there to add it here"));
-    }
-    Ok(())
 }
 
 fn read_password(from_stdin: bool) -> Result<Secret, Failure> {

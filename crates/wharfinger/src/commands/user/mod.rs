@@ -1,17 +1,16 @@
-//! `wharfinger user`: the accounts in the database, with or without a running server.
+//! `wharfinger user`: the accounts in the database of a server.
 
+mod accounts;
 mod change;
 mod view;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accounts::AccountError;
 use clap::{Args, Subcommand};
 
-use super::managed_database::failed;
+use super::managed_server::ManagedServerArguments;
 use super::runtime;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::output;
 
 /// Manage the accounts in the database
@@ -40,8 +39,8 @@ enum Command {
 /// The account that a command is about.
 #[derive(Debug, Args)]
 struct Target {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// The account.
     name: String,
     /// Print the account as a JSON object: {name, disabled, labels, created_at, changed_at}.
@@ -64,19 +63,4 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     })??;
     output::print(&report)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What to do when an operation failed.
-fn refused(error: &AccountError) -> Failure {
-    match error {
-        AccountError::Database(error) => failed(error),
-        AccountError::Unknown(_) => Failure::new(FailureKind::NotFound, error.to_string())
-            .hint("`wharfinger user list FILE` shows the accounts"),
-        AccountError::Exists(_) => Failure::negative(error.to_string())
-            .hint("`wharfinger user passwd` sets another password"),
-        AccountError::Hash(_) | AccountError::Entropy(_) => {
-            Failure::system("nothing has changed").caused_by(error)
-        }
-        _ => Failure::usage(error.to_string()),
-    }
 }

@@ -1,25 +1,24 @@
 //! The commands that show accounts.
 
-use std::path::PathBuf;
-
-use accounts::{AccountRecord, MAX_ACCOUNTS_LISTED};
+use api::UserView;
 use clap::Args;
-use common::{Clock, SystemClock, escape_line, rfc3339, unix_seconds};
+use common::{Clock, SystemClock, escape_line};
 use policy::Labels;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Target, refused};
-use crate::commands::managed_database::ManagedDatabase;
+use super::Target;
+use super::accounts::UserAdministration;
+use crate::commands::managed_server::ManagedServerArguments;
 use crate::commands::table::table;
 use crate::failure::Failure;
 use crate::output;
-use crate::when::relative;
+use crate::when::relative_date;
 
 /// List the accounts, by name
 #[derive(Debug, Args)]
 pub(super) struct ListAccounts {
-    /// The server's configuration.
-    file: PathBuf,
+    #[command(flatten)]
+    server: ManagedServerArguments,
     /// Print a JSON array: [{name, disabled, labels, created_at, changed_at}].
     #[arg(long)]
     json: bool,
@@ -34,30 +33,18 @@ pub(super) struct Show {
 
 impl ListAccounts {
     pub(super) async fn run(self) -> Result<String, Failure> {
-        let store = ManagedDatabase::with_accounts(&self.file)?.accounts();
-        let mut all: Vec<AccountRecord> = Vec::new();
-        loop {
-            let after = all.last().map_or("", |account| &account.name);
-            let page = store.list(after, MAX_ACCOUNTS_LISTED).await;
-            let page = page.map_err(|error| refused(&error))?;
-            let is_last = page.len() < MAX_ACCOUNTS_LISTED as usize;
-            all.extend(page);
-            if is_last {
-                break;
-            }
-        }
+        let all = UserAdministration::of(&self.server).await?.list().await?;
         if self.json {
-            let accounts = all.iter().map(account_json);
-            return Ok(output::json(&Value::from_iter(accounts)));
+            return Ok(output::json(&json!(all)));
         }
-        let now = unix_seconds(SystemClock.now());
+        let now = SystemClock.now();
         let rows = all.iter().map(|account| {
             [
                 account.name.clone(),
                 state(account).to_owned(),
                 shown(&account.labels),
-                relative(unix_seconds(account.created_at), now),
-                relative(unix_seconds(account.changed_at), now),
+                relative_date(&account.created_at, now),
+                relative_date(&account.changed_at, now),
             ]
         });
         let head = ["NAME", "STATE", "LABELS", "ADDED", "CHANGED"];
@@ -67,15 +54,11 @@ impl ListAccounts {
 
 impl Show {
     pub(super) async fn run(self) -> Result<String, Failure> {
-        let name = &self.target.name;
-        let store = ManagedDatabase::with_accounts(&self.target.file)?.accounts();
-        let found = store.find(name).await.map_err(|error| refused(&error))?;
-        let account =
-            found.ok_or_else(|| refused(&accounts::AccountError::Unknown(name.clone())))?;
+        let accounts = UserAdministration::of(&self.target.server).await?;
+        let account = accounts.find(&self.target.name).await?;
         if self.target.json {
-            return Ok(output::json(&account_json(&account)));
+            return Ok(output::json(&json!(account)));
         }
-        let date = |time| rfc3339(unix_seconds(time));
         let labels = account.labels.iter().map(|(name, values)| {
             format!(
                 "  label {}: {}\n",
@@ -88,25 +71,14 @@ impl Show {
             escape_line(&account.name),
             state(&account),
             labels.collect::<String>(),
-            date(account.created_at),
-            date(account.changed_at),
+            escape_line(&account.created_at),
+            escape_line(&account.changed_at),
         ))
     }
 }
 
-/// An account as every command with `--json` prints it.
-pub(super) fn account_json(account: &AccountRecord) -> Value {
-    json!({
-        "name": account.name,
-        "disabled": account.is_disabled,
-        "labels": account.labels,
-        "created_at": rfc3339(unix_seconds(account.created_at)),
-        "changed_at": rfc3339(unix_seconds(account.changed_at)),
-    })
-}
-
-fn state(account: &AccountRecord) -> &'static str {
-    match account.is_disabled {
+fn state(account: &UserView) -> &'static str {
+    match account.disabled {
         true => "disabled",
         false => "enabled",
     }

@@ -1,0 +1,85 @@
+//! Commands that take FILE, or `--server URL` instead.
+//!
+//! clap cannot say that a positional argument is there unless an option is: each that follows would be
+//! taken for it. So there are two forms of these commands, and the command line chooses one.
+
+use std::ffi::OsString;
+
+use clap::Command;
+
+/// The option that stands for a positional argument.
+const OPTION: &str = "server";
+/// The positional arguments that it can stand for.
+const REPLACED: [&str; 2] = ["file", "host"];
+/// The options that are only of use with it.
+const OF_CONNECTION: [&str; 5] = ["trace", "insecure", "ca_file", "cert", "key"];
+
+/// `command` and all below it, in the form that `arguments` have.
+pub(crate) fn fitted(command: Command, arguments: &[OsString]) -> Command {
+    let before_values = arguments.iter().take_while(|argument| *argument != "--");
+    let mut words = before_values.filter_map(|argument| argument.to_str());
+    let option = format!("--{OPTION}");
+    let is_option = |word: &str| word.split('=').next() == Some(&option);
+    let form = match words.any(is_option) {
+        true => Form::Server,
+        false => Form::File,
+    };
+    each(command, "wharfinger", form)
+}
+
+/// `command` and all below it, in the form with FILE, whose help names both.
+pub(crate) fn documented(command: Command) -> Command {
+    each(command, "wharfinger", Form::File)
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    File,
+    Server,
+}
+
+fn each(command: Command, path: &str, form: Form) -> Command {
+    let command = command.mut_subcommands(|below| {
+        let path = format!("{path} {}", below.get_name());
+        each(below, &path, form)
+    });
+    let has = |id: &str| {
+        let mut arguments = command.get_arguments();
+        arguments.any(|argument| argument.get_id() == id)
+    };
+    let replaced = REPLACED.into_iter().find(|id| has(OPTION) && has(id));
+    match (replaced, form) {
+        (None, _) => command,
+        (Some(replaced), Form::Server) => with_server(command, replaced),
+        (Some(replaced), Form::File) => with_file(command, replaced, path),
+    }
+}
+
+fn with_server(command: Command, replaced: &'static str) -> Command {
+    command
+        // An option that nobody can write, since its name holds a space.
+        .mut_arg(replaced, |argument| {
+            argument.required(false).long("no argument").hide(true)
+        })
+        .mut_arg(OPTION, |argument| argument.required(true))
+}
+
+fn with_file(command: Command, replaced: &'static str, path: &str) -> Command {
+    let usage = |command: Command| {
+        let usage = command.bin_name(path).render_usage().to_string();
+        usage.trim_start_matches("Usage: ").trim_end().to_owned()
+    };
+    let both = [
+        usage(command.clone()),
+        usage(with_server(command.clone(), replaced)),
+    ];
+    let command = command.override_usage(both.join("\n       "));
+    let has_own_connection = replaced == "host";
+    if has_own_connection {
+        return command;
+    }
+    let of_connection = OF_CONNECTION.into_iter();
+    of_connection.fold(command, |command, id| {
+        command.mut_arg(id, |argument| argument.requires(OPTION))
+    })
+}
