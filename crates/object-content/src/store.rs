@@ -121,13 +121,15 @@ impl BlobStore for ObjectContent {
             let objects = content.objects.as_ref().ok_or(Error::UploadUnknown)?;
             let state = StoredUpload::parse(&objects.state).ok_or(Error::UploadUnknown)?;
             match state {
-                StoredUpload::Empty => self.shared.put(key, content.unsaved.clone()).await,
-                StoredUpload::Object { .. } => Ok(()),
+                StoredUpload::Empty => self.shared.put(key, content.unsaved.clone()).await?,
+                StoredUpload::Object { .. } => {}
                 StoredUpload::Parts(parts) => {
                     let length = content.length;
-                    self.shared.complete(upload, &parts, length).await
+                    self.shared.complete(upload, &parts, length).await?;
                 }
             }
+            self.shared.tails.remove(upload);
+            Ok(())
         })
     }
 

@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "all of this is test code, and a panic is how a test fails"
 )]
 
