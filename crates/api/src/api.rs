@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auth::{BodyLimits, BodyReadError};
 use bytes::Bytes;
-use common::{Clock, RequestContext};
+use common::{Clock, Entropy, RequestContext};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Method, Request, Response, StatusCode, request};
 use http_body_util::Full;
@@ -17,10 +17,11 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use token::Verifier;
 
-use crate::authority::ApiAuthority;
+use crate::authority::{ApiAuthority, ApiCaller};
 use crate::body::MAX_BODY;
 use crate::call::ParsedRequest;
 use crate::etag::has_current;
+use crate::idempotency::{Claim, IdempotencyKeys, REPLAYED, ResponseKey, key_of, request_digest};
 use crate::openapi;
 use crate::operation::ApiOperation;
 use crate::problem::ApiProblem;
@@ -47,8 +48,12 @@ pub struct ApiSettings {
     pub body_timeout: Duration,
     /// What it manages.
     pub stores: ApiStores,
+    /// Encrypts the responses that are kept for an `Idempotency-Key`.
+    pub response_key: ResponseKey,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 /// The API.
@@ -58,6 +63,7 @@ pub struct Api {
     openapi: Value,
     authority: ApiAuthority,
     body: BodyLimits,
+    idempotency: Arc<IdempotencyKeys>,
     hsts: Option<HeaderValue>,
     state: Arc<ApiState>,
 }
@@ -87,6 +93,12 @@ impl Api {
                 bytes: MAX_BODY,
                 timeout: settings.body_timeout,
             },
+            idempotency: Arc::new(IdempotencyKeys {
+                database: settings.stores.database.clone(),
+                key: settings.response_key,
+                clock: Arc::clone(&settings.clock),
+                entropy: settings.entropy,
+            }),
             hsts: settings.hsts,
             state: Arc::new(ApiState {
                 stores: settings.stores,
@@ -163,8 +175,46 @@ impl Api {
             query: head.uri.query().unwrap_or_default().to_owned(),
             body,
         };
+        self.handle(operation, head, caller, request).await
+    }
+
+    /// Runs the handler; once for each `Idempotency-Key`.
+    async fn handle(
+        &self,
+        operation: &ApiOperation,
+        head: &request::Parts,
+        caller: ApiCaller,
+        request: ParsedRequest,
+    ) -> Result<ApiResponse, ApiProblem> {
+        let key = match operation.is_creation {
+            true => key_of(&head.headers)?,
+            false => None,
+        };
         let state = Arc::clone(&self.state);
-        operation.run(caller, state, request).await
+        let Some(key) = key else {
+            return operation.run(caller, state, request).await;
+        };
+        let path = head.uri.path().as_bytes();
+        let digest = request_digest(&[operation.id.as_bytes(), path, &request.body]);
+        let keys = Arc::clone(&self.idempotency);
+        let (account, key) = (caller.account().to_owned(), key.to_owned());
+        let handled = operation.run(caller, state, request);
+        // In a task of its own, so that a client that goes away does not leave the outcome open.
+        let task = tokio::spawn(async move {
+            match keys.claim(&account, &key, digest).await? {
+                Claim::New(claimed) => {
+                    let result = handled.await;
+                    keys.settle(claimed, &result).await;
+                    result
+                }
+                Claim::Answered(mut response) => {
+                    response.headers.push((REPLAYED, "true".to_owned()));
+                    Ok(response)
+                }
+            }
+        });
+        task.await
+            .unwrap_or_else(|error| Err(ApiProblem::internal(error)))
     }
 
     /// What the path and the method of a request lead to.

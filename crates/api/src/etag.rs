@@ -14,6 +14,11 @@ impl EntityTag {
         Self(format!("\"{version}\""))
     }
 
+    /// A tag that was sent before.
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
     /// As it is sent.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

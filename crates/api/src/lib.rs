@@ -15,6 +15,7 @@ mod authority;
 mod body;
 mod call;
 mod etag;
+mod idempotency;
 mod openapi;
 mod operation;
 mod pages;
@@ -27,6 +28,7 @@ mod state;
 
 pub use api::{Api, ApiHttpResponse, ApiSettings};
 pub use authority::{ApiCaller, Reach};
+pub use idempotency::ResponseKey;
 pub use openapi::document as openapi_document;
 pub use resources::rules::{RuleListView, RuleView, RuleWarningView};
 pub use resources::sessions::RevokedSessionsView;

@@ -98,6 +98,15 @@ fn described(operation: &ApiOperation, generator: &mut SchemaGenerator) -> Value
     if let Some(query) = input.query {
         parameters.extend(query_parameters(&query));
     }
+    if operation.is_creation {
+        parameters.push(json!({
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "A text of the client's choice. A second request with it, within 24 hours, \
+                            gets the response of the first",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+        }));
+    }
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
     }

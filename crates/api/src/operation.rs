@@ -24,6 +24,8 @@ pub(crate) struct ApiOperation {
     pub(crate) summary: &'static str,
     pub(crate) needed: ScopeRequirement,
     pub(crate) input: fn(&mut SchemaGenerator) -> InputShape,
+    /// Whether it takes an `Idempotency-Key`.
+    pub(crate) is_creation: bool,
     pub(crate) reply: fn(&mut SchemaGenerator) -> ReplyShape,
     handler: Handler,
 }
@@ -60,6 +62,7 @@ impl ApiOperation {
             summary,
             needed: S::NEEDED,
             input: I::shape,
+            is_creation: R::IS_CREATION,
             reply: R::shape,
             handler: Box::new(move |caller, state, request| {
                 Box::pin(async move {
@@ -71,13 +74,13 @@ impl ApiOperation {
     }
 
     /// Does it. `caller` was authorized for [`needed`](Self::needed).
-    pub(crate) async fn run(
+    pub(crate) fn run(
         &self,
         caller: ApiCaller,
         state: Arc<ApiState>,
         request: ParsedRequest,
-    ) -> Result<ApiResponse, ApiProblem> {
-        (self.handler)(caller, state, request).await
+    ) -> BoxFuture<'static, Result<ApiResponse, ApiProblem>> {
+        (self.handler)(caller, state, request)
     }
 
     /// The parameters of `segments` if this operation's path has their form. `/users/{name}` has one

@@ -38,6 +38,8 @@ pub(crate) enum ProblemKind {
     PreconditionFailed,
     LimitReached,
     TooManyRequests,
+    IdempotencyKeyReused,
+    IdempotencyKeyInUse,
 }
 
 /// A member of the request that is wrong.
@@ -299,6 +301,8 @@ impl ProblemKind {
             Self::PreconditionFailed => "precondition-failed",
             Self::LimitReached => "limit-reached",
             Self::TooManyRequests => "too-many-requests",
+            Self::IdempotencyKeyReused => "idempotency-key-reused",
+            Self::IdempotencyKeyInUse => "idempotency-key-in-use",
         }
     }
 
@@ -312,6 +316,8 @@ impl ProblemKind {
             Self::PreconditionFailed => "The object has changed",
             Self::LimitReached => "There may be no more",
             Self::TooManyRequests => "Too many requests",
+            Self::IdempotencyKeyReused => "The key was used for another request",
+            Self::IdempotencyKeyInUse => "The key is in use",
         }
     }
 }

@@ -22,6 +22,9 @@ pub(crate) struct ApiResponse {
 
 /// Something that a handler returns.
 pub(crate) trait ApiReply {
+    /// Whether it answers a creation, which may be sent again with an `Idempotency-Key`.
+    const IS_CREATION: bool = false;
+
     fn shape(generator: &mut SchemaGenerator) -> ReplyShape;
 
     fn into_response(self) -> Result<ApiResponse, ApiProblem>;
@@ -100,6 +103,8 @@ impl<T: Serialize + JsonSchema> ApiReply for Shown<T> {
 }
 
 impl<T: Serialize + JsonSchema> ApiReply for CreatedObject<T> {
+    const IS_CREATION: bool = true;
+
     fn shape(generator: &mut SchemaGenerator) -> ReplyShape {
         ReplyShape {
             status: StatusCode::CREATED,

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0008_personal_tokens.sql"),
     include_str!("../migrations/0009_device_logins.sql"),
     include_str!("../migrations/0010_objects.sql"),
+    include_str!("../migrations/0011_idempotency_keys.sql"),
 ];
 
 /// `WHRF`: marks a SQLite file as ours.

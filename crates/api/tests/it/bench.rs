@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use accounts::{AccountStore, RuleList};
-use api::{Api, ApiRules, ApiSettings, ApiStores};
+use api::{Api, ApiRules, ApiSettings, ApiStores, ResponseKey};
 use auth::TokenServer;
 use auth::sessions::{SessionPolicy, Sessions, SqliteSessions};
 use bytes::Bytes;
@@ -51,7 +51,7 @@ pub(crate) struct Bench {
     pub(crate) token_server: Arc<TokenServer>,
     pub(crate) sessions: Sessions,
     pub(crate) tokens: PersonalTokens,
-    database: Database,
+    pub(crate) database: Database,
     _directory: TempDir,
 }
 
@@ -126,7 +126,9 @@ impl Bench {
                 trust: None,
                 database: database.clone(),
             },
+            response_key: ResponseKey::derived_from(b"the key that signs"),
             clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
         });
         Self {
             api,

@@ -11,6 +11,7 @@ mod audit;
 mod authority;
 mod bench;
 mod explanations;
+mod idempotency;
 mod openapi;
 mod requests;
 mod robots;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use accounts::RuleList;
-use api::{Api, ApiRules, ApiSettings, ApiStores};
+use api::{Api, ApiRules, ApiSettings, ApiStores, ResponseKey};
 use auth::TokenServer;
 use auth::sessions::Sessions;
 use database::Database;
@@ -31,11 +31,21 @@ pub(super) fn api(
     config: &Config,
     persistent: &PersistentState,
     parts: ApiParts<'_>,
-) -> Option<Api> {
-    let (section, token) = (config.api.as_ref()?, config.token.as_ref()?);
-    let database = persistent.database.clone()?;
+) -> Result<Option<Api>, Failure> {
+    let (Some(section), Some(token), Some(database)) =
+        (&config.api, &config.token, persistent.database.clone())
+    else {
+        return Ok(None);
+    };
     let personal_tokens = Backends::personal_tokens(config, Some(&database), &persistent.entropy);
-    Some(Api::new(ApiSettings {
+    // The first key signs.
+    let Some(signing) = token.keys.first() else {
+        return Ok(None);
+    };
+    let secret = signing.key.to_pkcs8_pem().map_err(|error| {
+        Failure::usage("token.key cannot be used for the API").caused_by(&error)
+    })?;
+    Ok(Some(Api::new(ApiSettings {
         path_prefix: config.server.path_prefix.clone(),
         service: section.service.clone(),
         verifier: own_tokens(token, &section.service),
@@ -51,8 +61,10 @@ pub(super) fn api(
             trust: parts.trust,
             database,
         },
+        response_key: ResponseKey::derived_from(secret.as_bytes()),
         clock: Arc::clone(&persistent.clock),
-    }))
+        entropy: Arc::clone(&persistent.entropy),
+    })))
 }
 
 /// The rules that it manages, and what is known of them from the configuration.

@@ -115,7 +115,7 @@ impl Services {
                     managed,
                     limiter: Arc::clone(limiter),
                 };
-                api::api(config, persistent, parts).map(Arc::new)
+                api::api(config, persistent, parts)?.map(Arc::new)
             }
             _ => None,
         };
