@@ -218,8 +218,13 @@ fn shown(rule: &ListedRule) -> Shown<RuleView> {
 /// The rule that the path names.
 fn number<S: RequiredScope, I: CallInput>(call: &ApiCall<S, I>) -> Result<i64, ApiProblem> {
     let text = call.parameter("number");
-    let unknown = |_| ApiProblem::not_found("there is no such rule: a rule is named by its number");
-    text.parse().map_err(unknown)
+    // One rule has one address: `+1` and `01` are none.
+    let number = text.parse().ok();
+    number
+        .filter(|number: &i64| number.to_string() == text)
+        .ok_or_else(|| {
+            ApiProblem::not_found("there is no such rule: a rule is named by its number")
+        })
 }
 
 impl RuleBody {
