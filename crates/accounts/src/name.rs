@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use common::escape_line;
 use identity::{ROBOT_PREFIX, TOKEN_USER, is_unambiguous_name};
 
 /// The longest name, in bytes.
@@ -25,7 +26,10 @@ pub enum AccountNameError {
     #[error("the name has a colon, which ends the user name in a client's request")]
     Colon,
     /// It could be read as another name.
-    #[error("the name has a control character, or begins or ends with white space")]
+    #[error(
+        "the name has a control character, or one that hides or reorders others, or begins or ends \
+         with white space"
+    )]
     Ambiguous,
     /// It would be taken for something else.
     #[error(
@@ -55,7 +59,8 @@ impl FromStr for AccountName {
         if text.contains(':') {
             return Err(AccountNameError::Colon);
         }
-        if !is_unambiguous_name(text) || text.trim() != text {
+        let is_shown_as_it_is = escape_line(text) == text;
+        if !is_unambiguous_name(text) || !is_shown_as_it_is || text.trim() != text {
             return Err(AccountNameError::Ambiguous);
         }
         if text.starts_with(ROBOT_PREFIX) || text == TOKEN_USER {
@@ -87,6 +92,7 @@ mod tests {
             ("a:b", AccountNameError::Colon),
             ("a\nb", AccountNameError::Ambiguous),
             ("a\0", AccountNameError::Ambiguous),
+            ("a\u{202e}b", AccountNameError::Ambiguous),
             (" bob", AccountNameError::Ambiguous),
             ("bob\t", AccountNameError::Ambiguous),
             ("robot+ci", AccountNameError::Reserved),
