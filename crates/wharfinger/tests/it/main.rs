@@ -8,6 +8,7 @@
 
 mod accounts;
 mod api;
+mod authority;
 mod bad_input;
 mod bounds;
 mod casbin;
