@@ -113,8 +113,11 @@ impl Installation {
     /// What a command printed, without what differs between two installations.
     fn normalized(&self, text: &str) -> Vec<String> {
         let (file, url) = (self.file(), self.url());
+        let name = file.file_name().unwrap().to_str().unwrap();
         let text = text
             .replace(file.to_str().unwrap(), "PLACE")
+            // A server does not tell where its configuration is.
+            .replace(name, "PLACE")
             .replace(&format!("--server {url}"), "PLACE")
             .replace(&url, "PLACE")
             .replace("root (uid 0)", "admin")
@@ -179,7 +182,6 @@ const CASES: &[Case] = &[
         "sesame",
     ),
     (&["user", "add"], &["bob", "--password-stdin"], "sesame"),
-    (&["user", "add"], &["admin", "--password-stdin"], "sesame"),
     (
         &["user", "add"],
         &["robot+ci", "--password-stdin"],
@@ -365,6 +367,7 @@ fn every_command_says_the_same_with_file_and_with_server() {
     let (local, remote) = (Installation::with_api(), Installation::with_api());
     remote.log_in("admin", "badmin").succeeded();
     let mut ids = [String::new(), String::new()];
+    let mut different = Vec::new();
     for (words, more, input) in CASES {
         if *words == ["sessions", "list"] && !more.contains(&"--json") {
             local.open_session("bob", "other");
@@ -380,16 +383,11 @@ fn every_command_says_the_same_with_file_and_with_server() {
         let with_file = local.with_file(words, &texts(&of_local), input);
         let with_server = remote.with_server(words, &texts(&of_remote), input);
         let what = format!("{words:?} {more:?}\nFILE: {with_file}\n--server: {with_server}");
-        assert_eq!(with_file.status.code(), with_server.status.code(), "{what}");
-        for (of_file, of_server) in [
-            (&with_file.stdout, &with_server.stdout),
-            (&with_file.stderr, &with_server.stderr),
-        ] {
-            assert_eq!(
-                local.normalized(of_file),
-                remote.normalized(of_server),
-                "{what}"
-            );
+        let is_same = with_file.status.code() == with_server.status.code()
+            && local.normalized(&with_file.stdout) == remote.normalized(&with_server.stdout)
+            && local.normalized(&with_file.stderr) == remote.normalized(&with_server.stderr);
+        if !is_same {
+            different.push(what);
         }
         for (id, output) in ids.iter_mut().zip([&with_file, &with_server]) {
             if let Ok(Value::Object(printed)) = serde_json::from_str(&output.stdout)
@@ -399,6 +397,7 @@ fn every_command_says_the_same_with_file_and_with_server() {
             }
         }
     }
+    assert!(different.is_empty(), "{}", different.join("\n\n"));
 }
 
 #[test]
@@ -481,7 +480,9 @@ fn a_job_logs_in_with_the_token_of_its_environment() {
         shown.stderr.contains("requested  wharfinger:users:read"),
         "{shown}"
     );
-    assert!(!shown.to_string().contains(secret), "{shown}");
+    for text in [&shown.stdout, &shown.stderr] {
+        assert!(!text.contains(secret), "{text}");
+    }
     assert!(!words.contains(secret), "{words}");
     let denied = run(&["rule", "list"]);
     assert_eq!(denied.status.code(), Some(5), "{denied}");
@@ -519,7 +520,7 @@ fn an_account_without_a_rule_is_told_which_one_is_missing() {
 
 #[test]
 fn a_server_without_an_api_is_named() {
-    let off = Installation::new("");
+    let off = Installation::new("api: {enabled: false}\n");
     let told = off.with_server(&["user", "list"], &[], "");
     assert_eq!(told.status.code(), Some(3), "{told}");
     let words = told.refused();

@@ -2,7 +2,7 @@
 
 use accounts::{ListedRule, RuleDoubt, RuleListError, RulePlace, rule_document};
 use api::{RuleListView, RuleView, RuleWarningView};
-use client::{ApiClient, ApiError, ApiRoute};
+use client::{ApiClient, ApiError, ApiRoute, Problem};
 use database::Precondition;
 use http::StatusCode;
 use policy::AclEntry;
@@ -177,11 +177,21 @@ fn refused(error: &RuleListError) -> Failure {
 
 /// The same for what the API refused. `number` is that of the rule that it may not have.
 fn refused_by_api(error: ApiError, number: Option<i64>) -> Failure {
-    match (error.refused(), number) {
-        (Some(StatusCode::NOT_FOUND), Some(number)) => refused(&RuleListError::Unknown(number)),
-        (Some(status), _) if status == StatusCode::UNPROCESSABLE_ENTITY => {
+    match (&error, number) {
+        (ApiError::Refused { status, problem }, Some(number))
+            if *status == StatusCode::NOT_FOUND || is_about_place(problem) =>
+        {
+            refused(&RuleListError::Unknown(number))
+        }
+        (ApiError::Refused { status, .. }, _) if *status == StatusCode::UNPROCESSABLE_ENTITY => {
             Failure::usage("the rule is refused").caused_by(&error)
         }
         _ => error.into(),
     }
+}
+
+/// Whether the rule before or after which another should be is not there.
+fn is_about_place(problem: &Problem) -> bool {
+    let mut errors = problem.errors.iter();
+    errors.any(|error| error.pointer.starts_with("/place"))
 }
