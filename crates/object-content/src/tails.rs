@@ -49,7 +49,7 @@ impl Tails {
     }
 
     /// Keeps the end of an upload.
-    pub(crate) fn keep(&self, upload: UploadId, length: u64, content: Vec<Bytes>) {
+    pub(crate) fn keep(&self, upload: UploadId, length: u64, content: &[Bytes]) {
         let mut table = self.table();
         table.remove(upload);
         table.last += 1;
@@ -109,10 +109,10 @@ mod tests {
         let id = |number| UploadId::from_random([number; 16]);
         let content = || vec![Bytes::from(vec![0; LIMIT / 4])];
         for number in 1..=4 {
-            tails.keep(id(number), 7, content());
+            tails.keep(id(number), 7, &content());
         }
         tails.mark_replaced(id(1));
-        tails.keep(id(5), 7, content());
+        tails.keep(id(5), 7, &content());
         assert!(tails.find(id(1), 7).unwrap().is_replaced);
         assert!(tails.find(id(2), 7).is_none());
         assert!(tails.find(id(3), 7).is_some());

@@ -276,7 +276,7 @@ impl ObjectWriter {
         if multipart.is_aligned() {
             self.shared.tails.remove(self.upload);
         } else {
-            self.shared.tails.keep(self.upload, self.length, content);
+            self.shared.tails.keep(self.upload, self.length, &content);
         }
         Ok(Some(StoredUpload::Parts(multipart)))
     }
@@ -288,7 +288,7 @@ impl ObjectWriter {
         let key = self.new_key()?;
         let content = std::mem::take(&mut self.gathered);
         self.shared.put(&key, content.clone()).await?;
-        self.shared.tails.keep(self.upload, self.length, content);
+        self.shared.tails.keep(self.upload, self.length, &content);
         Ok(StoredUpload::Object {
             key,
             length: self.length,

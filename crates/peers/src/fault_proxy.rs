@@ -121,18 +121,18 @@ impl State {
         sent.insert_str(line.len(), "Connection: close\r\n");
         server.write_all(sent.as_bytes()).ok()?;
         copy_body(&mut reader, &head, &mut server)?;
-        self.copy_answer(server, client, fault)
+        self.copy_answer(server, client, fault.as_ref())
     }
 
     fn copy_answer(
         &self,
         server: TcpStream,
         mut client: TcpStream,
-        fault: Option<Fault>,
+        fault: Option<&Fault>,
     ) -> Option<()> {
         let mut reader = BufReader::new(server);
         let head = read_head(&mut reader)?;
-        if fault == Some(Fault::LoseAnswer) {
+        if fault == Some(&Fault::LoseAnswer) {
             let _ = reader.read_to_end(&mut Vec::new());
             return client.shutdown(Shutdown::Both).ok();
         }
@@ -142,7 +142,7 @@ impl State {
         client.write_all(sent.as_bytes()).ok()?;
         match fault {
             Some(Fault::CutAnswer(length)) => {
-                let mut body = vec![0; length];
+                let mut body = vec![0; *length];
                 reader.read_exact(&mut body).ok()?;
                 client.write_all(&body).ok()?;
             }

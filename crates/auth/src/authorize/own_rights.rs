@@ -21,7 +21,7 @@ pub(super) const COMMENT: &str = "every account may see what is its own, and rev
 pub(super) fn own_rights(query: &AclQuery<'_>) -> Option<Decision> {
     let is_own = query.is_about_api() && query.name == OWN_NAME && !query.account.is_empty();
     let granted = query.granting(&ACTIONS.map(str::to_owned));
-    (is_own && !granted.is_empty()).then(|| Decision {
+    (is_own && !granted.is_empty()).then_some(Decision {
         granted,
         by: DecidedBy {
             policy: Some("built-in"),
