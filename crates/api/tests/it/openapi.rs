@@ -22,6 +22,46 @@ fn the_document_is_the_golden_file() {
     );
 }
 
+/// The table of the manual: between two marks, a row for each operation. `BLESS=1` writes it.
+#[test]
+fn the_table_of_the_manual_is_that_of_the_document() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/api.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once("<!-- operations -->\n").unwrap();
+    let (table, after) = rest.split_once("<!-- end -->").unwrap();
+    let document = api::openapi_document();
+    let mut rows = "\n| operation | what it does | scopes |\n|---|---|---|\n".to_owned();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let scopes = operation["x-scopes"].as_array().map(|scopes| {
+                let scopes = scopes
+                    .iter()
+                    .map(|scope| format!("`{}`", scope.as_str().unwrap()));
+                scopes.collect::<Vec<_>>().join(" or ")
+            });
+            rows += &format!(
+                "| `{} {path}` | {} | {} |\n",
+                method.to_ascii_uppercase(),
+                operation["summary"].as_str().unwrap(),
+                scopes.unwrap_or_else(|| "none".to_owned())
+            );
+        }
+    }
+    rows.push('\n');
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(
+            &path,
+            format!("{before}<!-- operations -->\n{rows}<!-- end -->{after}"),
+        )
+        .unwrap();
+    } else {
+        assert!(
+            table == rows,
+            "run the test with BLESS=1 to write the table anew"
+        );
+    }
+}
+
 #[tokio::test]
 async fn the_document_needs_no_token() {
     let bench = Bench::new();

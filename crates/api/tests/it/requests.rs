@@ -175,3 +175,35 @@ async fn each_account_and_each_address_has_a_rate() {
     bench.clock.pass(20);
     assert_eq!(ask("ann").await.status, 200);
 }
+
+/// A body of which nothing arrives.
+struct Silent;
+
+impl hyper::body::Body for Silent {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_given_up() {
+    let bench = Bench::new();
+    let request = http::Request::builder()
+        .method("POST")
+        .uri("/wh/api/v1/users")
+        .header(
+            "authorization",
+            format!("Bearer {}", bench.token("ann", &["users:write"])),
+        )
+        .header("content-type", "application/json")
+        .body(Silent)
+        .unwrap();
+    let response = bench.api.respond(&crate::bench::context(), request).await;
+    assert_eq!(response.status(), 408);
+}

@@ -1,3 +1,4 @@
 //! The API of a running server, and what clients see of it.
 
+mod service;
 mod tokens;
