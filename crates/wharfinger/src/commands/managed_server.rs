@@ -40,7 +40,7 @@ pub(crate) enum ManagedServer<'a> {
     /// The server of the configuration in this file. The command opens its database.
     Configured(&'a Path),
     /// A server that is asked over its API.
-    Remote(ApiClient),
+    Remote(Box<ApiClient>),
 }
 
 impl ManagedServerArguments {
@@ -49,7 +49,7 @@ impl ManagedServerArguments {
         match (&self.server, &self.file) {
             (Some(server), _) => {
                 let client = api_client(server, &self.https, stored_login(server).await);
-                Ok(ManagedServer::Remote(client))
+                Ok(ManagedServer::Remote(Box::new(client)))
             }
             (None, Some(file)) => match file.to_str().filter(|file| file.contains("://")) {
                 None => Ok(ManagedServer::Configured(file)),

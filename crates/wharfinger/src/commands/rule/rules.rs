@@ -22,7 +22,7 @@ pub(super) enum RuleAdministration {
     /// Those in its database, which the configuration names.
     Database(Box<ManagedDatabase>),
     /// Those that its API has.
-    Api(ApiClient),
+    Api(Box<ApiClient>),
 }
 
 impl RuleAdministration {

@@ -37,7 +37,7 @@ pub(super) enum SessionAdministration {
     /// Those in its database, which the configuration names.
     Database(Box<StoredSessions>),
     /// Those that its API has.
-    Api(ApiClient),
+    Api(Box<ApiClient>),
 }
 
 /// The sessions that a configuration keeps.

@@ -30,7 +30,7 @@ pub(in crate::commands) enum TokenAdministration {
     /// Those in its database, which the configuration names.
     Database(Box<OpenedTokens>),
     /// Those that its API has.
-    Api(ApiClient),
+    Api(Box<ApiClient>),
 }
 
 /// Whose a new token will be.

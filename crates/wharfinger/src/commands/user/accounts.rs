@@ -24,7 +24,7 @@ pub(super) enum UserAdministration {
     /// Those in its database, which the configuration names.
     Database(Box<ManagedDatabase>),
     /// Those that its API has.
-    Api(ApiClient),
+    Api(Box<ApiClient>),
 }
 
 impl UserAdministration {
@@ -106,7 +106,9 @@ impl UserAdministration {
             Self::Database(managed) => {
                 let store = managed.accounts();
                 let added = store.add(&administrator(), name, password, labels).await;
-                added.map(view).map_err(|error| refused(&error))
+                added
+                    .map(|account| UserView::from(&account))
+                    .map_err(|error| refused(&error))
             }
             Self::Api(api) => {
                 let new = json!({
@@ -129,7 +131,9 @@ impl UserAdministration {
             Self::Database(managed) => {
                 let store = managed.accounts();
                 let changed = store.set_password(&administrator(), name, password).await;
-                changed.map(view).map_err(|error| refused(&error))
+                changed
+                    .map(|account| UserView::from(&account))
+                    .map_err(|error| refused(&error))
             }
             Self::Api(api) => patch(api, name, &json!({"password": password.expose()})).await,
         }
@@ -147,7 +151,9 @@ impl UserAdministration {
                     true => store.disable(&by, name).await,
                     false => store.enable(&by, name).await,
                 };
-                changed.map(view).map_err(|error| refused(&error))
+                changed
+                    .map(|account| UserView::from(&account))
+                    .map_err(|error| refused(&error))
             }
             Self::Api(api) => patch(api, name, &json!({"disabled": is_disabled})).await,
         }
@@ -162,7 +168,9 @@ impl UserAdministration {
             Self::Database(managed) => {
                 let store = managed.accounts();
                 let changed = store.set_labels(&administrator(), name, change).await;
-                changed.map(view).map_err(|error| refused(&error))
+                changed
+                    .map(|account| UserView::from(&account))
+                    .map_err(|error| refused(&error))
             }
             Self::Api(api) => {
                 let before = read(api, name, WRITE).await?;
@@ -183,7 +191,9 @@ impl UserAdministration {
                     .accounts()
                     .remove(&administrator(), name, Precondition::Unconditional)
                     .await;
-                removed.map(view).map_err(|error| refused(&error))
+                removed
+                    .map(|account| UserView::from(&account))
+                    .map_err(|error| refused(&error))
             }
             Self::Api(api) => {
                 let before = read(api, name, WRITE).await?;
@@ -194,10 +204,6 @@ impl UserAdministration {
             }
         }
     }
-}
-
-fn view(account: accounts::AccountRecord) -> UserView {
-    UserView::from(&account)
 }
 
 fn route(name: &str, rights: &'static [(&'static str, &'static str)]) -> ApiRoute {
