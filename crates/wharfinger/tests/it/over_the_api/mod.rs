@@ -2,6 +2,8 @@
 //! are something else. Each command runs with FILE on one installation and with `--server` on another,
 //! and both must say the same.
 
+mod cases;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +13,7 @@ use peers::{Output, Server, TestCertificate, TestKeyKind, run_with_input};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use self::cases::CASES;
 use crate::wire::Connection;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -166,202 +169,6 @@ fn replaced(text: &str) -> &str {
         _ => text,
     }
 }
-
-/// A command: its words, what follows FILE or `--server URL`, and its input. `{id}` stands for the id
-/// that the last command with `--json` printed.
-type Case = (
-    &'static [&'static str],
-    &'static [&'static str],
-    &'static str,
-);
-
-const CASES: &[Case] = &[
-    (&["user", "list"], &[], ""),
-    (
-        &["user", "add"],
-        &["bob", "--label", "team=red", "--password-stdin"],
-        "sesame",
-    ),
-    (&["user", "add"], &["bob", "--password-stdin"], "sesame"),
-    (
-        &["user", "add"],
-        &["robot+ci", "--password-stdin"],
-        "sesame",
-    ),
-    (&["user", "add"], &["carl", "--password-stdin"], ""),
-    (
-        &["user", "add"],
-        &["carl", "--json", "--password-stdin"],
-        "sesame",
-    ),
-    (&["user", "list"], &[], ""),
-    (&["user", "list"], &["--json"], ""),
-    (&["user", "show"], &["bob"], ""),
-    (&["user", "show"], &["bob", "--json"], ""),
-    (&["user", "show"], &["dora"], ""),
-    (&["user", "passwd"], &["bob", "--password-stdin"], "other"),
-    (&["user", "passwd"], &["dora", "--password-stdin"], "other"),
-    (
-        &["user", "label"],
-        &["bob", "team=blue", "team=green", "site=oslo"],
-        "",
-    ),
-    (&["user", "label"], &["bob", "--remove", "vip"], ""),
-    (
-        &["user", "label"],
-        &["bob", "--remove", "site", "--json"],
-        "",
-    ),
-    (&["user", "disable"], &["bob"], ""),
-    (&["user", "disable"], &["dora"], ""),
-    (&["user", "enable"], &["bob", "--json"], ""),
-    (&["user", "remove"], &["carl", "--json"], ""),
-    (&["user", "remove"], &["carl"], ""),
-    (&["rule", "list"], &[], ""),
-    (
-        &["rule", "add"],
-        &[
-            "--account",
-            "bob",
-            "--name",
-            "bob/*",
-            "--actions",
-            "pull,push",
-            "--comment",
-            "his own",
-        ],
-        "",
-    ),
-    (
-        &["rule", "add"],
-        &["--label", "team=blue", "--name", "[", "--actions", "pull"],
-        "",
-    ),
-    (
-        &["rule", "add"],
-        &["--label", "team=blue", "--deny", "--first", "--json"],
-        "",
-    ),
-    (&["rule", "add"], &["--deny", "--before", "9"], ""),
-    (&["rule", "list"], &[], ""),
-    (&["rule", "list"], &["--json"], ""),
-    (&["rule", "move"], &["2", "--last"], ""),
-    (&["rule", "move"], &["9", "--first"], ""),
-    (&["rule", "move"], &["1"], ""),
-    (
-        &["explain"],
-        &["--account", "bob", "repository:bob/app:pull,delete"],
-        "",
-    ),
-    (
-        &["explain"],
-        &["--account", "bob", "--json", "repository:bob/app:pull"],
-        "",
-    ),
-    (&["explain"], &["repository:Bob/app:pull"], ""),
-    (&["explain"], &["--account", "bob", "nonsense"], ""),
-    (&["rule", "remove"], &["2"], ""),
-    (&["rule", "remove"], &["2"], ""),
-    (
-        &["robot", "add"],
-        &["ci", "--scope", "repository:team/*:pull", "--ttl", "2h"],
-        "",
-    ),
-    (
-        &["robot", "add"],
-        &["ci", "--scope", "repository:team/*:pull"],
-        "",
-    ),
-    (&["robot", "add"], &["all", "--unlimited"], ""),
-    (
-        &["robot", "add"],
-        &["long", "--scope", "a:b:c", "--ttl", "400d"],
-        "",
-    ),
-    (
-        &["robot", "add"],
-        &[
-            "deploy",
-            "--owner",
-            "bob",
-            "--unlimited",
-            "--network",
-            "10.0.0.0/8",
-            "--json",
-        ],
-        "",
-    ),
-    (
-        &["robot", "add"],
-        &["lost", "--owner", "dora", "--unlimited"],
-        "",
-    ),
-    (&["robot", "list"], &[], ""),
-    (&["robot", "list"], &["--json"], ""),
-    (&["robot", "list"], &["--owner", "bob"], ""),
-    (&["robot", "show"], &["ci"], ""),
-    (&["robot", "show"], &["nope"], ""),
-    (
-        &["explain"],
-        &["--token", "robot+deploy", "repository:bob/app:pull"],
-        "",
-    ),
-    (
-        &["explain"],
-        &["--token", "robot+ci", "--json", "repository:team/app:pull"],
-        "",
-    ),
-    (
-        &["robot", "rotate"],
-        &["ci", "--overlap", "1h", "--registry", "r.example.com"],
-        "",
-    ),
-    (&["robot", "rotate"], &["nope"], ""),
-    (&["robot", "disable"], &["ci"], ""),
-    (&["robot", "list"], &[], ""),
-    (&["robot", "enable"], &["robot+ci"], ""),
-    (&["robot", "remove"], &["ci"], ""),
-    (&["robot", "remove"], &["ci"], ""),
-    (
-        &["personal-token", "create"],
-        &[
-            "--user",
-            "bob",
-            "--name",
-            "desk",
-            "--scope",
-            "repository:bob/*:pull",
-        ],
-        "",
-    ),
-    (
-        &["personal-token", "create"],
-        &["--user", "bob", "--name", "laptop", "--unlimited", "--json"],
-        "",
-    ),
-    (&["personal-token", "rotate"], &["{id}", "--ttl", "3h"], ""),
-    (&["personal-token", "rotate"], &["0123456789abcdef"], ""),
-    (&["personal-token", "list"], &[], ""),
-    (
-        &["personal-token", "list"],
-        &["--user", "bob", "--json"],
-        "",
-    ),
-    (&["personal-token", "revoke"], &["--id", "{id}"], ""),
-    (&["personal-token", "revoke"], &["--id", "{id}"], ""),
-    (&["personal-token", "revoke"], &["--user", "bob"], ""),
-    (&["personal-token", "revoke"], &["--all"], ""),
-    (&["sessions", "list"], &["--user", "bob"], ""),
-    (&["sessions", "list"], &["--user", "bob", "--json"], ""),
-    (&["sessions", "revoke"], &["--id", "0123456789abcdef"], ""),
-    (&["sessions", "revoke"], &["--user", "bob"], ""),
-    (&["sessions", "revoke"], &["--user", "bob"], ""),
-    (&["trust", "check"], &[], "nonsense"),
-    (&["trust", "check"], &["--json"], "nonsense"),
-    (&["audit", "list"], &["--json"], ""),
-    (&["audit", "list"], &["--object", "bob", "--limit", "2"], ""),
-    (&["audit", "list"], &["--actor", "nobody"], ""),
-];
 
 #[test]
 fn every_command_says_the_same_with_file_and_with_server() {
