@@ -57,9 +57,10 @@ fn each(command: Command, path: &str, form: Form) -> Command {
 
 fn with_server(command: Command, replaced: &'static str) -> Command {
     command
-        // An option that nobody can write, since its name holds a space.
+        // No positional argument any more, but an option that is in no help and excludes --server.
         .mut_arg(replaced, |argument| {
-            argument.required(false).long("no argument").hide(true)
+            let argument = argument.required(false).long("no argument");
+            argument.hide(true).conflicts_with(OPTION)
         })
         .mut_arg(OPTION, |argument| argument.required(true))
 }
