@@ -48,6 +48,8 @@ pub struct ApiSettings {
     pub body_timeout: Duration,
     /// What it manages.
     pub stores: ApiStores,
+    /// The host of the registry beside the token server, if it is known.
+    pub registry: Option<String>,
     /// Encrypts the responses that are kept for an `Idempotency-Key`.
     pub response_key: ResponseKey,
     /// The time.
@@ -102,6 +104,7 @@ impl Api {
             hsts: settings.hsts,
             state: Arc::new(ApiState {
                 stores: settings.stores,
+                registry: settings.registry,
                 clock: settings.clock,
             }),
         }

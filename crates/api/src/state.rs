@@ -7,6 +7,7 @@ use auth::TokenServer;
 use auth::sessions::Sessions;
 use common::Clock;
 use database::Database;
+use identity::Accounts;
 use personal_tokens::PersonalTokens;
 use policy::AclOptions;
 use workload_identity::TrustAuth;
@@ -15,6 +16,9 @@ use workload_identity::TrustAuth;
 pub struct ApiStores {
     /// Accounts in the database.
     pub accounts: AccountStore,
+    /// Accounts of the configuration, which are asked first: one of the same name in the database
+    /// would never log in.
+    pub configured: Vec<Accounts>,
     /// Rules in the database.
     pub rules: ApiRules,
     /// The token server beside the API: its backends and its policies.
@@ -43,5 +47,7 @@ pub struct ApiRules {
 /// What every handler may use.
 pub(crate) struct ApiState {
     pub(crate) stores: ApiStores,
+    /// The host of the registry beside the token server, if it is known.
+    pub(crate) registry: Option<String>,
     pub(crate) clock: Arc<dyn Clock>,
 }

@@ -16,6 +16,8 @@ pub(crate) struct CallerView {
     account: String,
     /// What its token grants here: `wharfinger:users:read,write`.
     scopes: Vec<String>,
+    /// The host of the registry beside this server, for `docker login`; `null` if it is not known.
+    registry: Option<String>,
 }
 
 pub(crate) async fn show(call: ApiCall<OwnRead>) -> Result<Shown<CallerView>, ApiProblem> {
@@ -23,6 +25,7 @@ pub(crate) async fn show(call: ApiCall<OwnRead>) -> Result<Shown<CallerView>, Ap
         value: CallerView {
             account: call.caller.account().to_owned(),
             scopes: call.caller.scopes(),
+            registry: call.state.registry.clone(),
         },
         tag: None,
     })

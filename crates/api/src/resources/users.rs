@@ -97,6 +97,11 @@ pub(crate) async fn create(
     } = &call.input.0;
     let parsed = name.parse::<AccountName>();
     let name = parsed.map_err(|error| ApiProblem::invalid_value("/name", error.to_string()))?;
+    let mut configured = call.state.stores.configured.iter();
+    if configured.any(|accounts| accounts.find(name.as_str()).is_some()) {
+        let detail = format!("{name} is an account of the configuration already");
+        return Err(ApiProblem::already_exists(detail));
+    }
     let (store, by) = (&call.state.stores.accounts, call.caller.administrator());
     let account = store.add(&by, &name, &password.0, labels.clone()).await?;
     Ok(CreatedObject {

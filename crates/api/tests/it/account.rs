@@ -15,6 +15,7 @@ async fn a_caller_sees_who_it_is() {
     let expected = json!({
         "account": "ann",
         "scopes": ["wharfinger:own:read", "wharfinger:users:read,write"],
+        "registry": "registry.example",
     });
     assert_eq!(answer.body, expected);
 }

@@ -13,7 +13,7 @@ use common::{ClientAddress, Clock, Origin, RequestContext, SystemEntropy, unix_s
 use database::{AdministrationFilter, Database, DatabaseLocation, logged_changes};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
-use identity::{Rate, RequestLimiter};
+use identity::{Account, Accounts, Rate, RequestLimiter};
 use personal_tokens::{PersonalTokens, TokenPolicy};
 use policy::AclOptions;
 use rusqlite::Connection;
@@ -106,7 +106,12 @@ impl Bench {
         let token_server = Arc::new(server);
         let rate: Rate = rate.parse().unwrap();
         let limiter = RequestLimiter::new(rate, clock.clone(), &SystemEntropy).unwrap();
+        let mut configured = Accounts::default();
+        configured
+            .add("root".to_owned(), Account::default())
+            .unwrap();
         let api = Api::new(ApiSettings {
+            registry: Some("registry.example".to_owned()),
             path_prefix: "/wh".to_owned(),
             service: "wharfinger".to_owned(),
             verifier: Verifier::new("wharfinger", ["Acme auth".to_owned()]).trusting_keys(&keys),
@@ -116,6 +121,7 @@ impl Bench {
             body_timeout: Duration::from_millis(50),
             stores: ApiStores {
                 accounts,
+                configured: vec![configured],
                 rules: ApiRules {
                     list: RuleList::new(database.clone(), clock.clone()),
                     options: AclOptions::default(),

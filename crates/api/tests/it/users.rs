@@ -216,6 +216,10 @@ async fn names_that_are_taken_or_cannot_be() {
     assert_eq!(taken.status, 409);
     assert_eq!(taken.body["type"], "urn:wharfinger:problem:already-exists");
     assert_eq!(taken.body["detail"], "the account \"bob\" exists already");
+    let configured = bench.add_user("root").await;
+    assert_eq!(configured.status, 409);
+    let detail = "root is an account of the configuration already";
+    assert_eq!(configured.body["detail"], detail);
     for name in ["", "a:b", " bob", "robot+ci", "<token>"] {
         let answer = bench.add_user(name).await;
         assert_eq!(

@@ -82,6 +82,14 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// The host of the registry, if there is one and the server knows its own address.
+    pub(crate) fn registry_host(&self) -> Option<String> {
+        let url = self.server.public_url.as_deref()?;
+        let (_, host) = url.split_once("://")?;
+        let has_registry = self.registry.is_some();
+        has_registry.then(|| host.trim_end_matches('/').to_owned())
+    }
+
     /// The sections of all backends of logins, in their usual order.
     pub(crate) fn login_backends(&self) -> Vec<&'static str> {
         let section = |name, is_there: bool| is_there.then_some(name);

@@ -45,6 +45,8 @@ pub(super) fn api(
     let secret = signing.key.to_pkcs8_pem().map_err(|error| {
         Failure::usage("token.key cannot be used for the API").caused_by(&error)
     })?;
+    let users = config.users.iter();
+    let htpasswd = config.htpasswd.iter().map(|file| &file.accounts);
     Ok(Some(Api::new(ApiSettings {
         path_prefix: config.server.path_prefix.clone(),
         service: section.service.clone(),
@@ -54,6 +56,7 @@ pub(super) fn api(
         body_timeout: config.server.limits.request_timeout,
         stores: ApiStores {
             accounts: parts.managed.accounts().clone(),
+            configured: users.chain(htpasswd).cloned().collect(),
             rules: rules(config, persistent, &database),
             token_server: parts.token_server,
             sessions: parts.sessions,
@@ -61,6 +64,7 @@ pub(super) fn api(
             trust: parts.trust,
             database,
         },
+        registry: config.registry_host(),
         response_key: ResponseKey::derived_from(secret.as_bytes()),
         clock: Arc::clone(&persistent.clock),
         entropy: Arc::clone(&persistent.entropy),

@@ -73,9 +73,6 @@ impl OpenedTokens {
 
     /// The host of the server's registry, if it has one and knows its own address.
     pub(super) fn registry(&self) -> Option<String> {
-        let url = self.config.server.public_url.as_deref()?;
-        let (_, host) = url.split_once("://")?;
-        let has_registry = self.config.registry.is_some();
-        has_registry.then(|| host.trim_end_matches('/').to_owned())
+        self.config.registry_host()
     }
 }
