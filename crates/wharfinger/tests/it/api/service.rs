@@ -142,3 +142,34 @@ fn a_wide_rule_makes_no_administrator_and_a_reload_counts() {
     crate::personal_tokens::wait_until(|| list(&running).status == 404);
     assert!(list(&running).header("www-authenticate").is_none());
 }
+
+/// What the manual shows first: a token, and users.
+#[test]
+fn the_examples_of_the_manual_work() {
+    let running = Running::start(ADMIN, "");
+    let page = include_str!("../../../../../docs/api.md");
+    let (_, page) = page.split_once("## How do I get a token?").unwrap();
+    let (page, _) = page.split_once("## How do I manage robots?").unwrap();
+    let blocks = page.split("```sh ignore\n").skip(1);
+    let blocks: Vec<&str> = blocks
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert_eq!(blocks.len(), 2);
+    let url = format!("http://{}/wh", running.server.host_port());
+    let script = blocks.concat().replace("https://auth.example.com", &url);
+    let script =
+        format!("set -eu\ncurl() {{ command curl -sS --fail-with-body \"$@\"; echo; }}\n{script}");
+    let output = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .env("PASSWORD", "badmin")
+        .output()
+        .unwrap();
+    let (out, err) = (output.stdout, output.stderr);
+    let (out, err) = (String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
+    assert!(output.status.success(), "{out}\n{err}");
+    let last: Value = serde_json::from_str(out.trim().lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["disabled"], &last["labels"]),
+        (&json!(true), &json!({ "site": ["oslo"] }))
+    );
+}
