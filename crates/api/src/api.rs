@@ -21,7 +21,9 @@ use crate::authority::{ApiAuthority, ApiCaller};
 use crate::body::MAX_BODY;
 use crate::call::ParsedRequest;
 use crate::etag::has_current;
-use crate::idempotency::{Claim, IdempotencyKeys, REPLAYED, ResponseKey, key_of, request_digest};
+use crate::idempotency::{
+    IdempotencyKeys, KeyClaim, REPLAYED, ResponseKey, key_of, request_digest,
+};
 use crate::openapi;
 use crate::operation::ApiOperation;
 use crate::problem::ApiProblem;
@@ -205,12 +207,12 @@ impl Api {
         // In a task of its own, so that a client that goes away does not leave the outcome open.
         let task = tokio::spawn(async move {
             match keys.claim(&account, &key, digest).await? {
-                Claim::New(claimed) => {
+                KeyClaim::New(claimed) => {
                     let result = handled.await;
                     keys.settle(claimed, &result).await;
                     result
                 }
-                Claim::Answered(mut response) => {
+                KeyClaim::Answered(mut response) => {
                     response.headers.push((REPLAYED, "true".to_owned()));
                     Ok(response)
                 }

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde_json::{Map, Value};
 
 use crate::json;
-use crate::problem::{Problem, shortened};
+use crate::problem::{ProblemDetails, shortened};
 use crate::transport::is_transient;
 
 /// How many errors of one response are read.
@@ -27,7 +27,7 @@ pub struct HttpErrorResponse {
     /// The text of its body, if that holds no errors in a known form.
     pub text: String,
     /// Its body, if that is a problem of an API (RFC 9457); then `errors` and `text` are empty.
-    pub problem: Option<Problem>,
+    pub problem: Option<ProblemDetails>,
     /// The scope that the token lacks, if the server names it (RFC 6750 §3.1, `insufficient_scope`).
     pub missing_scope: Option<String>,
     /// The server's `Server` header.

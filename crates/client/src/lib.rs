@@ -85,7 +85,7 @@ pub use link::Link;
 pub use manifest::FetchedManifest;
 pub use observer::{ExchangeEvent, ExchangeObserver};
 pub use platform::{Platform, PlatformError};
-pub use problem::{Problem, ProblemError};
+pub use problem::{ProblemDetails, ProblemError};
 pub use registry::{
     Artifact, Attachment, Download, NamePages, Referrer, RegistryClient, RepositoryClient,
 };

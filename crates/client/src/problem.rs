@@ -13,7 +13,7 @@ const MAX_ERRORS: usize = 10;
 
 /// A problem (RFC 9457 §3.1). Its texts are short and on one line each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problem {
+pub struct ProblemDetails {
     /// Its type, a URI; `about:blank` if it is none of its own.
     pub kind: String,
     /// What kind of problem it is, in words; may be empty.
@@ -33,7 +33,7 @@ pub struct ProblemError {
     pub detail: String,
 }
 
-impl Problem {
+impl ProblemDetails {
     /// The media type of a problem.
     pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -59,7 +59,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ProblemDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.detail.as_str(), self.title.as_str()) {
             ("", "") => "the server does not say why",
@@ -92,7 +92,8 @@ mod tests {
     use super::*;
 
     fn shown(body: &str) -> String {
-        Problem::parse(body.as_bytes()).map_or("none".to_owned(), |problem| problem.to_string())
+        ProblemDetails::parse(body.as_bytes())
+            .map_or("none".to_owned(), |problem| problem.to_string())
     }
 
     #[test]
@@ -102,7 +103,7 @@ mod tests {
             r#"{"title":"Unprocessable","errors":[{"pointer":"/name","detail":"a colon"},{"detail":1}]}"#,
         ];
         fuzz::target("problems of an API", &seeds, |bytes| {
-            let Some(problem) = Problem::parse(bytes) else {
+            let Some(problem) = ProblemDetails::parse(bytes) else {
                 return false;
             };
             let shown = problem.to_string();
@@ -133,7 +134,7 @@ mod tests {
         ] {
             assert_eq!(shown(body), words, "{body}");
         }
-        let kind = |body: &str| Problem::parse(body.as_bytes()).unwrap().kind;
+        let kind = |body: &str| ProblemDetails::parse(body.as_bytes()).unwrap().kind;
         assert_eq!(kind("{}"), "about:blank");
         assert_eq!(kind(r#"{"type":"urn:x"}"#), "urn:x");
     }
@@ -145,7 +146,7 @@ mod tests {
             r#"{{"detail":"{}","errors":[{errors}{{}}]}}"#,
             "é".repeat(5000)
         );
-        let problem = Problem::parse(body.as_bytes()).unwrap();
+        let problem = ProblemDetails::parse(body.as_bytes()).unwrap();
         assert_eq!(problem.detail.chars().count(), MAX_TEXT + 1);
         assert_eq!(problem.errors.len(), MAX_ERRORS);
     }

@@ -55,7 +55,7 @@ pub(crate) struct ClaimedKey {
 }
 
 /// What is to be done with a request that has a key.
-pub(crate) enum Claim {
+pub(crate) enum KeyClaim {
     /// It is the first one.
     New(ClaimedKey),
     /// It was handled. This is what was answered.
@@ -115,7 +115,7 @@ impl IdempotencyKeys {
         account: &str,
         key: &str,
         request: [u8; 32],
-    ) -> Result<Claim, ApiProblem> {
+    ) -> Result<KeyClaim, ApiProblem> {
         let claimed = ClaimedKey {
             id: request_digest(&[account.as_bytes(), key.as_bytes()]),
             account: account.to_owned(),
@@ -126,9 +126,9 @@ impl IdempotencyKeys {
             claim(connection, &id, &account, &request, unix_seconds(now))
         });
         match write.await? {
-            StoredKey::New => Ok(Claim::New(claimed)),
+            StoredKey::New => Ok(KeyClaim::New(claimed)),
             StoredKey::Response(sealed) => match self.key.open(&claimed, &sealed) {
-                Some(response) => Ok(Claim::Answered(response)),
+                Some(response) => Ok(KeyClaim::Answered(response)),
                 None => Err(in_use(
                     "the response to this key cannot be read any more, because the server's key has \
                      changed: look whether the object exists, and use another key",

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 
 use super::address::ApiAddress;
-use crate::{Error, ErrorKind, HttpErrorResponse, Problem, Step};
+use crate::{Error, ErrorKind, HttpErrorResponse, ProblemDetails, Step};
 
 /// Why something could not be done over an API.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum ApiError {
         /// The response's status.
         status: StatusCode,
         /// What the server says.
-        problem: Problem,
+        problem: ProblemDetails,
     },
     /// The caller lacks a right.
     #[error(

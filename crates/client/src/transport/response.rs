@@ -11,7 +11,7 @@ use token::{Challenge, ChallengeError};
 use super::retry::retry_after;
 use super::{ConnectionError, RootCause};
 use crate::http_error_response::origin;
-use crate::problem::{Problem, shortened};
+use crate::problem::{ProblemDetails, shortened};
 use crate::{Error, HttpErrorResponse, Step};
 
 /// How long a server may be silent in the middle of a body.
@@ -140,8 +140,8 @@ impl ClientResponse {
         let _ = tokio::time::timeout(SILENCE, reading).await;
         let media_type = self.header(CONTENT_TYPE.as_str()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
-        let is_problem = media_type.eq_ignore_ascii_case(Problem::MEDIA_TYPE);
-        let problem = is_problem.then(|| Problem::parse(&body)).flatten();
+        let is_problem = media_type.eq_ignore_ascii_case(ProblemDetails::MEDIA_TYPE);
+        let problem = is_problem.then(|| ProblemDetails::parse(&body)).flatten();
         let (errors, text) = match problem {
             Some(_) => Default::default(),
             None => HttpErrorResponse::errors_of(&body),

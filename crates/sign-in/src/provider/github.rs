@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use policy::Labels;
 use serde::Deserialize;
 
-use super::user_api::{ApiClient, ProviderRequest, UserApi, UserApiProvider, subject};
+use super::user_api::{ProviderRequest, UserApi, UserApiClient, UserApiProvider, subject};
 use super::{ProviderError, ProviderUser, SignInRefusal};
 
 /// The most pages of teams that are read, of 100 teams each.
@@ -60,7 +60,7 @@ struct ParentTeam {
 }
 
 impl GithubSettings {
-    async fn identified(&self, api: &ApiClient<'_>) -> Result<ProviderUser, ProviderError> {
+    async fn identified(&self, api: &UserApiClient<'_>) -> Result<ProviderUser, ProviderError> {
         let user: GithubUser = api.get(&format!("{}/user", self.api)).await?.json()?;
         if user.login.is_empty() {
             return Err(SignInRefusal::NoName("login".to_owned()).into());
@@ -86,7 +86,7 @@ impl GithubSettings {
         &self,
         organization: &str,
         login: &str,
-        api: &ApiClient<'_>,
+        api: &UserApiClient<'_>,
     ) -> Result<(), ProviderError> {
         let [organization_part, login_part] =
             [organization, login].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
@@ -108,7 +108,7 @@ impl GithubSettings {
     async fn teams(
         &self,
         organization: &str,
-        api: &ApiClient<'_>,
+        api: &UserApiClient<'_>,
     ) -> Result<Option<Labels>, ProviderError> {
         let mut slugs = BTreeSet::new();
         let mut next = Some(format!("{}/user/teams?per_page=100", self.api));
@@ -192,7 +192,7 @@ impl UserApi for GithubSettings {
 
     fn user<'a>(
         &'a self,
-        api: &'a ApiClient<'a>,
+        api: &'a UserApiClient<'a>,
     ) -> BoxFuture<'a, Result<ProviderUser, ProviderError>> {
         Box::pin(self.identified(api))
     }

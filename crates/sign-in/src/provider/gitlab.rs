@@ -4,7 +4,7 @@ use common::{BoxFuture, Secret};
 use policy::Labels;
 use serde::Deserialize;
 
-use super::user_api::{ApiClient, ProviderRequest, UserApi, UserApiProvider, subject};
+use super::user_api::{ProviderRequest, UserApi, UserApiClient, UserApiProvider, subject};
 use super::{ProviderError, ProviderUser, SignInRefusal};
 
 /// The most pages of groups that are read, of 100 groups each.
@@ -50,7 +50,7 @@ impl GitlabSettings {
         self.group_labels || self.organization.is_some()
     }
 
-    async fn identified(&self, api: &ApiClient<'_>) -> Result<ProviderUser, ProviderError> {
+    async fn identified(&self, api: &UserApiClient<'_>) -> Result<ProviderUser, ProviderError> {
         let user: GitlabUser = api.get(&format!("{}/user", self.api)).await?.json()?;
         if user.username.is_empty() {
             return Err(SignInRefusal::NoName("username".to_owned()).into());
@@ -72,7 +72,7 @@ impl GitlabSettings {
     }
 
     /// The full paths of the groups that the user is a guest of, or more.
-    async fn groups(&self, api: &ApiClient<'_>) -> Result<Vec<String>, ProviderError> {
+    async fn groups(&self, api: &UserApiClient<'_>) -> Result<Vec<String>, ProviderError> {
         let mut paths = Vec::new();
         let mut page = Some("1".to_owned());
         for _ in 0..MAX_PAGES {
@@ -145,7 +145,7 @@ impl UserApi for GitlabSettings {
 
     fn user<'a>(
         &'a self,
-        api: &'a ApiClient<'a>,
+        api: &'a UserApiClient<'a>,
     ) -> BoxFuture<'a, Result<ProviderUser, ProviderError>> {
         Box::pin(self.identified(api))
     }

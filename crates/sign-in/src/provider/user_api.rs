@@ -21,7 +21,7 @@ pub trait UserApi: Send + Sync {
     /// The user of an access token, and whether the user may sign in.
     fn user<'a>(
         &'a self,
-        api: &'a ApiClient<'a>,
+        api: &'a UserApiClient<'a>,
     ) -> BoxFuture<'a, Result<ProviderUser, ProviderError>>;
 }
 
@@ -38,7 +38,7 @@ pub struct UserApiProvider<A> {
 }
 
 /// Asks the API with a user's access token.
-pub struct ApiClient<'a> {
+pub struct UserApiClient<'a> {
     client: &'a ProviderClient,
     token: &'a Secret,
 }
@@ -76,7 +76,7 @@ impl<A: UserApi> UserApiProvider<A> {
     }
 }
 
-impl ApiClient<'_> {
+impl UserApiClient<'_> {
     /// The response to a request. A token that is not accepted is one that was revoked.
     pub(super) async fn get(&self, address: &str) -> Result<ProviderResponse, ProviderError> {
         let bearer = RequestAuthorization::Bearer(self.token);
@@ -118,7 +118,7 @@ impl<A: UserApi> IdentityProvider for UserApiProvider<A> {
         _: ExpectedUser<'a>,
     ) -> BoxFuture<'a, Result<ProviderUser, ProviderError>> {
         Box::pin(async move {
-            let api = ApiClient {
+            let api = UserApiClient {
                 client: &self.client,
                 token: &tokens.access_token,
             };

@@ -2,7 +2,7 @@
 
 use accounts::{ListedRule, RuleDoubt, RuleListError, RulePlace, rule_document};
 use api::{RuleListView, RuleView, RuleWarningView};
-use client::{ApiClient, ApiError, ApiRoute, Problem};
+use client::{ApiClient, ApiError, ApiRoute, ProblemDetails};
 use database::Precondition;
 use http::StatusCode;
 use policy::AclEntry;
@@ -191,7 +191,7 @@ fn refused_by_api(error: ApiError, number: Option<i64>) -> Failure {
 }
 
 /// Whether the rule before or after which another should be is not there.
-fn is_about_place(problem: &Problem) -> bool {
+fn is_about_place(problem: &ProblemDetails) -> bool {
     let mut errors = problem.errors.iter();
     errors.any(|error| error.pointer.starts_with("/place"))
 }

@@ -26,7 +26,7 @@ use crate::serve::backends::{Backends, Revalidation};
 use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::accounts_of;
 
-// What everybody may do with sessions of their own is asked for, too.
+// Every account may do this with sessions of its own, so that is asked for, too.
 const READ: &[(&str, &str)] = &[("sessions", "read"), ("own", "read")];
 const REVOKE: &[(&str, &str)] = &[("sessions", "write"), ("own", "revoke")];
 /// To revoke all, they are listed first.

@@ -18,7 +18,7 @@ use super::database::OpenedTokens;
 use crate::commands::managed_server::{ManagedServer, ManagedServerArguments};
 use crate::failure::{Failure, FailureKind};
 
-// What everybody may do with tokens of their own is asked for, too.
+// Every account may do this with tokens of its own, so that is asked for, too.
 const TOKENS_READ: &[(&str, &str)] = &[("tokens", "read"), ("own", "read")];
 const TOKENS_CREATE: &[(&str, &str)] = &[("tokens", "write"), ("own", "create")];
 const TOKENS_REVOKE: &[(&str, &str)] = &[("tokens", "write"), ("own", "revoke")];

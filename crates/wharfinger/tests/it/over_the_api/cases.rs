@@ -194,5 +194,5 @@ pub(super) const CASES: &[Case] = &[
     (&["trust", "check"], &["--json"], "nonsense"),
     (&["audit", "list"], &["--json"], ""),
     (&["audit", "list"], &["--object", "bob", "--limit", "2"], ""),
-    (&["audit", "list"], &["--actor", "nobody"], ""),
+    (&["audit", "list"], &["--actor", "unknown"], ""),
 ];
