@@ -372,7 +372,8 @@ impl Upload {
 /// Removes what an interrupted request wrote, before the next request can continue.
 impl Drop for Upload {
     fn drop(&mut self) {
-        if self.length == self.received && self.writer.is_none() && !self.is_single {
+        let must_end = self.is_single && self.fence.is_some();
+        if self.length == self.received && self.writer.is_none() && !must_end {
             return;
         }
         // Without a runtime, the next start cleans up.
