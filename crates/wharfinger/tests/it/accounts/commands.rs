@@ -81,35 +81,34 @@ fn what_commands_refuse() {
 
 /// A name may change the direction of a terminal's text, and a comment, too.
 #[test]
-fn json_is_json_whatever_a_name_has() {
+fn json_is_json_whatever_a_text_has() {
     let installation = Installation::new("");
-    let name = "a\u{202e}b";
-    let added = installation.json(&["user", "add"], &[name, "--password-stdin"], "sesame");
-    assert_eq!(added["name"], name);
-    let rule = ["--account", name, "--deny", "--comment", name];
+    let text = "a\u{202e}b";
+    // A terminal would show such a name as another.
+    let refused = installation.run(&["user", "add"], &[text, "--password-stdin"], "sesame");
+    assert_eq!(refused.status.code(), Some(2), "{refused}");
+    let label = format!("team={text}");
+    let bob = ["bob", "--password-stdin", "--label", &label];
+    let added = installation.json(&["user", "add"], &bob, "sesame");
+    assert_eq!(added["labels"]["team"][0], text);
+    let rule = ["--account", text, "--deny", "--comment", text];
     let rule = installation.json(&["rule", "add"], &rule, "");
     assert_eq!(
         (&rule["match"]["account"], &rule["comment"]),
-        (&name.into(), &name.into())
+        (&text.into(), &text.into())
     );
-    assert_eq!(
-        installation.json(&["user", "list"], &[], "")[0]["name"],
-        name
-    );
-    assert_eq!(
-        installation.json(&["user", "show"], &[name], "")["name"],
-        name
-    );
-    assert_eq!(
-        installation.json(&["rule", "list"], &[], "")[0]["comment"],
-        name
-    );
+    for command in [["user", "list"], ["rule", "list"]] {
+        let list = installation.json(&command, &[], "");
+        assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
+    }
     let log = installation.run(&["audit", "list"], &["--json"], "");
     for line in log.succeeded().lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }
-    let shown = installation.run(&["user", "list"], &[], "");
-    assert!(!shown.succeeded().contains('\u{202e}'), "{shown}");
+    for command in [["user", "list"], ["rule", "list"]] {
+        let shown = installation.run(&command, &[], "");
+        assert!(!shown.succeeded().contains('\u{202e}'), "{shown}");
+    }
 }
 
 #[test]
