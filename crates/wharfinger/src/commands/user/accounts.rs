@@ -19,6 +19,9 @@ const READ: &[(&str, &str)] = &[("users", "read")];
 /// What changing one needs. Commands read before they write.
 const WRITE: &[(&str, &str)] = &[("users", "read"), ("users", "write")];
 
+/// The type of the API's problem if a name is taken.
+const ALREADY_EXISTS: &str = "urn:wharfinger:problem:already-exists";
+
 /// The accounts of a server.
 pub(super) enum UserAdministration {
     /// Those in its database, which the configuration names.
@@ -249,10 +252,15 @@ fn refuse_configured(managed: &ManagedDatabase, name: &AccountName) -> Result<()
     let mut lists = users.chain(htpasswd);
     if lists.any(|accounts| accounts.find(name.as_str()).is_some()) {
         let message = format!("{name} is an account of the configuration already");
-        return Err(Failure::negative(message)
-            .hint("`wharfinger passwd` sets its password; remove it there to add it here"));
+        return Err(configured(message));
     }
     Ok(())
+}
+
+/// What to do when the configuration has the account.
+fn configured(message: String) -> Failure {
+    Failure::negative(message)
+        .hint("`wharfinger passwd` sets its password; remove it there to add it here")
 }
 
 /// What to do when an operation failed.
@@ -272,11 +280,19 @@ fn refused(error: &AccountError) -> Failure {
 
 /// The same for what the API refused about the account `name`.
 fn refused_by_api(error: ApiError, name: &str) -> Failure {
-    match error.refused() {
-        Some(StatusCode::NOT_FOUND) => refused(&AccountError::Unknown(name.to_owned())),
-        // An account of the configuration may have the name, too: the server says which.
-        Some(StatusCode::CONFLICT) => Failure::negative(error.to_string())
-            .hint("`wharfinger user passwd` sets another password"),
+    match &error {
+        ApiError::Refused { status, .. } if *status == StatusCode::NOT_FOUND => {
+            refused(&AccountError::Unknown(name.to_owned()))
+        }
+        // The database has it, or the server's configuration: the server says which.
+        ApiError::Refused { problem, .. } if problem.kind == ALREADY_EXISTS => {
+            let exists = AccountError::Exists(name.to_owned());
+            let message = error.to_string();
+            match message == exists.to_string() {
+                true => refused(&exists),
+                false => configured(message),
+            }
+        }
         _ => error.into(),
     }
 }

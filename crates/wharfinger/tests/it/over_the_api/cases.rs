@@ -17,6 +17,7 @@ pub(super) const CASES: &[Case] = &[
         "sesame",
     ),
     (&["user", "add"], &["bob", "--password-stdin"], "sesame"),
+    (&["user", "add"], &["admin", "--password-stdin"], "sesame"),
     (
         &["user", "add"],
         &["robot+ci", "--password-stdin"],
