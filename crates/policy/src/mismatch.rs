@@ -20,8 +20,8 @@ pub enum Mismatch {
     /// The client's address is not known.
     #[error("the client's address is not known")]
     NoAddress,
-    /// The query is about the API, and the rule does not name its type to the letter.
-    #[error("for the API, only rules count whose type is {API_TYPE} to the letter")]
+    /// The query is about the API, and the rule's type is not exactly the API's.
+    #[error("the API needs a rule whose type is exactly {API_TYPE}")]
     NotForApi,
     /// What the variables stand for makes the pattern one that matches nothing.
     #[error("with its variables replaced, {0}")]

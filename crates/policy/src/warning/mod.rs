@@ -109,7 +109,7 @@ pub enum WarningKind {
     },
     /// A pattern that the API's type is meant to match, and does not.
     #[error(
-        "for the API, only rules count whose type is {API_TYPE} to the letter, and {0:?} is not: write a rule of its own"
+        "the API needs a rule whose type is exactly {API_TYPE}, and {0:?} is not: write a rule of its own"
     )]
     ApiTypeInPattern(String),
     /// An earlier rule matches everything.

@@ -125,7 +125,7 @@ mod tests {
             (
                 Some("/^(repository|wharfinger)$/"),
                 &["*"],
-                "for the API, only rules count whose type is wharfinger to the letter",
+                "the API needs a rule whose type is exactly wharfinger",
             ),
             (
                 Some("repositry"),

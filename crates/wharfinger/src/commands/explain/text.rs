@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use auth::{ActionReport, CeilingReport, PassedRuleReport, ScopeReport, TokenExplanation};
 use common::escape_line;
+use policy::Mismatch;
 
 /// What `account` (empty for anonymous) is granted of each scope, and why.
 pub(super) fn scopes(reports: &[ScopeReport], account: &str) -> String {
@@ -98,6 +99,9 @@ fn reason(passed: &PassedRuleReport) -> String {
         let quoted: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
         quoted.join(", ")
     };
+    if passed.pattern.is_empty() && passed.reason == Mismatch::NotForApi.to_string() {
+        return format!("no {}: {}", passed.field, passed.reason);
+    }
     let mut text = format!("{}: {:?}", passed.field, passed.pattern);
     let mut expanded = passed.expanded.iter();
     if expanded.any(|expanded| *expanded != passed.pattern) {
@@ -121,5 +125,28 @@ fn entries(ceiling: &CeilingReport) -> String {
             });
             format!(" ({})", shown.collect::<Vec<_>>().join(", "))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_without_a_type_has_no_type_for_the_api() {
+        let mut passed = PassedRuleReport {
+            rule: "auth.yml:7".to_owned(),
+            comment: None,
+            field: "type".to_owned(),
+            pattern: String::new(),
+            expanded: Vec::new(),
+            values: vec!["wharfinger".to_owned()],
+            reason: Mismatch::NotForApi.to_string(),
+        };
+        let why = "the API needs a rule whose type is exactly wharfinger";
+        assert_eq!(reason(&passed), format!("no type: {why}"));
+        "*".clone_into(&mut passed.pattern);
+        let written = r#"type: "*" against "wharfinger""#;
+        assert_eq!(reason(&passed), format!("{written}: {why}"));
     }
 }

@@ -121,7 +121,10 @@ impl Label {
             allows_absent: false,
         };
         let changed = accounts.set_labels(&self.target.name, change).await?;
-        Ok(self.target.report(&changed, "has other labels"))
+        Ok(match self.target.json {
+            true => output::json(&json!(changed)),
+            false => format!("the labels of {} are changed\n", escape_line(&changed.name)),
+        })
     }
 }
 
