@@ -1,4 +1,5 @@
-//! Sends `object_store`'s requests with a client of ours, which trusts whom the configuration trusts.
+//! Sends `object_store`'s requests with a client of ours, which trusts the authorities of the
+//! configuration.
 
 use std::fmt;
 use std::future::Future;

@@ -35,7 +35,7 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Whether they are written for the API: the type is [`API_TYPE`] to the letter.
+    /// Whether they are written for the API: the type is exactly [`API_TYPE`].
     #[must_use]
     pub fn is_for_api(&self) -> bool {
         self.resource_type.as_deref() == Some(API_TYPE)

@@ -1,6 +1,6 @@
 //! Access rules: which account may do what.
 //!
-//! Rules are `docker_auth`'s and mean what they mean there, to the letter, for they are what its
+//! Rules are `docker_auth`'s and mean exactly what they mean there, for they are what its
 //! users have. An [`Acl`] is a list of them; it is asked a [`AclQuery`] about one account and one
 //! resource, and the first rule whose conditions all hold decides which of the actions asked for
 //! are granted. If no rule does, it decides nothing.

@@ -11,8 +11,8 @@ use crate::{Labels, Subject};
 /// The type of the API's resources.
 ///
 /// Rules are written for repositories, and a wide one, `{match: {account: "/.+/"}, actions: ["*"]}`, must not
-/// make administrators. So for this type, a rule counts only if its condition on the type is this text
-/// to the letter. The same holds for the entries of a ceiling.
+/// make administrators. So for this type, a rule counts only if its condition on the type is exactly
+/// this text. The same holds for the entries of a ceiling.
 pub const API_TYPE: &str = "wharfinger";
 
 /// A question: may this account do this?

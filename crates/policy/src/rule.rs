@@ -15,7 +15,7 @@ pub(crate) struct Rule {
     conditions: Vec<Condition>,
     captures: Vec<Capture>,
     actions: Actions,
-    /// Whether it is written for the API: its type is [`API_TYPE`] to the letter.
+    /// Whether it is written for the API: its type is exactly [`API_TYPE`].
     is_for_api: bool,
     pub(crate) comment: Option<String>,
 }

@@ -167,7 +167,7 @@ pub(super) fn shown(token: &PersonalToken) -> Shown<TokenView> {
     }
 }
 
-/// 201 with the secret, which is shown this once.
+/// 201 with the secret, which is shown only now.
 pub(super) fn created(
     created: &CreatedSecret,
     location: String,

@@ -7,10 +7,10 @@
 //! ([`decide`](DeviceLogins::decide)). Meanwhile the device polls the token endpoint with the device
 //! code. The first poll after the approval opens a session, and the code is used up.
 //!
-//! What must last is in the database, so that a restart forgets nothing. In memory are only the pace
+//! What must last is in the database, so that a restart forgets nothing. In memory are only the times
 //! of polls and the number of wrong user codes ([`DeviceLoginLimits`]), which outlive a reload.
 //!
-//! Two logins are in play, and their names differ: a *device login* is what the device asked for;
+//! There are two logins, and their names differ: a *device login* is what the device asked for;
 //! *signing in* is what the person does on the page.
 
 mod approval;
@@ -45,8 +45,8 @@ pub const PAGE: &str = "/device";
 /// How often one client may enter wrong user codes (RFC 8628 §5.1).
 const WRONG_CODES_PER_CLIENT: Rate = Rate::per_minute(10);
 
-/// The same for all clients together, and for all that share a proxy's address. At this rate, and
-/// with a thousand logins that wait, one is guessed once in a month.
+/// The same for all clients together, and for all that share a proxy's address. At this rate, with
+/// 10,000 logins that wait (the default), one is guessed in three days; with 1,000, in a month.
 const WRONG_CODES: Rate = Rate::per_minute(600);
 
 /// How often a user code is drawn anew if another login has it.
@@ -81,7 +81,7 @@ pub struct DeviceLoginSettings {
     pub observers: Observers,
 }
 
-/// What is counted of device logins in memory: wrong user codes, and the pace of polls.
+/// What is counted of device logins in memory: wrong user codes, and the times of polls.
 pub struct DeviceLoginLimits {
     per_client: LoginLimiter,
     together: LoginLimiter,

@@ -1,5 +1,5 @@
-//! The pace of polls (RFC 8628 §3.5, `slow_down`). It is kept in memory: a poll writes nothing, and
-//! after a restart each device may poll once more.
+//! The times of polls (RFC 8628 §3.5, `slow_down`). They are kept in memory: a poll writes nothing,
+//! and after a restart each device may poll once more.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -69,7 +69,7 @@ pub(crate) struct StoredDeviceLogin {
     pub(crate) approver: Option<Approver>,
 }
 
-/// Where a login is on its way.
+/// The state of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeviceLoginStatus {
     Pending,

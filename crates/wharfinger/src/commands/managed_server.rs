@@ -18,7 +18,7 @@ use crate::remote::{HttpsArguments, credential_store, warn_of_store};
 /// of the machine can see those.
 const TOKEN_VARIABLE: &str = "WHARFINGER_TOKEN";
 /// How long a server may take to respond.
-const PATIENCE: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The arguments that say which server a command manages. `server_option` lets FILE or --server be
 /// given.
@@ -80,7 +80,7 @@ pub(super) fn api_client(
     credentials: LoginCredentials,
 ) -> ApiClient {
     let options = TransportOptions {
-        patience: PATIENCE,
+        patience: REQUEST_TIMEOUT,
         ..https.options()
     };
     ApiClient::new(&Transport::new(options), server.clone(), credentials)

@@ -1,4 +1,4 @@
-//! What comes out of a file that is right: docker_auth's YAML to the letter, defaults, files,
+//! What comes out of a file that is right: exactly docker_auth's YAML, defaults, files,
 //! variables.
 
 use std::time::Duration;
