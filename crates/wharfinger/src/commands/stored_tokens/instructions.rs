@@ -34,20 +34,42 @@ pub(super) fn created(created: &CreatedTokenView, registry: &str, now: SystemTim
          {old}It is shown only now: nothing stores it.\n\
          \n\
          Log in (docker, podman, skopeo and crane take the same):\n\
-         \n  printf %s '{secret}' | docker login {registry} -u '{account}' --password-stdin\n\
+         \n  printf %s {secret_word} | docker login {registry_word} -u {account_word} --password-stdin\n\
          \n\
          Kubernetes, as imagePullSecrets: [{{name: {resource}}}] of a pod or a service account:\n\
          \n{pull_secret}\
          \n\
          GitHub Actions, with the secret stored as REGISTRY_TOKEN:\n\
-         \n  - uses: docker/login-action@v3\n    with: {{registry: {registry}, username: \"{account}\", password: \"${{{{ secrets.REGISTRY_TOKEN }}}}\"}}\n\
+         \n  - uses: docker/login-action@v3\n    with: {{registry: {registry_text}, username: {account_text}, password: \"${{{{ secrets.REGISTRY_TOKEN }}}}\"}}\n\
          \n\
          GitLab CI, with the secret stored as the masked variable REGISTRY_TOKEN:\n\
-         \n  before_script:\n    - printf %s \"$REGISTRY_TOKEN\" | docker login {registry} -u '{account}' --password-stdin\n",
+         \n  before_script:\n    - printf %s \"$REGISTRY_TOKEN\" | docker login {registry_word} -u {account_word} --password-stdin\n",
         name = shown(&log_name(token)),
         id = shown(&token.id),
         resource = resource_name(account),
+        secret_word = shell_word(secret),
+        account_word = shell_word(account),
+        registry_word = match is_plain_host(registry) {
+            true => registry.to_owned(),
+            false => shell_word(registry),
+        },
+        registry_text = match is_plain_host(registry) {
+            true => registry.to_owned(),
+            false => json!(registry).to_string(),
+        },
+        account_text = json!(account),
     )
+}
+
+/// A text as one word of a shell's command line (POSIX, Shell Command Language, §2.2.2).
+fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Whether a host needs no quotes, neither in a command line nor in YAML.
+fn is_plain_host(host: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte);
+    !host.starts_with('-') && host.bytes().all(is_plain)
 }
 
 /// The same for programs.
@@ -85,4 +107,19 @@ fn resource_name(account: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = name.chars().map(plain).collect();
     format!("pull-{}", name.trim_matches('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_end_its_word() {
+        assert_eq!(shell_word("robot+ci"), "'robot+ci'");
+        assert_eq!(shell_word("o'; id; '"), r"'o'\''; id; '\'''");
+        assert!(is_plain_host("registry.example.com:5000"));
+        for host in ["-x", "a b", "$(id)", "a'b", "a\"b"] {
+            assert!(!is_plain_host(host), "{host}");
+        }
+    }
 }
