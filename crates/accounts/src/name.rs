@@ -33,7 +33,8 @@ pub enum AccountNameError {
     Ambiguous,
     /// It would be taken for something else.
     #[error(
-        "names that begin with {ROBOT_PREFIX} are reserved for robots, and {TOKEN_USER} stands for a token"
+        "names that begin with {ROBOT_PREFIX} are reserved for robots, {TOKEN_USER} stands for a \
+         token, and * for all accounts"
     )]
     Reserved,
 }
@@ -59,11 +60,11 @@ impl FromStr for AccountName {
         if text.contains(':') {
             return Err(AccountNameError::Colon);
         }
-        let is_shown_as_it_is = escape_line(text) == text;
+        let is_shown_as_it_is = escape_line(text) == text && !text.chars().any(is_invisible);
         if !is_unambiguous_name(text) || !is_shown_as_it_is || text.trim() != text {
             return Err(AccountNameError::Ambiguous);
         }
-        if text.starts_with(ROBOT_PREFIX) || text == TOKEN_USER {
+        if text.starts_with(ROBOT_PREFIX) || text == TOKEN_USER || text == "*" {
             return Err(AccountNameError::Reserved);
         }
         Ok(Self(text.to_owned()))
@@ -74,6 +75,19 @@ impl fmt::Display for AccountName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a character is shown as nothing: `Default_Ignorable_Code_Point` (Unicode,
+/// `DerivedCoreProperties.txt`).
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 #[cfg(test)]
@@ -88,6 +102,10 @@ mod tests {
         let long = "x".repeat(MAX_ACCOUNT_NAME + 1);
         for (name, error) in [
             ("", AccountNameError::Empty),
+            ("*", AccountNameError::Reserved),
+            ("admin\u{200b}", AccountNameError::Ambiguous),
+            ("ad\u{ad}min", AccountNameError::Ambiguous),
+            ("admin\u{e0041}", AccountNameError::Ambiguous),
             (&*long, AccountNameError::TooLong(129)),
             ("a:b", AccountNameError::Colon),
             ("a\nb", AccountNameError::Ambiguous),
