@@ -137,12 +137,28 @@ impl SessionStore for SqliteSessions {
                 connection
                     .prepare_cached(&sql)?
                     .execute((first, second, seconds(now)))?;
+            deny_device_logins(connection, &selection)?;
             if let (1.., Some((by, object))) = (revoked, object) {
                 log(connection, by, &selection, &object, revoked, now)?;
             }
             Ok(revoked)
         }))
     }
+}
+
+/// Denies the device logins of an account all of whose sessions are revoked: an approved one would
+/// open a session again at its next poll.
+fn deny_device_logins(connection: &Connection, selection: &Selection) -> Result<(), SessionsError> {
+    let account = match selection {
+        Selection::All => None,
+        Selection::Account(account) => Some(account),
+        Selection::Id(_) | Selection::IdOf { .. } => return Ok(()),
+    };
+    let sql = "UPDATE device_logins SET status = 'denied'
+               WHERE account IS NOT NULL AND (?1 IS NULL OR account = ?1)
+               AND status IN ('pending', 'approved')";
+    connection.prepare_cached(sql)?.execute([account])?;
+    Ok(())
 }
 
 /// A condition on `?1` and `?2`, and these.
