@@ -381,5 +381,6 @@ fn docker_auth_s_leveldb_is_imported_once() {
         "{elsewhere}"
     );
     let nothing = import(&["--backend", "github_auth"]).refused();
-    assert!(nothing.contains("no section names a LevelDB"), "{nothing}");
+    let unknown = "\"github_auth\" is not a section with sign-ins";
+    assert!(nothing.contains(unknown), "{nothing}");
 }

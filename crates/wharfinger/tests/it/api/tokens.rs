@@ -162,7 +162,7 @@ fn an_owner_who_is_removed_takes_the_tokens_along() {
     assert_eq!(gone.status, 404, "{}", gone.body);
     // Another bob gets none of it.
     api.done("POST", "/users", &bob);
-    assert_eq!(login_of(&ours, secret).0, 401);
+    wait_until(|| login_of(&ours, secret).0 == 401);
 }
 
 #[test]
