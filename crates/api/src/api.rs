@@ -14,10 +14,11 @@ use http_body_util::Full;
 use hyper::body::Body;
 use identity::RequestLimiter;
 use percent_encoding::percent_decode_str;
+use policy::{API_TYPE, AclQuery};
 use serde_json::Value;
 use token::Verifier;
 
-use crate::authority::{ApiAuthority, ApiCaller};
+use crate::authority::{ApiAuthority, ApiCaller, Reach};
 use crate::body::MAX_BODY;
 use crate::call::ParsedRequest;
 use crate::etag::has_current;
@@ -29,6 +30,7 @@ use crate::operation::ApiOperation;
 use crate::problem::ApiProblem;
 use crate::reply::ApiResponse;
 use crate::routes::{OPENAPI, operations};
+use crate::scope::ScopeRequirement;
 use crate::state::{ApiState, ApiStores};
 
 /// A response with its whole body.
@@ -160,11 +162,9 @@ impl Api {
         };
         let authority = &self.authority;
         let caller = authority.authorize(context, &head.headers, operation.needed)?;
-        let accounts = self.state.stores.token_server.accounts();
-        if accounts.is_gone(caller.account()).await? {
-            // Its token is valid for some minutes more, which is too long for an administrator's.
-            return Err(authority.invalid_token(context, operation.needed));
-        }
+        let caller = self
+            .checked_again(context, caller, operation.needed)
+            .await?;
         if context.client.is_err() {
             // Its address is logged and may be asked for: a proxy in front must say it.
             return Err(ApiProblem::new(
@@ -181,6 +181,41 @@ impl Api {
             body,
         };
         self.handle(operation, head, caller, request).await
+    }
+
+    /// The caller with the rights of this moment. The token may be some minutes old, which is too long
+    /// for an administrator: what it stands on may have been taken away since.
+    async fn checked_again(
+        &self,
+        context: &RequestContext,
+        caller: ApiCaller,
+        needed: ScopeRequirement,
+    ) -> Result<ApiCaller, ApiProblem> {
+        let stores = &self.state.stores;
+        let accounts = stores.token_server.accounts();
+        if accounts.is_gone(caller.account()).await? || stores.has_changed_since(&caller).await? {
+            return Err(self.authority.invalid_token(context, needed));
+        }
+        let Some(identity) = accounts.look_up(caller.account()).await? else {
+            // Only its proof would tell its labels, so the token is what there is.
+            return Ok(caller);
+        };
+        let subject = identity.ruled_subject().unwrap_or(&identity.subject);
+        for (reach, scope) in caller.granted_by_token(needed) {
+            let query = AclQuery {
+                account: &subject.account,
+                labels: &subject.labels,
+                resource_type: API_TYPE,
+                name: scope.name,
+                service: &self.authority.service,
+                ip: context.client.as_ref().ok().and_then(|client| client.ip),
+                actions: &[scope.action.to_owned()],
+            };
+            if stores.token_server.grants_now(&identity, &query).await? {
+                return Ok(caller.reaching(reach));
+            }
+        }
+        Err(self.authority.insufficient_scope(context, needed))
     }
 
     /// Runs the handler; once for each `Idempotency-Key`.
@@ -200,7 +235,17 @@ impl Api {
             return operation.run(caller, state, request).await;
         };
         let path = head.uri.path().as_bytes();
-        let digest = request_digest(&[operation.id.as_bytes(), path, &request.body]);
+        let reach = match caller.reach() {
+            Reach::Everything => "everything",
+            Reach::Own => "own",
+        };
+        let request_parts = [
+            operation.id.as_bytes(),
+            path,
+            reach.as_bytes(),
+            &request.body,
+        ];
+        let digest = request_digest(&request_parts);
         let keys = Arc::clone(&self.idempotency);
         let (account, key) = (caller.account().to_owned(), key.to_owned());
         let handled = operation.run(caller, state, request);

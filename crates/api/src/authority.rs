@@ -65,6 +65,30 @@ impl ApiCaller {
     pub fn reach(&self) -> Reach {
         self.reach
     }
+
+    /// When the token was issued, in seconds since the Unix epoch.
+    pub(crate) fn token_issued_at(&self) -> u64 {
+        self.token.claims().issued_at
+    }
+
+    /// The scopes of `needed` that the token grants, each with its reach; the widest first.
+    pub(crate) fn granted_by_token(
+        &self,
+        needed: ScopeRequirement,
+    ) -> impl Iterator<Item = (Reach, ApiScope)> + use<> {
+        let own = needed.own.map(|own| (Reach::Own, own));
+        let both = [Some((Reach::Everything, needed.full)), own];
+        let token = Arc::clone(&self.token);
+        let is_granted = move |scope: &ApiScope| token.grants(API_TYPE, scope.name, scope.action);
+        both.into_iter()
+            .flatten()
+            .filter(move |(_, scope)| is_granted(scope))
+    }
+
+    /// The same caller with another reach.
+    pub(crate) fn reaching(self, reach: Reach) -> Self {
+        Self { reach, ..self }
+    }
 }
 
 /// Verifies tokens, and counts requests.
@@ -99,16 +123,25 @@ impl ApiAuthority {
         };
         context.set_account(token.subject());
         self.admit(RequestSource::Account(token.subject()))?;
-        let grants = |scope: ApiScope| token.grants(API_TYPE, scope.name, scope.action);
-        let reach = if grants(needed.full) {
-            Reach::Everything
-        } else if needed.own.is_some_and(grants) {
-            Reach::Own
-        } else {
-            let challenge = self.challenge(context, needed, Some("insufficient_scope"));
-            return Err(ApiProblem::insufficient_scope(needed, challenge));
+        let caller = ApiCaller {
+            token,
+            reach: Reach::Own,
         };
-        Ok(ApiCaller { token, reach })
+        let widest = caller.granted_by_token(needed).next();
+        match widest {
+            Some((reach, _)) => Ok(caller.reaching(reach)),
+            None => Err(self.insufficient_scope(context, needed)),
+        }
+    }
+
+    /// The refusal of a caller who lacks a right.
+    pub(crate) fn insufficient_scope(
+        &self,
+        context: &RequestContext,
+        needed: ScopeRequirement,
+    ) -> ApiProblem {
+        let challenge = self.challenge(context, needed, Some("insufficient_scope"));
+        ApiProblem::insufficient_scope(needed, challenge)
     }
 
     /// The refusal of a token that is not valid, or no longer.

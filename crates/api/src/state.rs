@@ -1,16 +1,20 @@
 //! What handlers work on.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use accounts::{AccountStore, RuleList};
 use auth::TokenServer;
 use auth::sessions::Sessions;
-use common::Clock;
+use common::{Clock, unix_seconds};
 use database::Database;
-use identity::Accounts;
-use personal_tokens::PersonalTokens;
+use identity::{Accounts, ROBOT_PREFIX};
+use personal_tokens::{PersonalTokens, TokenFilter, TokenKind};
 use policy::AclOptions;
 use workload_identity::TrustAuth;
+
+use crate::authority::ApiCaller;
+use crate::problem::ApiProblem;
 
 /// What the API manages.
 pub struct ApiStores {
@@ -31,6 +35,38 @@ pub struct ApiStores {
     pub trust: Option<TrustAuth>,
     /// Where the administration log is.
     pub database: Database,
+}
+
+impl ApiStores {
+    /// Whether the caller's account was changed after its token was issued: it may have another
+    /// password or another owner now. For a robot, whether it or its secret is newer than the token.
+    pub(crate) async fn has_changed_since(&self, caller: &ApiCaller) -> Result<bool, ApiProblem> {
+        let changed_at = match caller.account().strip_prefix(ROBOT_PREFIX) {
+            Some(robot) => self.robot_changed_at(robot).await?,
+            None => {
+                let account = self.accounts.find(caller.account()).await?;
+                account.map(|account| account.changed_at)
+            }
+        };
+        Ok(changed_at.is_some_and(|at| caller.token_issued_at() < unix_seconds(at)))
+    }
+
+    async fn robot_changed_at(&self, name: &str) -> Result<Option<SystemTime>, ApiProblem> {
+        let (Some(tokens), Ok(name)) = (&self.personal_tokens, name.parse()) else {
+            return Ok(None);
+        };
+        let filter = TokenFilter {
+            kind: Some(TokenKind::Robot),
+            name: Some(name),
+            ..TokenFilter::default()
+        };
+        let robots = tokens.list(filter).await?;
+        let dates = robots.iter().flat_map(|robot| {
+            let secrets = robot.secrets.iter().map(|secret| secret.created_at);
+            secrets.chain([robot.created_at])
+        });
+        Ok(dates.max())
+    }
 }
 
 /// The rules that the API manages.

@@ -11,6 +11,7 @@ mod accounts;
 mod audit;
 mod authorize;
 mod body;
+mod current_rights;
 pub mod device;
 mod device_authorization;
 mod device_grant;

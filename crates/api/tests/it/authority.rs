@@ -161,3 +161,22 @@ async fn a_token_is_worth_nothing_when_its_account_is_gone() {
         assert_eq!(answer.status, status, "{account}");
     }
 }
+
+#[tokio::test]
+async fn a_token_from_before_a_change_of_its_account_is_refused() {
+    let bench = Bench::new();
+    let old = format!("Bearer {}", bench.token("bob", &["own:read"]));
+    let show = ("GET", "/account");
+    let headers = [("authorization", old.as_str())];
+    assert_eq!(bench.send(show, &headers, "").await.status, 200);
+    bench.clock.pass(1);
+    let bob = serde_json::json!({"name": "bob", "password": "sesame"});
+    let users = ("POST", "/users");
+    let added = bench
+        .ask("ann", &["users:write"], users, &[], Some(&bob))
+        .await;
+    assert_eq!(added.status, 201, "{:?}", added.body);
+    assert_eq!(bench.send(show, &headers, "").await.status, 401);
+    let new = bench.ask("bob", &["own:read"], show, &[], None).await;
+    assert_eq!(new.status, 200, "{:?}", new.body);
+}

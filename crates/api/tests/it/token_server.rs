@@ -60,7 +60,7 @@ pub(crate) fn token_server(
         path_prefix: "/wh".to_owned(),
         hsts: None,
         login: Arc::new(login),
-        authorizers: vec![Box::new(acl())],
+        authorizers: vec![Box::new(acl()), Box::new(administrators())],
         sessions: Some(sessions),
         device_logins: None,
         body_limit: 1 << 16,
@@ -97,4 +97,19 @@ fn acl() -> AclAuthorizer {
     ];
     let acl = Acl::compile(entries, AclOptions::default()).unwrap();
     AclAuthorizer::new("acl", acl, places)
+}
+
+/// What a token of these tests grants, the rules grant, too.
+fn administrators() -> AclAuthorizer {
+    let entry = AclEntry {
+        conditions: Conditions {
+            account: Some("/.+/".to_owned()),
+            resource_type: Some("wharfinger".to_owned()),
+            ..Conditions::default()
+        },
+        actions: vec!["*".to_owned()],
+        comment: None,
+    };
+    let acl = Acl::compile(vec![entry], AclOptions::default()).unwrap();
+    AclAuthorizer::new("acl", acl, vec!["auth.yml:13".into()])
 }

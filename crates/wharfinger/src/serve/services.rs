@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::device::{DeviceLoginSettings, DeviceLogins};
 use auth::sessions::{Sessions, SqliteSessions};
@@ -26,6 +27,10 @@ use crate::failure::Failure;
 
 /// The application protocols offered over TLS, the preferred one first (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// How long a token for the API is valid, if `token.services` does not say so: a client of it can ask
+/// for another at any time.
+const API_TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
 /// Everything that one configuration makes.
 pub(super) struct Services {
@@ -169,7 +174,7 @@ fn token_server(
     Ok(TokenServer::new(TokenServerSettings {
         issuer: token.issuer.clone(),
         default: service(token, &token.options)?,
-        services: services(token)?,
+        services: services(config, token)?,
         not_before_skew: token.not_before_skew,
         keys: published(token),
         path_prefix: config.server.path_prefix.clone(),
@@ -261,12 +266,24 @@ fn service(token: &TokenConfig, options: &TokenOptions) -> Result<ServiceSetting
     })
 }
 
-fn services(token: &TokenConfig) -> Result<HashMap<String, ServiceSettings>, Failure> {
-    token
-        .services
-        .iter()
-        .map(|(name, options)| Ok((name.clone(), service(token, options)?)))
-        .collect()
+fn services(
+    config: &Config,
+    token: &TokenConfig,
+) -> Result<HashMap<String, ServiceSettings>, Failure> {
+    let mut services = HashMap::new();
+    if let Some(api) = &config.api {
+        let settings = service(token, &token.options)?;
+        let expiration = settings.expiration.min(API_TOKEN_LIFETIME);
+        let settings = ServiceSettings {
+            expiration,
+            ..settings
+        };
+        services.insert(api.service.clone(), settings);
+    }
+    for (name, options) in &token.services {
+        services.insert(name.clone(), service(token, options)?);
+    }
+    Ok(services)
 }
 
 /// Every key under both of its ids, for a registry reads either.

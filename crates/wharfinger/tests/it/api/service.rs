@@ -14,7 +14,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 fn config(folder: &Path, pair: &TestCertificate, rules: &str, more: &str) -> String {
     format!(
         "server: {{addr: '@addr@', path_prefix: /wh}}\n\
-         token: {{issuer: i, certificate: {}, key: {}}}\n\
+         token: {{issuer: i, expiration: 900, certificate: {}, key: {}}}\n\
          users: {{admin: {{password: '$2y$05$KvtTTOOpGpQ6DjOUaNqmluOMkZQMFGEfmbG0xbayf0gCMr3uj9QTa'}}}}\n\
          acl: [{rules}]\n\
          database: {{url: 'sqlite://{}/wharfinger.db'}}\n{more}",
@@ -132,6 +132,9 @@ fn a_wide_rule_makes_no_administrator_and_a_reload_counts() {
     let (token, _) = running.token(scope);
     let list = |running: &Running| running.send("GET", "/wh/api/v1/users", &token, &Value::Null);
     assert_eq!(list(&running).status, 200);
+    // The token is as it was, and its rule is gone.
+    running.reload(WIDE, "");
+    crate::personal_tokens::wait_until(|| list(&running).status == 403);
     // Another service, and a low rate.
     running.reload(
         &format!("{WIDE}, {ADMIN}"),
