@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use object_store::client::{HttpError, HttpErrorKind};
 use storage::Error;
 
 /// When a client may try again while the store is away.
@@ -28,6 +29,14 @@ pub enum S3OpenError {
          rootdirectory, and copy the images with `wharfinger copy`"
     )]
     OtherRegistry(String),
+    /// No connection to the store can be made.
+    #[error("{url}: {cause}")]
+    Unreachable {
+        /// The bucket.
+        url: String,
+        /// Where the store should be, why there is no connection, and what to do.
+        cause: String,
+    },
     /// The store answers that something is wrong, or does not answer.
     #[error("{url}: cannot {action}: {cause}")]
     Refused {
@@ -48,19 +57,26 @@ pub(crate) struct StoreFailure {
     /// What the store or the connection says, on one line.
     message: String,
     is_missing: bool,
+    is_unreachable: bool,
 }
 
 impl StoreFailure {
     pub(crate) fn new(error: &object_store::Error) -> Self {
         let text = full_text(error);
         let code = element(&text, "Code").map(str::to_owned);
-        let message = match (element(&text, "Message"), &code) {
-            (Some(message), Some(code)) => format!("{code}: {message}"),
-            (None, Some(code)) => code.clone(),
-            _ => text.clone(),
+        let connection = failed_connection(error);
+        let message = match (element(&text, "Message"), &code, &connection) {
+            (Some(message), Some(code), _) => first_of(&format!("{code}: {message}")),
+            (None, Some(code), _) => first_of(code),
+            (_, None, Some(why)) => {
+                let store = origin(&text).unwrap_or("the store");
+                first_of(&format!("{store} cannot be reached: {why}"))
+            }
+            // What happened is at the end.
+            _ => last_of(&text),
         };
-        let message: String = message.chars().take(MESSAGE).collect();
         Self {
+            is_unreachable: code.is_none() && connection.is_some(),
             status: status(&text),
             message: common::escape_line(&message).into_owned(),
             is_missing: matches!(error, object_store::Error::NotFound { .. })
@@ -110,6 +126,12 @@ impl StoreFailure {
             Some(hint) => format!("{} ({hint})", self.message),
             None => self.message.clone(),
         };
+        if self.is_unreachable {
+            return S3OpenError::Unreachable {
+                url: url.to_owned(),
+                cause,
+            };
+        }
         S3OpenError::Refused {
             url: url.to_owned(),
             action,
@@ -134,6 +156,7 @@ impl StoreFailure {
             }
             Some("ExpiredToken") => "the temporary credentials have expired: renew them",
             Some("InvalidStorageClass") => "correct `storageclass`",
+            _ if self.is_unreachable => "correct `regionendpoint`, or check that the store runs",
             _ if self.status == Some(403) => "check the key, its permissions, and the clock",
             _ => return None,
         })
@@ -158,6 +181,45 @@ fn full_text(error: &object_store::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Why no connection could be made, if that is what is wrong.
+fn failed_connection(error: &object_store::Error) -> Option<String> {
+    let first: &(dyn StdError + 'static) = error;
+    let causes = || std::iter::successors(Some(first), |&cause| cause.source());
+    causes().find(|cause| {
+        let http = cause.downcast_ref::<HttpError>();
+        http.is_some_and(|http| http.kind() == HttpErrorKind::Connect)
+    })?;
+    // Errors of the client are around it, which say only that a request failed.
+    let inner: Vec<_> = causes()
+        .map(ToString::to_string)
+        .skip_while(|text| !text.starts_with("client error"))
+        .skip(1)
+        .collect();
+    match inner.is_empty() {
+        true => causes().last().map(ToString::to_string),
+        false => Some(inner.join(": ")),
+    }
+}
+
+/// Scheme, host and port of the first URL in a text.
+fn origin(text: &str) -> Option<&str> {
+    let url = text
+        .split_whitespace()
+        .find(|word| word.starts_with("http://") || word.starts_with("https://"))?;
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split('/').next()?;
+    url.get(..scheme.len() + "://".len() + host.len())
+}
+
+fn first_of(text: &str) -> String {
+    text.chars().take(MESSAGE).collect()
+}
+
+fn last_of(text: &str) -> String {
+    let excess = text.chars().count().saturating_sub(MESSAGE);
+    text.chars().skip(excess).collect()
 }
 
 /// The text of an element of an XML answer, which `object_store` quotes.
@@ -199,5 +261,7 @@ mod tests {
         assert!(failure("status code: 416 Range").is_short());
         assert!(failure("status code: 501 x").is_unsupported());
         assert_eq!(failure("connection refused").hint(), None);
+        let long = failure(&format!("{} the cause", "x".repeat(2 * MESSAGE)));
+        assert!(long.message.ends_with(" the cause"), "{}", long.message);
     }
 }

@@ -54,7 +54,15 @@ async fn the_probe_says_what_is_wrong_and_no_secret() {
     );
     let away = settings(&gateway, "127.0.0.1:1", LEAST_PART);
     let message = probe(&away).await;
-    assert!(message.contains("cannot write an object"), "{message}");
+    assert!(
+        message.contains(" http://127.0.0.1:1 cannot be reached: "),
+        "{message}"
+    );
+    assert!(message.contains("Connection refused"), "{message}");
+    assert!(
+        message.ends_with("(correct `regionendpoint`, or check that the store runs)"),
+        "{message}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
