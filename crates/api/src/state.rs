@@ -9,7 +9,7 @@ use auth::sessions::Sessions;
 use common::{Clock, unix_seconds};
 use database::Database;
 use identity::{Accounts, ROBOT_PREFIX};
-use personal_tokens::{PersonalTokens, TokenFilter, TokenKind};
+use personal_tokens::{PersonalTokens, TokenFilter};
 use policy::AclOptions;
 use workload_identity::TrustAuth;
 
@@ -55,12 +55,7 @@ impl ApiStores {
         let (Some(tokens), Ok(name)) = (&self.personal_tokens, name.parse()) else {
             return Ok(None);
         };
-        let filter = TokenFilter {
-            kind: Some(TokenKind::Robot),
-            name: Some(name),
-            ..TokenFilter::default()
-        };
-        let robots = tokens.list(filter).await?;
+        let robots = tokens.list(TokenFilter::robot(name)).await?;
         let dates = robots.iter().flat_map(|robot| {
             let secrets = robot.secrets.iter().map(|secret| secret.created_at);
             secrets.chain([robot.created_at])
