@@ -152,11 +152,11 @@ impl Api {
         let (operation, parameters) = match self.find(head) {
             Ok(Matched::Operation(operation, parameters)) => (operation, parameters),
             Ok(Matched::OpenApi) => {
-                self.authority.admit_stranger(context)?;
+                self.authority.admit_without_token(context)?;
                 return Ok(self.openapi());
             }
             Err(problem) => {
-                self.authority.admit_stranger(context)?;
+                self.authority.admit_without_token(context)?;
                 return Err(problem);
             }
         };

@@ -110,14 +110,14 @@ impl ApiAuthority {
         needed: ScopeRequirement,
     ) -> Result<ApiCaller, ApiProblem> {
         let Some(text) = bearer_token(headers) else {
-            self.admit_stranger(context)?;
+            self.admit_without_token(context)?;
             return Err(ApiProblem::no_token(self.challenge(context, needed, None)));
         };
         let token = match self.verifier.verify(text, self.clock.now()) {
             // The anonymous account may not use the API, whatever its rules grant.
             Ok(token) if !token.subject().is_empty() => Arc::new(token),
             Ok(_) | Err(_) => {
-                self.admit_stranger(context)?;
+                self.admit_without_token(context)?;
                 return Err(self.invalid_token(context, needed));
             }
         };
@@ -154,7 +154,7 @@ impl ApiAuthority {
     }
 
     /// Counts a request that no account has proved to be its own.
-    pub(crate) fn admit_stranger(&self, context: &RequestContext) -> Result<(), ApiProblem> {
+    pub(crate) fn admit_without_token(&self, context: &RequestContext) -> Result<(), ApiProblem> {
         self.admit(RequestSource::Address(SourceAddress::from(context)))
     }
 

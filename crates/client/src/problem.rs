@@ -14,7 +14,7 @@ const MAX_ERRORS: usize = 10;
 /// A problem (RFC 9457 §3.1). Its texts are short and on one line each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProblemDetails {
-    /// Its type, a URI; `about:blank` if it is none of its own.
+    /// Its type, a URI; `about:blank` if the problem has no type of its own.
     pub kind: String,
     /// What kind of problem it is, in words; may be empty.
     pub title: String,

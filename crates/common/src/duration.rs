@@ -39,7 +39,7 @@ const TIME_UNITS: [(&str, u128); 9] = [
 /// Reads a length of time: `300` and `300s`, `5m`, `1h30m`, `1.5h`, `30d`, `2w`; `0` is zero.
 ///
 /// # Errors
-/// When it is none, or too long.
+/// When the text is not a length of time, or the time is too long.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     if text.is_empty() {
         return Err(DurationError::Empty);

@@ -2,7 +2,7 @@
 //!
 //! Metadata stays in rows. An object gets its final, random key before its first byte is stored, and
 //! is never moved, copied or listed. The row that names the key makes the content a blob. So a push
-//! of a small blob is one request to the store, and a `HEAD` is none.
+//! of a small blob is one request to the store, and a `HEAD` needs no request.
 //!
 //! An upload grows as parts of one size. What is smaller than a part is one object. Where an upload
 //! is, its row knows ([`storage::UploadObjects`]), so that it can continue after a restart. Content

@@ -28,7 +28,7 @@ impl UploadMemory {
     /// Waits for the memory of an upload.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if there is none in time.
+    /// [`Error::Unavailable`] if no memory becomes free in time.
     pub(crate) async fn reserve(&self) -> Result<OwnedSemaphorePermit, Error> {
         let reserved = Arc::clone(&self.0).acquire_many_owned(PARTS);
         match timeout(PATIENCE, reserved).await {

@@ -147,7 +147,7 @@ pub(crate) async fn rotate(
     Ok(created(&rotated.await?, call.parent()))
 }
 
-/// The robot that the path names. There is none of a name that cannot be.
+/// The robot that the path names. A name that no robot can have is not found.
 fn named<S, I>(call: &ApiCall<S, I>) -> Result<TokenName, ApiProblem>
 where
     S: crate::scope::RequiredScope,

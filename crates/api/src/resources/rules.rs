@@ -76,7 +76,7 @@ struct RuleBody {
     /// Its conditions; `{}` matches everything.
     #[serde(rename = "match")]
     conditions: ConditionsBody,
-    /// What it grants: `["*"]` is every action, `[]` is none.
+    /// Its actions: `["*"]` grants every action, `[]` grants nothing.
     actions: Vec<String>,
     /// A note for people.
     #[serde(default)]

@@ -72,8 +72,8 @@ impl PasswordVerifier {
         self
     }
 
-    /// The same, if the backend can tell whether it has any hash at all: as long as it has none, there
-    /// is none to hide. `are_there` must be quick.
+    /// The same, if the backend can tell whether it has any hash at all. Without one, it has no account
+    /// to hide. `are_there` must be quick.
     #[must_use]
     pub fn expecting_if(
         mut self,

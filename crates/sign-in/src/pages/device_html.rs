@@ -66,7 +66,7 @@ pub(super) struct DeviceMessagePage<'a> {
     pub(super) is_error: bool,
 }
 
-/// Which machine asks, as far as it is known. A stranger wrote most of it, so it is cleaned.
+/// Which machine asks, as far as it is known. The client wrote most of it, so it is cleaned.
 pub(super) fn facts(login: &PendingDeviceLogin) -> Vec<DeviceFact> {
     let device = &login.device;
     let program = match device.user_agent.as_str() {
