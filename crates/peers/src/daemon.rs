@@ -5,7 +5,7 @@
 //! pipe breaks. So even a test that is killed leaves no process behind.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddrV4;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,10 @@ pub enum Signal {
     Terminate,
     /// End at once.
     Kill,
+    /// Run no further, as a machine that is paused.
+    Stop,
+    /// Go on after [`Stop`](Self::Stop).
+    Continue,
 }
 
 /// A running program, stopped with all its children when dropped.
@@ -43,8 +47,18 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `command`. Its standard output and error go to the file `log`.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
-        let file = File::create(log)
-            .unwrap_or_else(|error| panic!("cannot create {}: {error}", log.display()));
+        let file = File::create(log);
+        Self::start_writing(command, log, file)
+    }
+
+    /// [`start`](Self::start), after what the file `log` already contains.
+    pub(crate) fn start_again(command: &mut Command, log: &Path) -> Self {
+        let file = File::options().append(true).create(true).open(log);
+        Self::start_writing(command, log, file)
+    }
+
+    fn start_writing(command: &mut Command, log: &Path, file: io::Result<File>) -> Self {
+        let file = file.unwrap_or_else(|error| panic!("cannot create {}: {error}", log.display()));
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle of the log file"))
@@ -167,6 +181,8 @@ fn send(signal: Signal, target: &str) {
         Signal::Hangup => "-HUP",
         Signal::Terminate => "-TERM",
         Signal::Kill => "-KILL",
+        Signal::Stop => "-STOP",
+        Signal::Continue => "-CONT",
     };
     let _ = Command::new(program("kill"))
         .args([name, "--", target])

@@ -1,5 +1,6 @@
 //! Our own server, as users run it: the built program and a configuration.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ pub struct Server {
     address: SocketAddrV4,
     scheme: &'static str,
     directory: TempDir,
+    /// The program and its arguments, of which the configuration file is the last.
+    command: Vec<OsString>,
 }
 
 impl Server {
@@ -38,16 +41,14 @@ impl Server {
     pub fn start_as(program: &Path, arguments: &[&str], config: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join(CONFIG);
+        let mut line = vec![program.into()];
+        line.extend(arguments.iter().map(OsString::from));
+        line.push(file.clone().into());
         let (mut daemon, address) =
             Daemon::start_on_port(&directory.path().join("log"), |address| {
                 fs::write(&file, config.replace("@addr@", &address.to_string()))
                     .expect("the server's configuration");
-                let mut command = Command::new(program);
-                command
-                    .args(arguments)
-                    .arg(&file)
-                    .current_dir(directory.path());
-                command
+                command(&line, directory.path())
             });
         let scheme = scheme(&mut daemon, address);
         Self {
@@ -55,6 +56,7 @@ impl Server {
             address,
             scheme,
             directory,
+            command: line,
         }
     }
 
@@ -68,20 +70,20 @@ impl Server {
     pub fn start_with(program: &Path, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let place = directory.path().display().to_string();
+        let mut line = Vec::new();
         let (mut daemon, address) =
             Daemon::start_on_port(&directory.path().join("log"), |address| {
                 let (full, port) = (address.to_string(), address.port().to_string());
                 let filled = |argument: &&str| {
-                    argument
+                    let filled = argument
                         .replace("@addr@", &full)
                         .replace("@port@", &port)
-                        .replace("@directory@", &place)
+                        .replace("@directory@", &place);
+                    OsString::from(filled)
                 };
-                let mut command = Command::new(program);
-                command
-                    .args(arguments.iter().map(filled))
-                    .current_dir(directory.path());
-                command
+                line = vec![program.into()];
+                line.extend(arguments.iter().map(filled));
+                command(&line, directory.path())
             });
         let scheme = scheme(&mut daemon, address);
         Self {
@@ -89,6 +91,7 @@ impl Server {
             address,
             scheme,
             directory,
+            command: line,
         }
     }
 
@@ -193,6 +196,29 @@ impl Server {
         self.daemon.signal(Signal::Kill);
         self.daemon.wait();
     }
+
+    /// Sends `signal` and does not wait.
+    pub fn signal(&self, signal: Signal) {
+        self.daemon.signal(signal);
+    }
+
+    /// Starts a server that has ended once more, at the same address. It does not wait until it serves:
+    /// what it needs may be away.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_again(&mut self) {
+        let mut command = command(&self.command, self.directory.path());
+        let log = self.directory.path().join("log");
+        self.daemon = Daemon::start_again(&mut command, &log);
+    }
+}
+
+/// A command line, in `directory`.
+fn command(line: &[OsString], directory: &Path) -> Command {
+    let mut command = Command::new(&line[0]);
+    command.args(&line[1..]).current_dir(directory);
+    command
 }
 
 /// Name of the configuration file in the server's directory.
