@@ -5,9 +5,11 @@ use std::time::Duration;
 use common::{parse_duration, print_duration};
 
 use super::or_word;
+use crate::config::diagnostics::Problem;
 use crate::config::schema::{Kind, key};
 use crate::config::section::Section;
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -27,34 +29,42 @@ pub(crate) struct CollectionConfig {
 impl CollectionConfig {
     /// Declares `registry.gc.*`.
     pub(super) fn read(gc: &mut Section<'_>) -> Self {
+        let every = gc.get(
+            key::parsed_as(
+                "schedule",
+                Kind::Form("`hourly`, `daily`, `weekly`, `off`, or time from 1m"),
+                schedule,
+                |every| or_word(every.map(print_duration), "off"),
+            )
+            .means("how often it runs")
+            .restart()
+            .otherwise("`daily`")
+            .default(Some(DAY)),
+        );
+        let grace = gc.get(
+            key::duration("grace", SECOND..=LONGEST)
+                .means("content is kept this long after its last use; warns below 1m")
+                .restart()
+                .default(DAY),
+        );
+        if grace < MINUTE {
+            let message = "shorter than a minute: a push that takes longer can lose its layers before \
+                           its manifest arrives, and must be repeated";
+            gc.warn_about("grace", Problem::Doubtful, message);
+        }
+        let untagged = gc.get(
+            key::parsed_as("untagged", Kind::Form("`keep` or time"), untagged, |age| {
+                or_word(age.map(print_duration), "keep")
+            })
+            .means("the age from which manifests without a tag are removed")
+            .restart()
+            .otherwise("`keep`")
+            .default(None),
+        );
         Self {
-            every: gc.get(
-                key::parsed_as(
-                    "schedule",
-                    Kind::Form("`hourly`, `daily`, `weekly`, `off`, or time from 1m"),
-                    schedule,
-                    |every| or_word(every.map(print_duration), "off"),
-                )
-                .means("how often it runs")
-                .restart()
-                .otherwise("`daily`")
-                .default(Some(DAY)),
-            ),
-            grace: gc.get(
-                key::duration("grace", MINUTE..=LONGEST)
-                    .means("content is kept this long after its last use")
-                    .restart()
-                    .default(DAY),
-            ),
-            untagged: gc.get(
-                key::parsed_as("untagged", Kind::Form("`keep` or time"), untagged, |age| {
-                    or_word(age.map(print_duration), "keep")
-                })
-                .means("the age from which manifests without a tag are removed")
-                .restart()
-                .otherwise("`keep`")
-                .default(None),
-            ),
+            every,
+            grace,
+            untagged,
         }
     }
 }
