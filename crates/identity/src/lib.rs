@@ -77,8 +77,9 @@ mod source;
 mod static_users;
 mod stored_hash;
 mod terms;
-pub mod tls;
 mod verifier;
+
+pub use client_tls as tls;
 
 pub use accounts::{Account, Accounts, DuplicateAccount};
 pub use authenticator::{AuthenticationError, Authenticator, BackendError, BackendFault};

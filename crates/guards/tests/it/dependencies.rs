@@ -41,6 +41,7 @@ const SEVERAL_VERSIONS: &[&str] = &[
     "cpufeatures",
     "crypto-common",
     "digest",
+    "fallible-iterator",
     "getrandom",
     "hashbrown",
     "hashlink",
@@ -51,6 +52,7 @@ const SEVERAL_VERSIONS: &[&str] = &[
     "syn",
     "synstructure",
     "untrusted",
+    "wasi",
     "windows-sys",
 ];
 

@@ -6,22 +6,27 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 27] = [
+const FLOORS: [(&str, &[&str]); 29] = [
     ("common", &[]),
+    ("client-tls", &[]),
+    ("postgresql", &["common", "client-tls"]),
     ("oci", &[]),
     ("hash-state", &[]),
     ("token", &["common"]),
     ("compatibility", &["common", "token"]),
     ("policy", &["common", "token"]),
     ("event", &["common", "oci"]),
-    ("identity", &["common", "policy"]),
+    ("identity", &["common", "client-tls", "policy"]),
     ("database", &["common"]),
     (
         "auth",
         &["common", "token", "policy", "identity", "database", "event"],
     ),
     ("ldap", &["common", "policy", "identity"]),
-    ("sql", &["common", "policy", "identity", "auth"]),
+    (
+        "sql",
+        &["common", "postgresql", "policy", "identity", "auth"],
+    ),
     ("mongo", &["common", "policy", "identity", "auth"]),
     ("openid", &["common", "token", "identity"]),
     (
@@ -67,6 +72,7 @@ const FLOORS: [(&str, &[&str]); 27] = [
         "wharfinger",
         &[
             "common",
+            "postgresql",
             "oci",
             "token",
             "compatibility",

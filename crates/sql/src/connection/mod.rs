@@ -12,7 +12,7 @@ use crate::row::{Cell, WantedColumn};
 
 /// An open connection. Dropping it while a query runs closes it.
 pub(crate) enum Connection {
-    Postgres(postgres::PostgresConnection),
+    Postgres(postgres::PostgresSession),
     MySql(Box<mysql::MySqlConnection>),
     Sqlite(sqlite::SqliteConnection),
 }

@@ -8,19 +8,21 @@ use sqlx::postgres::{
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Encode, Type};
 
+use postgresql::PostgresTls;
+
 use super::postgres_tls::{self, TlsTunnel};
 use super::{QueryRun, query_error};
-use crate::dsn::{PostgresTarget, PostgresTls};
+use crate::dsn::PostgresTarget;
 use crate::error::SqlError;
 use crate::row::{self, Cell};
 
 /// A connection, and what carries it if it is protected.
-pub(crate) struct PostgresConnection {
+pub(crate) struct PostgresSession {
     connection: PgConnection,
     _tunnel: Option<TlsTunnel>,
 }
 
-pub(super) async fn open(target: &PostgresTarget) -> Result<PostgresConnection, SqlError> {
+pub(super) async fn open(target: &PostgresTarget) -> Result<PostgresSession, SqlError> {
     let options = options(target);
     let (options, tunnel) = match &target.tls {
         PostgresTls::Off => (options, None),
@@ -33,7 +35,7 @@ pub(super) async fn open(target: &PostgresTarget) -> Result<PostgresConnection, 
         hint: "",
         source: error.into(),
     });
-    Ok(PostgresConnection {
+    Ok(PostgresSession {
         connection: connected?,
         _tunnel: tunnel,
     })
@@ -60,7 +62,7 @@ fn options(target: &PostgresTarget) -> PgConnectOptions {
     options.disable_statement_logging()
 }
 
-impl PostgresConnection {
+impl PostgresSession {
     pub(super) async fn fetch(&mut self, run: QueryRun<'_>) -> Result<Vec<Vec<Cell>>, SqlError> {
         let rows = match self.fetch_rows(run).await {
             // sqlx asked the server about a type that it did not know, and that query took the place

@@ -10,7 +10,8 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use identity::tls::{ClientTls, ServerVerification};
+use identity::tls::ClientTls;
+use postgresql::{PemSource, PostgresTlsSettings};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
@@ -18,7 +19,6 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::dsn::{PemSource, PostgresTlsSettings, Verification};
 use crate::error::SqlError;
 
 /// `SSLRequest` of the protocol: a length of 8, and the code 80877103.
@@ -71,11 +71,7 @@ async fn request_tls(
 async fn client_config(
     settings: &PostgresTlsSettings,
 ) -> Result<rustls::ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
-    let mut tls = ClientTls::default().verifying(match settings.verification {
-        Verification::Nothing => ServerVerification::Nothing,
-        Verification::Authority => ServerVerification::Authority,
-        Verification::AuthorityAndName => ServerVerification::AuthorityAndName,
-    });
+    let mut tls = ClientTls::default().verifying(settings.verification);
     if let Some(authorities) = &settings.authorities {
         tls = tls.trusting(&read(authorities).await?)?;
     }

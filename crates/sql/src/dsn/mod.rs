@@ -11,9 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub(crate) use self::mysql::{MySqlAddress, MySqlTarget, MySqlTls};
-pub(crate) use self::postgres::{
-    PemSource, PostgresTarget, PostgresTls, PostgresTlsSettings, Verification,
-};
+pub(crate) use self::postgres::PostgresTarget;
 pub(crate) use self::sqlite::{SqliteMode, SqliteTarget};
 
 /// The kind of a database.

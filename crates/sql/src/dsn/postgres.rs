@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::Secret;
+use identity::tls::ServerVerification;
+use postgresql::{PemSource, PostgresTls, PostgresTlsSettings};
 
 use super::{ConnectionString, DsnError, Target};
 
@@ -25,38 +27,6 @@ pub(crate) struct PostgresTarget {
     pub(crate) application_name: String,
     /// Parameters of the session, such as `search_path`.
     pub(crate) session: Vec<(String, String)>,
-}
-
-/// Whether the connection is protected.
-#[derive(Clone)]
-pub(crate) enum PostgresTls {
-    Off,
-    Required(PostgresTlsSettings),
-}
-
-/// How the connection is protected.
-#[derive(Clone)]
-pub(crate) struct PostgresTlsSettings {
-    pub(crate) verification: Verification,
-    /// The authorities to trust; the system's if it is absent.
-    pub(crate) authorities: Option<PemSource>,
-    /// The client's own certificate and key.
-    pub(crate) certificate: Option<(PemSource, PemSource)>,
-}
-
-/// What is verified of the server's certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verification {
-    Nothing,
-    Authority,
-    AuthorityAndName,
-}
-
-/// Where PEM comes from. A file is read for each connection, so that it can be replaced.
-#[derive(Clone)]
-pub(crate) enum PemSource {
-    File(PathBuf),
-    Text(Secret),
 }
 
 const FORM: &str = "postgres://user:password@host:5432/database?sslmode=verify-full";
@@ -218,19 +188,19 @@ fn tls(keys: &mut Keys, warnings: &mut Vec<String>) -> Result<PostgresTls, DsnEr
     let verification = match mode.as_str() {
         "disable" => return Ok(PostgresTls::Off),
         // As in lib/pq: a root that is there is a reason to verify.
-        "require" if root_is_there.is_ok() => Verification::Authority,
-        "require" => Verification::Nothing,
-        "verify-ca" => Verification::Authority,
-        "verify-full" => Verification::AuthorityAndName,
+        "require" if root_is_there.is_ok() => ServerVerification::Authority,
+        "require" => ServerVerification::Nothing,
+        "verify-ca" => ServerVerification::Authority,
+        "verify-full" => ServerVerification::AuthorityAndName,
         _ => return Err(BAD_TLS_MODE),
     };
     match (verification, root.is_some(), root_is_there) {
-        (Verification::Nothing, true, _) => warnings.push(
+        (ServerVerification::Nothing, true, _) => warnings.push(
             "the file of sslrootcert does not exist, so the server is not verified: write \
              sslmode=verify-full and correct the path"
                 .to_owned(),
         ),
-        (Verification::Nothing, false, _) => warnings.push(
+        (ServerVerification::Nothing, false, _) => warnings.push(
             "sslmode=require does not verify the server: write sslmode=verify-full".to_owned(),
         ),
         (_, true, Err(error)) => {
@@ -252,7 +222,7 @@ fn tls(keys: &mut Keys, warnings: &mut Vec<String>) -> Result<PostgresTls, DsnEr
     };
     Ok(PostgresTls::Required(PostgresTlsSettings {
         verification,
-        authorities: root.filter(|_| verification != Verification::Nothing),
+        authorities: root.filter(|_| verification != ServerVerification::Nothing),
         certificate,
     }))
 }

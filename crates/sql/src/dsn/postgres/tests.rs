@@ -13,7 +13,7 @@ fn target(text: &str) -> PostgresTarget {
     }
 }
 
-fn verification(text: &str) -> Option<Verification> {
+fn verification(text: &str) -> Option<ServerVerification> {
     match target(text).tls {
         PostgresTls::Off => None,
         PostgresTls::Required(settings) => Some(settings.verification),
@@ -63,32 +63,35 @@ fn each_mode_of_tls() {
     std::fs::write(&root, "").unwrap();
     let root = root.display();
     for (text, expected) in [
-        ("user=a".to_owned(), Some(Verification::Nothing)),
+        ("user=a".to_owned(), Some(ServerVerification::Nothing)),
         ("sslmode=disable".to_owned(), None),
-        ("sslmode=require".to_owned(), Some(Verification::Nothing)),
+        (
+            "sslmode=require".to_owned(),
+            Some(ServerVerification::Nothing),
+        ),
         (
             format!("sslmode=require sslrootcert={root}"),
-            Some(Verification::Authority),
+            Some(ServerVerification::Authority),
         ),
         (
             "sslmode=require sslrootcert=/no/such".to_owned(),
-            Some(Verification::Nothing),
+            Some(ServerVerification::Nothing),
         ),
         (
             format!("sslmode=verify-ca sslrootcert={root}"),
-            Some(Verification::Authority),
+            Some(ServerVerification::Authority),
         ),
         (
             "sslmode=verify-ca".to_owned(),
-            Some(Verification::Authority),
+            Some(ServerVerification::Authority),
         ),
         (
             "sslmode=verify-full".to_owned(),
-            Some(Verification::AuthorityAndName),
+            Some(ServerVerification::AuthorityAndName),
         ),
         (
             "sslmode=verify-full sslinline=true sslrootcert=PEM".to_owned(),
-            Some(Verification::AuthorityAndName),
+            Some(ServerVerification::AuthorityAndName),
         ),
         // A Unix socket has no TLS.
         ("host=/run/postgresql sslmode=verify-full".to_owned(), None),

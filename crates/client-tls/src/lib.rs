@@ -1,4 +1,4 @@
-//! TLS towards the servers that backends ask.
+//! TLS towards the servers that this program asks: backends of logins, databases, providers.
 //!
 //! Without a list of certificates the authorities of the system are trusted. With one, only those
 //! count. A certificate that is itself on the list is accepted even if it says that it is an
@@ -172,7 +172,8 @@ impl ClientTls {
     }
 
     /// A configuration that trusts no server, for connections without TLS.
-    pub(crate) fn trusting_none() -> Self {
+    #[must_use]
+    pub fn trusting_none() -> Self {
         Self {
             authorities: TrustedAuthorities::Only(Vec::new()),
             ..Self::default()

@@ -1,0 +1,248 @@
+//! Opens a connection: the servers in their order, each address of each name, TLS, the session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::lookup_host;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Socket};
+
+use super::process_id;
+use super::{PostgresConnection, SessionTimeouts};
+use crate::error::{PostgresError, PostgresFailure, with_causes};
+use crate::location::{PostgresHost, PostgresLocation, PostgresTls, TargetSession};
+use crate::statements::Statements;
+use crate::tls::{self, ServerTls};
+
+/// How soon a silent connection is asked for a sign of life, how often, and how long data may stay
+/// unacknowledged. Firewalls forget idle connections without a word.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+const USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How many addresses of a name are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// Asks in one round trip what counts for the session. The timeline changes when a standby is
+/// promoted; a standby has none that could be asked for.
+const PROBE: &str = "SELECT pg_backend_pid(), current_setting('transaction_read_only'), \
+                     current_setting('wharfinger.session', true), \
+                     CASE WHEN pg_is_in_recovery() THEN NULL \
+                     ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END";
+
+/// A parameter of our own, by which a session is known whose parameters are those of this program. A
+/// pooler may drop them without a word.
+const MARK: &str = "-c wharfinger.session=own";
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error("it does not answer within {} seconds", .0.as_secs_f64())]
+    TimedOut(Duration),
+    #[error("it is read-only: a standby, or a server that does not accept writes")]
+    ReadOnly,
+    #[error("the name has no address")]
+    NoAddress,
+    #[error("the server's answer about the session cannot be read")]
+    Probe,
+}
+
+/// A connection to the first of the servers that is good enough, beginning with the one at
+/// `preferred`, and the place of that server.
+pub(crate) async fn open(
+    location: &PostgresLocation,
+    preferred: usize,
+    timeouts: SessionTimeouts,
+    statements: &Arc<Statements>,
+) -> Result<(PostgresConnection, usize), PostgresError> {
+    let mut reasons = Vec::new();
+    let count = location.hosts.len();
+    for place in (0..count).map(|offset| (preferred + offset) % count.max(1)) {
+        let host = &location.hosts[place];
+        match open_host(location, host, timeouts, statements).await {
+            Ok(connection) => return Ok((connection, place)),
+            Err(error) => reasons.push(format!("{host}: {}", with_causes(&*error))),
+        }
+    }
+    let reasons = PostgresFailure::NoServer(reasons.join("; "));
+    Err(PostgresError::unavailable(reasons))
+}
+
+async fn open_host(
+    location: &PostgresLocation,
+    host: &PostgresHost,
+    timeouts: SessionTimeouts,
+    statements: &Arc<Statements>,
+) -> Result<PostgresConnection, BoxError> {
+    let limit = location.connect_timeout;
+    if host.is_socket() {
+        return open_within(limit, location, host, None, timeouts, statements).await;
+    }
+    let found = tokio::time::timeout(limit, lookup_host((host.name.as_str(), host.port))).await;
+    let found = found.map_err(|_| OpenError::TimedOut(limit))??;
+    let mut failure = BoxError::from(OpenError::NoAddress);
+    for address in found.take(MAX_ADDRESSES) {
+        match open_within(limit, location, host, Some(address), timeouts, statements).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn open_within(
+    limit: Duration,
+    location: &PostgresLocation,
+    host: &PostgresHost,
+    address: Option<SocketAddr>,
+    timeouts: SessionTimeouts,
+    statements: &Arc<Statements>,
+) -> Result<PostgresConnection, BoxError> {
+    let opening = open_address(location, host, address, timeouts, statements);
+    let opened = tokio::time::timeout(limit, opening).await;
+    opened.map_err(|_| OpenError::TimedOut(limit))?
+}
+
+async fn open_address(
+    location: &PostgresLocation,
+    host: &PostgresHost,
+    address: Option<SocketAddr>,
+    timeouts: SessionTimeouts,
+    statements: &Arc<Statements>,
+) -> Result<PostgresConnection, BoxError> {
+    let config = config(location, host, address);
+    let tls = match &location.tls {
+        PostgresTls::Required(settings) if !host.is_socket() => {
+            let name = ServerName::try_from(host.name.clone())?;
+            let config = tls::client_config(settings).await?;
+            Some(ServerTls { config, name })
+        }
+        PostgresTls::Required(_) | PostgresTls::Off => None,
+    };
+    let options = session_options(location, timeouts);
+    let mut with_options = config.clone();
+    with_options.options(&options);
+    let (client, driver) = match connect(&with_options, tls.as_ref()).await {
+        // A pooler shares sessions, so it refuses what would change one for all.
+        Err(error) if refuses_options(&error) && location.session.is_empty() => {
+            connect(&config, tls.as_ref()).await?
+        }
+        connected => connected?,
+    };
+    let connection = PostgresConnection::new(client, driver, timeouts, Arc::clone(statements));
+    prepare_session(connection, location.target).await
+}
+
+fn config(location: &PostgresLocation, host: &PostgresHost, address: Option<SocketAddr>) -> Config {
+    let mut config = Config::new();
+    config
+        .host(&host.name)
+        .port(host.port)
+        .user(&location.user)
+        .dbname(&location.database)
+        .application_name(&location.application_name)
+        .channel_binding(location.channel_binding)
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES)
+        .tcp_user_timeout(USER_TIMEOUT)
+        .ssl_mode(match (&location.tls, host.is_socket()) {
+            (PostgresTls::Required(_), false) => SslMode::Require,
+            _ => SslMode::Disable,
+        });
+    if let Some(address) = address {
+        config.hostaddr(address.ip());
+    }
+    if let Some(password) = &location.password {
+        config.password(password.expose());
+    }
+    config
+}
+
+/// `-c name=value …`, in which blanks and backslashes are escaped.
+fn session_options(location: &PostgresLocation, timeouts: SessionTimeouts) -> String {
+    let own = timeouts.parameters();
+    let own = own.iter().map(|(name, value)| (*name, value.as_str()));
+    let given = location.session.iter();
+    let given = given.map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut options = MARK.to_owned();
+    for (name, value) in own.chain(given) {
+        let value = value.replace('\\', "\\\\").replace(' ', "\\ ");
+        options.push_str(&format!(" -c {name}={value}"));
+    }
+    options
+}
+
+/// PgBouncer's message; its code is that of a protocol violation.
+fn refuses_options(error: &tokio_postgres::Error) -> bool {
+    let error = error.as_db_error();
+    error.is_some_and(|error| {
+        let message = error.message();
+        message.contains("unsupported startup parameter") && message.contains("options")
+    })
+}
+
+type Driver = tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>;
+
+async fn connect(
+    config: &Config,
+    tls: Option<&ServerTls>,
+) -> Result<(Client, Driver), tokio_postgres::Error> {
+    // Some(name): one host and one address only, so that a limit of time is that of one attempt.
+    match tls {
+        None => {
+            let (client, connection) = config.connect(NoTls).await?;
+            Ok((client, tokio::spawn(connection)))
+        }
+        Some(tls) => {
+            let (client, connection) = config.connect(MakeServerTls(tls)).await?;
+            Ok((client, tokio::spawn(connection)))
+        }
+    }
+}
+
+struct MakeServerTls<'a>(&'a ServerTls);
+
+impl tokio_postgres::tls::MakeTlsConnect<Socket> for MakeServerTls<'_> {
+    type Stream = tls::ServerStream;
+    type TlsConnect = ServerTls;
+    type Error = std::convert::Infallible;
+
+    fn make_tls_connect(&mut self, _: &str) -> Result<ServerTls, Self::Error> {
+        Ok(ServerTls {
+            config: Arc::clone(&self.0.config),
+            name: self.0.name.clone(),
+        })
+    }
+}
+
+/// Finds out what the session is: writable or not, whose timeouts count, behind a pooler or not.
+async fn prepare_session(
+    mut connection: PostgresConnection,
+    target: TargetSession,
+) -> Result<PostgresConnection, BoxError> {
+    let announced = process_id::announced(connection.client()).await;
+    let probe = connection.client().simple_query(PROBE).await?;
+    let row = probe.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let row = row.ok_or(OpenError::Probe)?;
+    let process = row.get(0).and_then(|id| id.parse::<i32>().ok());
+    if target == TargetSession::ReadWrite && row.get(1) == Some("on") {
+        return Err(OpenError::ReadOnly.into());
+    }
+    // A pooler announces a process of its own invention.
+    if announced != process {
+        connection.statements().forbid_names();
+    }
+    connection.session_has_timeouts = row.get(2) == Some("own");
+    connection.timeline = row
+        .get(3)
+        .and_then(|text| u32::from_str_radix(text, 16).ok());
+    Ok(connection)
+}

@@ -1,0 +1,272 @@
+//! A bounded number of connections, opened when they are needed.
+//!
+//! A connection that is used counts against a semaphore, whose order is that of arrival. An opened
+//! connection never comes on top of idle ones, so that there are never more than there may be. The
+//! opening goes on when no request waits for it any more, and its connection becomes idle.
+
+mod opening;
+mod pooled;
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use self::opening::Outage;
+pub use self::pooled::PooledConnection;
+use crate::connection::{PostgresConnection, SessionTimeouts, at_most_one, exactly_one};
+use crate::error::{PostgresError, PostgresFailure};
+use crate::jitter::jitter;
+use crate::location::PostgresLocation;
+use crate::statements::Statements;
+
+/// How long a connection may be idle, and how long it may live. A longer one would stay at a server
+/// that has another name by now.
+const MAX_IDLE: Duration = Duration::from_secs(300);
+const MAX_AGE: Duration = Duration::from_secs(1800);
+
+/// How often what met another transaction is tried again, and the longest wait before the first of
+/// these attempts. It doubles each time.
+pub(crate) const RETRIES: u32 = 3;
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+
+/// How many connections there are, and how long everything may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// The most connections at once.
+    pub connections: NonZeroUsize,
+    /// How long a connection is waited for.
+    pub wait: Duration,
+    /// For how long the server works and waits.
+    pub timeouts: SessionTimeouts,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            connections: const { NonZeroUsize::new(16).unwrap() },
+            wait: Duration::from_secs(2),
+            timeouts: SessionTimeouts {
+                statement: Some(Duration::from_secs(5)),
+                idle_in_transaction: Some(Duration::from_secs(10)),
+                lock: Some(Duration::from_secs(4)),
+            },
+        }
+    }
+}
+
+/// Connections to the servers of one cluster. A clone shares them.
+#[derive(Clone, Debug)]
+pub struct PostgresPool(Arc<PoolState>);
+
+pub(crate) struct PoolState {
+    location: PostgresLocation,
+    settings: PoolSettings,
+    permits: Arc<Semaphore>,
+    idle: Mutex<VecDeque<IdleConnection>>,
+    statements: Arc<Statements>,
+    /// The place of the server that was good last.
+    preferred: AtomicUsize,
+    outage: Mutex<Option<Outage>>,
+    /// Held while a server that is away is tried.
+    attempt: tokio::sync::Mutex<()>,
+}
+
+struct IdleConnection {
+    connection: PostgresConnection,
+    opened: Instant,
+    since: Instant,
+}
+
+impl PostgresPool {
+    /// A pool that opens its first connection when it is first used.
+    #[must_use]
+    pub fn new(location: PostgresLocation, settings: PoolSettings) -> Self {
+        Self(Arc::new(PoolState {
+            permits: Arc::new(Semaphore::new(
+                settings.connections.get().min(Semaphore::MAX_PERMITS),
+            )),
+            location,
+            settings,
+            idle: Mutex::default(),
+            statements: Arc::default(),
+            preferred: AtomicUsize::new(0),
+            outage: Mutex::default(),
+            attempt: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Another pool to the same servers, such as one for migrations, which take longer.
+    #[must_use]
+    pub fn with_settings(&self, settings: PoolSettings) -> Self {
+        Self::new(self.0.location.clone(), settings)
+    }
+
+    /// Where the servers are.
+    #[must_use]
+    pub fn location(&self) -> &PostgresLocation {
+        &self.0.location
+    }
+
+    /// What the pool was made with.
+    #[must_use]
+    pub fn settings(&self) -> PoolSettings {
+        self.0.settings
+    }
+
+    /// A connection for statements of the caller's own, such as `BEGIN` and `COMMIT`. It goes back to
+    /// the pool when it is dropped, if no statement was given up.
+    ///
+    /// # Errors
+    /// [`PostgresError::Unavailable`] when no connection becomes free, or none can be opened, in time.
+    pub async fn connection(&self) -> Result<PooledConnection, PostgresError> {
+        let wait = self.0.settings.wait;
+        let deadline = now() + wait;
+        let permit = Arc::clone(&self.0.permits).acquire_owned();
+        let permit = match tokio::time::timeout_at(deadline, permit).await {
+            Ok(Ok(permit)) => permit,
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => {
+                return Err(PostgresError::unavailable(PostgresFailure::NoConnection(
+                    wait,
+                )));
+            }
+        };
+        match self.0.take_idle() {
+            Some(idle) => Ok(PooledConnection::new(
+                &self.0,
+                idle.connection,
+                idle.opened,
+                permit,
+            )),
+            None => opening::open_until(&self.0, permit, deadline).await,
+        }
+    }
+
+    /// The rows of a statement, which is a transaction by itself. It is one round trip, once its
+    /// connection has prepared it. If another transaction was in its way, it is tried again.
+    ///
+    /// # Errors
+    /// When the server refuses it or cannot answer. If the connection breaks, it is not known whether
+    /// the statement ran.
+    pub async fn query(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, PostgresError> {
+        self.retried(async || self.connection().await?.query(sql, parameters).await)
+            .await
+    }
+
+    /// The row of a statement that has at most one.
+    ///
+    /// # Errors
+    /// When there are several, or as [`query`](Self::query).
+    pub async fn query_opt(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, PostgresError> {
+        at_most_one(self.query(sql, parameters).await?)
+    }
+
+    /// The row of a statement that has exactly one.
+    ///
+    /// # Errors
+    /// When there is none or there are several, or as [`query`](Self::query).
+    pub async fn query_one(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, PostgresError> {
+        exactly_one(self.query(sql, parameters).await?)
+    }
+
+    /// How many rows a statement changed; otherwise as [`query`](Self::query).
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn execute(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, PostgresError> {
+        self.retried(async || self.connection().await?.execute(sql, parameters).await)
+            .await
+    }
+
+    async fn retried<T>(
+        &self,
+        mut attempt: impl AsyncFnMut() -> Result<T, PostgresError>,
+    ) -> Result<T, PostgresError> {
+        for retry in 0..RETRIES {
+            match attempt().await {
+                Err(PostgresError::Conflict(_)) => wait_before(retry).await,
+                outcome => return outcome,
+            }
+        }
+        attempt().await
+    }
+}
+
+/// Waits before another attempt, the longer the more there were.
+pub(crate) async fn wait_before(retry: u32) {
+    tokio::time::sleep(jitter(FIRST_WAIT * 2_u32.pow(retry))).await;
+}
+
+impl PoolState {
+    /// The connection that was used last, if it still works. Those that are idle or open for too
+    /// long are closed.
+    fn take_idle(&self) -> Option<IdleConnection> {
+        let now = now();
+        let mut idle = self.idle();
+        idle.retain(|idle| {
+            idle.connection.is_usable()
+                && now - idle.since < MAX_IDLE
+                && now - idle.opened < MAX_AGE
+        });
+        idle.pop_back()
+    }
+
+    /// Keeps a connection for the next one who needs it, and then gives its permit back.
+    fn put_back(
+        &self,
+        connection: PostgresConnection,
+        opened: Instant,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let since = now();
+        if connection.is_usable() {
+            self.idle().push_back(IdleConnection {
+                connection,
+                opened,
+                since,
+            });
+        }
+        drop(permit);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<IdleConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for PoolState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PoolState({})", self.location)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "these are ages and deadlines that only tokio's timer sees"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,129 @@
+//! Opens connections, and what happens while no server can be reached.
+//!
+//! For as long as a request waits for a connection, a restart of the server is waited out. Servers
+//! that are away for longer are tried once in a second at most, by one request at a time, and all
+//! others fail at once with the reason.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+
+use super::{PoolState, PooledConnection, now};
+use crate::connection;
+use crate::error::{PostgresError, PostgresFailure, with_causes};
+use crate::jitter::jitter;
+
+/// The longest pause between two attempts to reach a server that is away.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// No server could be reached.
+#[derive(Clone, Debug)]
+pub(super) struct Outage {
+    since: Instant,
+    next_attempt: Instant,
+    reason: String,
+}
+
+/// A new connection, unless it takes longer than until `deadline`.
+pub(super) async fn open_until(
+    pool: &Arc<PoolState>,
+    permit: OwnedSemaphorePermit,
+    deadline: Instant,
+) -> Result<PooledConnection, PostgresError> {
+    let (sender, receiver) = oneshot::channel();
+    let opening = Arc::clone(pool);
+    // It goes on when its request has given up: the next request needs a connection, too.
+    tokio::spawn(async move {
+        let opened = open(&opening, permit, deadline).await;
+        let _ = sender.send(opened);
+    });
+    match tokio::time::timeout_at(deadline, receiver).await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(_)) | Err(_) => Err(match pool.outage() {
+            Some(outage) => outage.error(),
+            None => PostgresError::unavailable(PostgresFailure::TimedOut(pool.settings.wait)),
+        }),
+    }
+}
+
+async fn open(
+    pool: &Arc<PoolState>,
+    permit: OwnedSemaphorePermit,
+    deadline: Instant,
+) -> Result<PooledConnection, PostgresError> {
+    loop {
+        // While a server is away, only one request at a time tries it.
+        let attempt = match pool.outage() {
+            None => None,
+            Some(outage) if outage.is_long(pool.settings.wait) && now() < outage.next_attempt => {
+                return Err(outage.error());
+            }
+            Some(_) => Some(pool.attempt.lock().await),
+        };
+        if let (Some(outage), Some(_)) = (pool.outage(), &attempt) {
+            tokio::time::sleep_until(outage.next_attempt.min(deadline)).await;
+        }
+        let preferred = pool.preferred.load(Ordering::Relaxed);
+        let (location, timeouts) = (&pool.location, pool.settings.timeouts);
+        let error = match connection::open(location, preferred, timeouts, &pool.statements).await {
+            Ok((connection, place)) => {
+                pool.preferred.store(place, Ordering::Relaxed);
+                pool.is_reached();
+                return Ok(PooledConnection::new(pool, connection, now(), permit));
+            }
+            Err(error) => error,
+        };
+        pool.is_not_reached(&error);
+        drop(attempt);
+        if now() >= deadline {
+            return Err(error);
+        }
+    }
+}
+
+impl PoolState {
+    fn outage(&self) -> Option<Outage> {
+        self.locked_outage().clone()
+    }
+
+    fn locked_outage(&self) -> std::sync::MutexGuard<'_, Option<Outage>> {
+        self.outage
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn is_reached(&self) {
+        if let Some(outage) = self.locked_outage().take() {
+            let seconds = (now() - outage.since).as_secs();
+            tracing::info!(location = %self.location, seconds, "the database is back");
+        }
+    }
+
+    fn is_not_reached(&self, error: &PostgresError) {
+        let now = now();
+        let mut outage = self.locked_outage();
+        let reason = std::error::Error::source(error).map_or_else(String::new, with_causes);
+        if outage.is_none() {
+            tracing::warn!(location = %self.location, reason, "the database cannot be reached");
+        }
+        *outage = Some(Outage {
+            since: outage.as_ref().map_or(now, |outage| outage.since),
+            next_attempt: now + jitter(LONGEST_PAUSE),
+            reason,
+        });
+    }
+}
+
+impl Outage {
+    /// Whether it has lasted for longer than a request waits.
+    fn is_long(&self, wait: Duration) -> bool {
+        now() - self.since > wait
+    }
+
+    fn error(&self) -> PostgresError {
+        PostgresError::unavailable(PostgresFailure::NoServer(self.reason.clone()))
+    }
+}
