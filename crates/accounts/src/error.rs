@@ -40,9 +40,3 @@ pub enum AccountError {
     #[error(transparent)]
     Database(#[from] database::Error),
 }
-
-impl From<rusqlite::Error> for AccountError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.into())
-    }
-}

@@ -70,12 +70,6 @@ pub enum RuleListError {
     Database(#[from] database::Error),
 }
 
-impl From<rusqlite::Error> for RuleListError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-
 impl fmt::Display for RulePlace {
     /// In the words of the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use common::{Clock, unix_seconds};
 use database::{
-    AdministrativeChange, Administrator, Database, ObjectVersion, Precondition, log_change,
+    AdministrativeChange, Administrator, Database, DatabaseConnection, ObjectVersion, Precondition,
+    log_change, params,
 };
 use policy::{Acl, AclEntry, AclOptions, WarningKind};
-use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use crate::listed_rule::{ListedRule, MAX_RULES, RuleListError, RulePlace};
@@ -54,7 +54,7 @@ impl RuleList {
     pub async fn find(&self, number: i64) -> Result<ListedRule, RuleListError> {
         let read = self
             .database
-            .read(move |connection: &Connection| listed(&existing(connection, number)?));
+            .read(move |connection: &DatabaseConnection| listed(&existing(connection, number)?));
         read.await
     }
 
@@ -83,15 +83,15 @@ impl RuleList {
             return Err(RuleListError::TooLong(text.len()));
         }
         let (by, at) = (by.clone(), self.clock.now());
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             require(connection, &precondition, None)?;
-            let count: usize =
-                connection.query_row("SELECT count(*) FROM rules", (), |row| row.get(0))?;
+            let sql = "SELECT count(*) FROM rules";
+            let count: usize = connection.query_one(sql, params![], |row| row.get(0))?;
             if count >= MAX_RULES {
                 return Err(RuleListError::TooMany);
             }
             // Last, which changes no other row.
-            let number = connection.query_row(
+            let number = connection.query_one(
                 "INSERT INTO rules (position, rule, created_at)
                  VALUES ((SELECT coalesce(max(position), 0) + 1 FROM rules), ?1, ?2)
                  RETURNING number",
@@ -121,7 +121,7 @@ impl RuleList {
         precondition: Precondition,
     ) -> Result<ListedRule, RuleListError> {
         let (by, at) = (by.clone(), self.clock.now());
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             let stored = existing(connection, number)?;
             require(connection, &precondition, Some(&stored))?;
             let rule = listed(&stored)?;
@@ -146,11 +146,11 @@ impl RuleList {
         precondition: Precondition,
     ) -> Result<(), RuleListError> {
         let (by, at) = (by.clone(), self.clock.now());
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             let stored = existing(connection, number)?;
             require(connection, &precondition, Some(&stored))?;
             let rule = stored.document();
-            connection.execute("DELETE FROM rules WHERE number = ?1", [number])?;
+            connection.execute("DELETE FROM rules WHERE number = ?1", params![number])?;
             let details = json!({ "rule": rule });
             log(connection, &by, at, "rule.remove", number, &details)
         });
@@ -192,7 +192,7 @@ pub(crate) fn compile(rules: &[ListedRule], options: AclOptions) -> Result<Acl, 
 }
 
 fn log(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     by: &Administrator,
     at: SystemTime,
     action: &'static str,

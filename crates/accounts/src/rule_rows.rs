@@ -3,26 +3,23 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use auth::read_rule;
-use database::{ObjectVersion, Precondition};
-use rusqlite::{Connection, OptionalExtension, Row};
+use database::{DatabaseConnection, DatabaseRow, Error, ObjectVersion, Precondition, params};
 use serde_json::Value;
 
 use crate::listed_rule::{ListedRule, RuleListError, RulePlace};
 
-pub(crate) fn read_all(connection: &Connection) -> Result<Vec<ListedRule>, RuleListError> {
+pub(crate) fn read_all(connection: &DatabaseConnection) -> Result<Vec<ListedRule>, RuleListError> {
     rows(connection)?.iter().map(listed).collect()
 }
 
-fn rows(connection: &Connection) -> Result<Vec<RuleRow>, RuleListError> {
+fn rows(connection: &DatabaseConnection) -> Result<Vec<RuleRow>, RuleListError> {
     let sql = "SELECT number, rule, created_at FROM rules ORDER BY position, number";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map((), stored)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(connection.query(sql, params![], stored)?)
 }
 
 /// Requires that the precondition is true of the rule, or else of the list.
 pub(crate) fn require(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     precondition: &Precondition,
     rule: Option<&RuleRow>,
 ) -> Result<(), RuleListError> {
@@ -41,9 +38,12 @@ pub(crate) fn list_version<'a>(
     ObjectVersion::of(&rules)
 }
 
-pub(crate) fn existing(connection: &Connection, number: i64) -> Result<RuleRow, RuleListError> {
+pub(crate) fn existing(
+    connection: &DatabaseConnection,
+    number: i64,
+) -> Result<RuleRow, RuleListError> {
     let sql = "SELECT number, rule, created_at FROM rules WHERE number = ?1";
-    let row = connection.query_row(sql, [number], stored).optional()?;
+    let row = connection.query_optional(sql, params![number], stored)?;
     row.ok_or(RuleListError::Unknown(number))
 }
 
@@ -67,7 +67,7 @@ impl RuleRow {
     }
 }
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<RuleRow> {
+fn stored(row: &DatabaseRow<'_>) -> Result<RuleRow, Error> {
     Ok(RuleRow {
         number: row.get("number")?,
         rule: row.get("rule")?,
@@ -89,14 +89,12 @@ pub(crate) fn listed(row: &RuleRow) -> Result<ListedRule, RuleListError> {
 
 /// Puts an existing rule to `place`, and numbers the positions of all rules from 1.
 pub(crate) fn put(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     number: i64,
     place: RulePlace,
 ) -> Result<(), RuleListError> {
-    let mut statement =
-        connection.prepare_cached("SELECT number FROM rules ORDER BY position, number")?;
-    let order = statement.query_map((), |row| row.get(0))?;
-    let mut order: Vec<i64> = order.collect::<Result<_, _>>()?;
+    let sql = "SELECT number FROM rules ORDER BY position, number";
+    let mut order: Vec<i64> = connection.query(sql, params![], |row| row.get(0))?;
     let index_of = |order: &[i64], wanted| {
         let index = order.iter().position(|number| *number == wanted);
         index.ok_or(RuleListError::Unknown(wanted))
@@ -113,10 +111,9 @@ pub(crate) fn put(
         RulePlace::After(other) => index_of(&order, other)? + 1,
     };
     order.insert(index, number);
-    let mut update = connection
-        .prepare_cached("UPDATE rules SET position = ?2 WHERE number = ?1 AND position <> ?2")?;
+    let sql = "UPDATE rules SET position = ?2 WHERE number = ?1 AND position <> ?2";
     for (number, position) in order.into_iter().zip(1_i64..) {
-        update.execute([number, position])?;
+        connection.execute(sql, params![number, position])?;
     }
     Ok(())
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Clock, Entropy, Secret, unix_seconds};
-use database::{Administrator, Database, ObjectVersion, Precondition};
+use database::{
+    Administrator, Database, DatabaseConnection, DatabaseRow, Error, ObjectVersion, Precondition,
+    params,
+};
 use identity::password::Argon2id;
 use policy::Labels;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
@@ -82,7 +84,7 @@ impl AccountStore {
         let labels = change.applied_to(Labels::new())?;
         let hash = self.hash(password).await?;
         let (by, name, at) = (by.clone(), name.clone(), self.clock.now());
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             let name = name.as_str();
             let inserted = connection.execute(
                 "INSERT INTO accounts (name, password, labels, created_at, changed_at)
@@ -120,11 +122,9 @@ impl AccountStore {
     /// When the database fails.
     pub async fn list(&self, after: &str, limit: u32) -> Result<Vec<AccountRecord>, AccountError> {
         let (after, limit) = (after.to_owned(), limit.min(MAX_ACCOUNTS_LISTED));
-        let read = self.database.read(move |connection: &Connection| {
+        let read = self.database.read(move |connection: &DatabaseConnection| {
             let sql = format!("{SELECT} WHERE name > ?1 ORDER BY name LIMIT ?2");
-            let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![after, limit], row)?;
-            Ok::<_, AccountError>(rows.collect::<Result<Vec<_>, _>>()?)
+            Ok::<_, AccountError>(connection.query(&sql, params![after, limit], row)?)
         });
         Ok(read.await?.into_iter().map(|row| row.record).collect())
     }
@@ -134,9 +134,9 @@ impl AccountStore {
     /// # Errors
     /// When the database fails.
     pub async fn count(&self) -> Result<u64, AccountError> {
-        let count = |connection: &Connection| {
+        let count = |connection: &DatabaseConnection| {
             let sql = "SELECT count(*) FROM accounts";
-            Ok(connection.query_row(sql, (), |row| row.get(0))?)
+            Ok(connection.query_one(sql, params![], |row| row.get(0))?)
         };
         self.database.read(count).await
     }
@@ -233,7 +233,7 @@ impl AccountStore {
             None => None,
         };
         let (by, name, at) = (by.clone(), name.to_owned(), self.clock.now());
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             let before = existing(connection, &name)?.record;
             precondition.require(&before.version)?;
             let change = AccountChange {
@@ -268,10 +268,10 @@ impl AccountStore {
         precondition: Precondition,
     ) -> Result<AccountRecord, AccountError> {
         let (by, name, at) = (by.clone(), name.to_owned(), self.clock.now());
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             let removed = existing(connection, &name)?.record;
             precondition.require(&removed.version)?;
-            connection.execute("DELETE FROM accounts WHERE name = ?1", [&name])?;
+            connection.execute("DELETE FROM accounts WHERE name = ?1", params![name])?;
             let change = AccountChange {
                 connection,
                 name: &name,
@@ -288,7 +288,7 @@ impl AccountStore {
     pub(crate) async fn row(&self, name: &str) -> Result<Option<AccountRow>, AccountError> {
         let name = name.to_owned();
         self.database
-            .read(move |connection: &Connection| find(connection, &name))
+            .read(move |connection: &DatabaseConnection| find(connection, &name))
             .await
     }
 
@@ -317,27 +317,23 @@ impl AccountStore {
 const SELECT: &str =
     "SELECT name, password, labels, disabled, epoch, created_at, changed_at FROM accounts";
 
-fn existing(connection: &Connection, name: &str) -> Result<AccountRow, AccountError> {
+fn existing(connection: &DatabaseConnection, name: &str) -> Result<AccountRow, AccountError> {
     find(connection, name)?.ok_or_else(|| AccountError::Unknown(name.to_owned()))
 }
 
-fn find(connection: &Connection, name: &str) -> Result<Option<AccountRow>, AccountError> {
+fn find(connection: &DatabaseConnection, name: &str) -> Result<Option<AccountRow>, AccountError> {
     let sql = format!("{SELECT} WHERE name = ?1");
-    let mut statement = connection.prepare_cached(&sql)?;
-    Ok(statement.query_row([name], row).optional()?)
+    Ok(connection.query_optional(&sql, params![name], row)?)
 }
 
-fn row(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
-    let time =
-        |column| Ok::<_, rusqlite::Error>(UNIX_EPOCH + Duration::from_secs(row.get(column)?));
+fn row(row: &DatabaseRow<'_>) -> Result<AccountRow, Error> {
+    let time = |column: &str| Ok::<_, Error>(UNIX_EPOCH + Duration::from_secs(row.get(column)?));
     let stored: String = row.get("labels")?;
     let hash: String = row.get("password")?;
     let epoch: i64 = row.get("epoch")?;
     let (disabled, changed_at): (bool, i64) = (row.get("disabled")?, row.get("changed_at")?);
     let state = format!("{epoch} {disabled} {changed_at}");
-    let labels = serde_json::from_str(&stored).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error.into())
-    })?;
+    let labels = serde_json::from_str(&stored).map_err(Error::unreadable)?;
     Ok(AccountRow {
         record: AccountRecord {
             name: row.get("name")?,

@@ -3,9 +3,8 @@
 use std::time::SystemTime;
 
 use common::{Secret, unix_seconds};
-use database::{AdministrativeChange, Administrator, log_change};
+use database::{AdministrativeChange, Administrator, DatabaseConnection, log_change, params};
 use policy::Labels;
-use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use crate::error::AccountError;
@@ -24,7 +23,7 @@ pub struct AccountUpdate {
 
 /// A change of one account that is being made.
 pub(crate) struct AccountChange<'a> {
-    pub(crate) connection: &'a Connection,
+    pub(crate) connection: &'a DatabaseConnection<'a>,
     pub(crate) name: &'a str,
     pub(crate) by: &'a Administrator,
     pub(crate) at: SystemTime,

@@ -6,12 +6,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{rfc3339, unix_seconds};
-use rusqlite::{Connection, Row, named_params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Error;
+use crate::{DatabaseConnection, DatabaseRow, Error, ToValue, params};
 
 /// Who makes a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,25 +118,24 @@ impl From<AdministrationEntry> for AdministrationRecord {
 /// # Errors
 /// When the entry cannot be written; then the transaction must fail.
 pub fn log_change(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     by: &Administrator,
     at: SystemTime,
     change: AdministrativeChange<'_>,
 ) -> Result<(), Error> {
     let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    connection
-        .prepare_cached(
-            "INSERT INTO administration (at, origin, actor, action, object, details)
-             VALUES (:at, :origin, :actor, :action, :object, :details)",
-        )?
-        .execute(named_params! {
-            ":at": at,
-            ":origin": by.origin(),
-            ":actor": by.name(),
-            ":action": change.action,
-            ":object": change.object,
-            ":details": change.details.to_string(),
-        })?;
+    connection.execute(
+        "INSERT INTO administration (at, origin, actor, action, object, details)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            at,
+            by.origin(),
+            by.name(),
+            change.action,
+            change.object,
+            change.details.to_string()
+        ],
+    )?;
     Ok(())
 }
 
@@ -146,33 +144,28 @@ pub fn log_change(
 /// # Errors
 /// When they cannot be read.
 pub fn logged_changes(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     filter: &AdministrationFilter,
     limit: u32,
 ) -> Result<Vec<AdministrationEntry>, Error> {
     // Only conditions that are asked for, so that each filter uses its index.
     let mut sql = "SELECT id, at, origin, actor, action, object, details FROM administration
-                   WHERE id < :before"
+                   WHERE id < ?1"
         .to_owned();
-    let (actor, object) = (filter.actor.as_deref(), filter.object.as_deref());
-    let (limit, before) = (i64::from(limit), filter.before.unwrap_or(i64::MAX));
-    let mut values: Vec<(&str, &dyn rusqlite::ToSql)> =
-        vec![(":before", &before), (":limit", &limit)];
-    if let Some(actor) = &actor {
-        sql.push_str(" AND actor = :actor");
-        values.push((":actor", actor));
+    let before = filter.before.unwrap_or(i64::MAX);
+    let mut values = vec![before.to_value()];
+    for (column, value) in [("actor", &filter.actor), ("object", &filter.object)] {
+        if let Some(value) = value {
+            values.push(value.to_value());
+            sql.push_str(&format!(" AND {column} = ?{}", values.len()));
+        }
     }
-    if let Some(object) = &object {
-        sql.push_str(" AND object = :object");
-        values.push((":object", object));
-    }
-    sql.push_str(" ORDER BY id DESC LIMIT :limit");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let entries = statement.query_map(&values[..], entry)?;
-    Ok(entries.collect::<Result<_, _>>()?)
+    values.push(limit.to_value());
+    sql.push_str(&format!(" ORDER BY id DESC LIMIT ?{}", values.len()));
+    connection.query(&sql, &values, entry)
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<AdministrationEntry> {
+fn entry(row: &DatabaseRow<'_>) -> Result<AdministrationEntry, Error> {
     let origin: String = row.get("origin")?;
     let actor = row.get("actor")?;
     let details: String = row.get("details")?;

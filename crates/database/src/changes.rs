@@ -1,8 +1,6 @@
 //! How often something has changed that a server keeps in memory.
 
-use rusqlite::Connection;
-
-use crate::Error;
+use crate::{DatabaseConnection, Error, params};
 
 /// How many changes there were of each kind. Triggers count them, so that no operation can forget
 /// it.
@@ -21,14 +19,14 @@ impl ChangeCounts {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn read(connection: &Connection) -> Result<Self, Error> {
+    pub fn read(connection: &DatabaseConnection) -> Result<Self, Error> {
         let sql = "SELECT subject, count FROM change_counters";
-        let mut statement = connection.prepare_cached(sql)?;
-        let mut rows = statement.query(())?;
+        let rows = connection.query(sql, params![], |row| {
+            Ok((row.get::<String>("subject")?, row.get("count")?))
+        })?;
         let mut counts = Self::default();
-        while let Some(row) = rows.next()? {
-            let count = row.get("count")?;
-            match row.get_ref("subject")?.as_str().unwrap_or_default() {
+        for (subject, count) in rows {
+            match subject.as_str() {
                 "accounts" => counts.accounts = count,
                 "rules" => counts.rules = count,
                 "personal_tokens" => counts.personal_tokens = count,

@@ -1,51 +1,106 @@
-//! Connections and their settings.
+//! The connection on which a read or a write runs its statements.
 
-use std::path::Path;
-use std::time::Duration;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{OptionalExtension, ToSql, params_from_iter};
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use crate::{DatabaseRow, DatabaseValue, Error};
 
-use crate::Error;
+/// A connection in a transaction, of either kind of database.
+///
+/// Statements are written in the SQL that both understand, with the placeholders `?1`, `?2`, …. They
+/// are prepared once for each connection. Names compare as bytes.
+pub struct DatabaseConnection<'a>(Source<'a>);
 
-/// How long a write waits while another process, such as a command, holds the database.
-pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How much of the file a reader maps, in bytes: all that SQLite allows. Without mapping, a row of a
-/// large database costs nearly half more than a row of a small one; with mapping, much less
-/// (docs/performance.md). But a disk error in a mapping kills the process (sqlite.org/mmap), so the
-/// connection that writes has no mapping.
-const MAPPED: i64 = 1 << 31;
-
-/// How many prepared statements are kept: more than this program has.
-const PREPARED: usize = 64;
-
-/// The connection that writes. The file must exist.
-pub(crate) fn writer(path: &Path) -> Result<Connection, Error> {
-    let connection = open(path)?;
-    // Every commit is synced before it is acknowledged. So tokens and tags survive a power cut.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    Ok(connection)
+enum Source<'a> {
+    Sqlite(&'a rusqlite::Connection),
 }
 
-/// A connection that cannot write.
-pub(crate) fn reader(path: &Path) -> Result<Connection, Error> {
-    let connection = open(path)?;
-    connection.pragma_update(None, "query_only", true)?;
-    connection.pragma_update(None, "mmap_size", MAPPED)?;
-    Ok(connection)
+impl<'a> DatabaseConnection<'a> {
+    pub(crate) fn sqlite(connection: &'a rusqlite::Connection) -> Self {
+        Self(Source::Sqlite(connection))
+    }
 }
 
-/// Each connection is used by one thread at a time, so SQLite need not lock it. Paths are never read
-/// as URIs.
-fn open(path: &Path) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Otherwise SQLite plans a statement again for each value of a range or limit
-    // (sqlite.org/queryplanner-ng, "stability"). That costs as much as reading a page of a list.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.set_prepared_statement_cache_capacity(PREPARED);
-    Ok(connection)
+impl DatabaseConnection<'_> {
+    /// Runs a statement without result, and returns how many rows it changed.
+    ///
+    /// # Errors
+    /// When the statement or the database fails.
+    pub fn execute(&self, sql: &str, values: &[DatabaseValue<'_>]) -> Result<usize, Error> {
+        match &self.0 {
+            Source::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                Ok(statement.execute(params_from_iter(values))?)
+            }
+        }
+    }
+
+    /// What `read` makes of each row of the result.
+    ///
+    /// # Errors
+    /// When the statement or the database fails, and what `read` returned.
+    pub fn query<T>(
+        &self,
+        sql: &str,
+        values: &[DatabaseValue<'_>],
+        mut read: impl FnMut(&DatabaseRow<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        match &self.0 {
+            Source::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(params_from_iter(values))?;
+                let mut all = Vec::new();
+                while let Some(row) = rows.next()? {
+                    all.push(read(&DatabaseRow::sqlite(row))?);
+                }
+                Ok(all)
+            }
+        }
+    }
+
+    /// What `read` makes of the first row of the result; `None` if it has none.
+    ///
+    /// # Errors
+    /// When the statement or the database fails, and what `read` returned.
+    pub fn query_optional<T>(
+        &self,
+        sql: &str,
+        values: &[DatabaseValue<'_>],
+        read: impl FnOnce(&DatabaseRow<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        match &self.0 {
+            Source::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let read = |row: &rusqlite::Row<'_>| Ok(read(&DatabaseRow::sqlite(row)));
+                let row = statement.query_row(params_from_iter(values), read);
+                row.optional()?.transpose()
+            }
+        }
+    }
+
+    /// What `read` makes of the first row of a result that has one.
+    ///
+    /// # Errors
+    /// When the statement or the database fails, what `read` returned, and when there is no row.
+    pub fn query_one<T>(
+        &self,
+        sql: &str,
+        values: &[DatabaseValue<'_>],
+        read: impl FnOnce(&DatabaseRow<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let row = self.query_optional(sql, values, read)?;
+        row.ok_or(Error::NoRow)
+    }
+}
+
+impl ToSql for DatabaseValue<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Self::Null => ValueRef::Null,
+            Self::Boolean(value) => ValueRef::Integer(i64::from(value)),
+            Self::Integer(number) => ValueRef::Integer(number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
 }

@@ -1,9 +1,6 @@
 //! Why a read or a write failed, by what a caller or an operator can do about it.
 
-use std::ops::Deref;
 use std::sync::Arc;
-
-use rusqlite::ErrorCode;
 
 /// Why a read or a write failed.
 ///
@@ -13,28 +10,37 @@ use rusqlite::ErrorCode;
 pub enum Error {
     /// The disk is full. Reads work. Writes work again when there is room.
     #[error("the disk that holds the database is full")]
-    Full(#[source] SqliteCause),
+    Full(#[source] DatabaseCause),
     /// The file or its file system is read-only.
     #[error("the database cannot be written to")]
-    ReadOnly(#[source] SqliteCause),
+    ReadOnly(#[source] DatabaseCause),
     /// Another process held the database for longer than [`BUSY_TIMEOUT`](crate::BUSY_TIMEOUT).
     /// Another try may succeed.
     #[error("another process keeps the database locked")]
-    Busy(#[source] SqliteCause),
+    Busy(#[source] DatabaseCause),
     /// The file is damaged, or is not a database. Only a backup helps.
     #[error("the file is damaged, or is not a database")]
-    Corrupt(#[source] SqliteCause),
+    Corrupt(#[source] DatabaseCause),
     /// The operating system failed to read or write the file.
     #[error("the database file cannot be accessed")]
-    Io(#[source] SqliteCause),
+    Io(#[source] DatabaseCause),
     /// The file was removed or replaced while it was open. What is written now would be lost.
     #[error(
         "the database's file was removed or replaced while it was open: start the server again"
     )]
     Moved,
+    /// A row with the same unique values is there already.
+    #[error("a row with the same values is there already")]
+    Unique(#[source] DatabaseCause),
     /// The statement is at fault: a violated constraint, a missing row, a wrong type.
     #[error("a database statement failed")]
-    Statement(#[source] SqliteCause),
+    Statement(#[source] DatabaseCause),
+    /// A statement that always has a row has none.
+    #[error("a database statement returned no row")]
+    NoRow,
+    /// A row has what this program does not write.
+    #[error("a row of the database cannot be read")]
+    Unreadable(#[source] RowCause),
     /// A write ended the transaction that it ran in.
     #[error("a write ended the transaction it was part of")]
     Unfinished,
@@ -50,98 +56,35 @@ impl Error {
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Full(_) | Self::ReadOnly(_) | Self::Busy(_))
     }
+
+    /// A row cannot be read, because of this.
+    #[must_use]
+    pub fn unreadable(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Unreadable(RowCause(Arc::new(cause)))
+    }
 }
 
-/// SQLite's error, shared, and without the source whose text it repeats.
+/// The error of the database's library, shared, as a text: so that it does not repeat its own source.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct SqliteCause(Arc<rusqlite::Error>);
+pub struct DatabaseCause(Arc<str>);
 
-impl Deref for SqliteCause {
-    type Target = rusqlite::Error;
-
-    fn deref(&self) -> &rusqlite::Error {
-        &self.0
+impl DatabaseCause {
+    /// What `error` says itself.
+    pub(crate) fn of(error: &dyn std::error::Error) -> Self {
+        Self(error.to_string().into())
     }
 }
 
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        let code = error.sqlite_error_code();
-        let error = SqliteCause(Arc::new(error));
-        match code {
-            Some(ErrorCode::DiskFull) => Self::Full(error),
-            Some(ErrorCode::ReadOnly) => Self::ReadOnly(error),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(error),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error),
-            Some(
-                ErrorCode::SystemIoFailure
-                | ErrorCode::CannotOpen
-                | ErrorCode::PermissionDenied
-                | ErrorCode::FileLockingProtocolFailed
-                | ErrorCode::NoLargeFileSupport,
-            ) => Self::Io(error),
-            _ => Self::Statement(error),
-        }
-    }
-}
+/// Why a row cannot be read, shared.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RowCause(Arc<dyn std::error::Error + Send + Sync>);
 
-#[cfg(test)]
-mod tests {
-    use std::error::Error as _;
-
-    use rusqlite::ffi;
-
-    use super::*;
-
-    fn error(code: i32) -> Error {
-        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("SQLite's message".to_owned()))
-            .into()
-    }
-
-    #[test]
-    fn errors_differ_by_what_an_operator_can_do() {
-        for (code, expected) in [
-            (ffi::SQLITE_FULL, "Full("),
-            (ffi::SQLITE_READONLY, "ReadOnly("),
-            (ffi::SQLITE_READONLY_DBMOVED, "ReadOnly("),
-            (ffi::SQLITE_BUSY, "Busy("),
-            (ffi::SQLITE_BUSY_SNAPSHOT, "Busy("),
-            (ffi::SQLITE_LOCKED, "Busy("),
-            (ffi::SQLITE_CORRUPT, "Corrupt("),
-            (ffi::SQLITE_NOTADB, "Corrupt("),
-            (ffi::SQLITE_IOERR_FSYNC, "Io("),
-            (ffi::SQLITE_CANTOPEN, "Io("),
-            (ffi::SQLITE_CONSTRAINT_UNIQUE, "Statement("),
-            (ffi::SQLITE_ERROR, "Statement("),
-        ] {
-            assert!(format!("{:?}", error(code)).starts_with(expected), "{code}");
-        }
-        assert!(matches!(
-            Error::from(rusqlite::Error::QueryReturnedNoRows),
-            Error::Statement(_)
-        ));
-    }
-
-    #[test]
-    fn what_the_disk_or_another_process_stops_may_pass() {
-        for code in [ffi::SQLITE_FULL, ffi::SQLITE_READONLY, ffi::SQLITE_BUSY] {
-            assert!(error(code).may_pass(), "{code}");
-        }
-        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_IOERR, ffi::SQLITE_ERROR] {
-            assert!(!error(code).may_pass(), "{code}");
-        }
-    }
-
-    #[test]
-    fn no_message_repeats_its_source() {
-        let error = error(ffi::SQLITE_NOTADB);
-        let cause = error.source().unwrap();
-        assert_eq!(
-            error.to_string(),
-            "the file is damaged, or is not a database"
-        );
-        assert_eq!(cause.to_string(), "SQLite's message");
-        assert!(cause.source().is_none());
-    }
+/// What is wrong with the value of a column.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// It is of another type than this program writes.
+    #[error("the column {0} does not have the expected type")]
+    Column(String),
 }

@@ -1,6 +1,6 @@
-//! The embedded database, with everything that must survive a power cut and is not a blob.
+//! The database, with everything that must survive a power cut and is not a blob.
 //!
-//! It is one SQLite file ([`DatabaseLocation`]). One server opens it ([`Database::open_exclusive`]), and
+//! It is one SQLite file ([`SqliteDatabase`]). One server opens it ([`Database::open_exclusive`]), and
 //! so may commands while the server runs ([`Database::open`]). *Reads* run in parallel, each on its own
 //! snapshot. *Writes* go to one thread, which commits them in groups. A write returns after its commit,
 //! so acknowledged work is on the disk.
@@ -12,10 +12,12 @@
 //! ```
 //! # let directory = tempfile::tempdir().unwrap();
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
-//! use database::{Database, Error, DatabaseLocation};
+//! use database::{Database, DatabaseConnection, DatabaseLocation, params};
 //!
 //! let database = Database::open_exclusive(&DatabaseLocation::at(directory.path().join("wharfinger.db"))).unwrap();
-//! let write = database.write(|tx| tx.execute("DELETE FROM refresh_tokens", ()).map_err(Error::from));
+//! let write = database.write(|connection: &DatabaseConnection| {
+//!     connection.execute("DELETE FROM refresh_tokens WHERE account = ?1", params!["ann"])
+//! });
 //! assert_eq!(write.await.unwrap(), 0);
 //! # });
 //! ```
@@ -24,150 +26,23 @@ mod administration;
 mod changes;
 mod connection;
 mod error;
-mod file;
-mod filesystem;
-mod group_commit;
+mod handle;
 mod location;
-mod lock;
-mod migrations;
-mod open;
-mod reader_pool;
+mod row;
+mod sqlite;
+mod value;
 mod version;
-
-use std::path::Path;
-use std::sync::Arc;
-
-use rusqlite::Connection;
 
 pub use administration::{
     AdministrationEntry, AdministrationFilter, AdministrationRecord, AdministrativeChange,
     Administrator, log_change, logged_changes,
 };
 pub use changes::ChangeCounts;
-pub use connection::BUSY_TIMEOUT;
-pub use error::{Error, SqliteCause};
-pub use group_commit::Activity;
+pub use connection::DatabaseConnection;
+pub use error::{DatabaseCause, Error};
+pub use handle::Database;
 pub use location::{DatabaseLocation, DatabaseLocationError};
-pub use open::DatabaseOpenError;
+pub use row::{Column, DatabaseRow};
+pub use sqlite::{Activity, BUSY_TIMEOUT, DatabaseOpenError, SqliteDatabase};
+pub use value::{DatabaseValue, FromValue, ToValue};
 pub use version::{ObjectVersion, Precondition, PreconditionFailed};
-
-use file::DatabaseFile;
-use group_commit::GroupCommit;
-use lock::DataLock;
-use open::OpenedDatabase;
-use reader_pool::ReaderPool;
-
-/// An open database. Clones share it. The drop of the last one waits for all queued writes.
-#[derive(Clone, Debug)]
-pub struct Database {
-    shared: Arc<Shared>,
-}
-
-impl Database {
-    /// Opens the database for the one server that may have it. A missing file is created, readable by
-    /// its owner only. An older database is migrated.
-    ///
-    /// # Errors
-    /// [`DatabaseOpenError`], with a message for the operator.
-    pub fn open_exclusive(location: &DatabaseLocation) -> Result<Self, DatabaseOpenError> {
-        Self::start(open::exclusively(location)?)
-    }
-
-    /// Opens an existing database for a command. A server may be running. Nothing is created or
-    /// migrated: only a server migrates its file, and a file that root created could not be opened by
-    /// the server.
-    ///
-    /// # Errors
-    /// [`DatabaseOpenError`], with a message for the operator.
-    pub fn open(location: &DatabaseLocation) -> Result<Self, DatabaseOpenError> {
-        Self::start(open::existing(location)?)
-    }
-
-    /// Runs `work` in a transaction. It returns when the changes are on the disk. After an error,
-    /// nothing has changed.
-    ///
-    /// `work` shares its commit with other writes. It **may run more than once** if that commit fails,
-    /// so it should change only the database. It must not begin or end a transaction. If the future is
-    /// dropped, the write may still happen.
-    ///
-    /// # Errors
-    /// What `work` returned, or why it could not be committed.
-    ///
-    /// # Panics
-    /// If `work` panics, with its panic.
-    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnMut(&Connection) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.shared.writer.write(work).await
-    }
-
-    /// Runs `work` on a snapshot, which has every write that was acknowledged before.
-    ///
-    /// It must be called in a tokio runtime, whose threads are not blocked.
-    ///
-    /// # Errors
-    /// What `work` returned, or why it could not read.
-    ///
-    /// # Panics
-    /// If `work` panics, with its panic.
-    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.shared.readers.read(work).await
-    }
-
-    /// The path of the file, without symbolic links.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        self.shared.place.path()
-    }
-
-    /// Requires that the file is still at its path.
-    ///
-    /// # Errors
-    /// [`Error::Moved`] if it was removed or replaced: then no write succeeds any more.
-    pub fn check_file(&self) -> Result<(), Error> {
-        self.shared.place.check()
-    }
-
-    /// What has been written since the database was opened.
-    #[must_use]
-    pub fn activity(&self) -> Activity {
-        self.shared.writer.activity()
-    }
-
-    fn start(opened: OpenedDatabase) -> Result<Self, DatabaseOpenError> {
-        let OpenedDatabase {
-            path,
-            connection,
-            lock,
-        } = opened;
-        let started = DatabaseFile::of(&path)
-            .and_then(|place| Ok((GroupCommit::start(connection, place.clone())?, place)));
-        let (writer, place) =
-            started.map_err(|source| DatabaseOpenError::Unreachable { path, source })?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                readers: ReaderPool::new(place.clone()),
-                writer,
-                place,
-                _lock: lock,
-            }),
-        })
-    }
-}
-
-#[derive(Debug)]
-struct Shared {
-    readers: Arc<ReaderPool>,
-    writer: GroupCommit,
-    place: DatabaseFile,
-    /// Dropped last, when nothing uses the file any more.
-    _lock: Option<DataLock>,
-}

@@ -3,10 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use common::IpNetwork;
-use database::Administrator;
+use database::{Administrator, DatabaseConnection};
 use identity::{AuthenticatorChain, OwnerStatus, ROBOT_PREFIX, TokenHolder, TokenOwner};
 use policy::ScopeCeiling;
-use rusqlite::Connection;
 
 use crate::error::MAX_NETWORKS;
 use crate::log::{details, log, to_the_second};
@@ -102,7 +101,7 @@ impl PersonalTokens {
         };
         let (stored, by, per_owner) = (token.clone(), by.clone(), self.policy.per_owner);
         self.database
-            .write(move |connection: &Connection| {
+            .write(move |connection: &DatabaseConnection| {
                 rows::purge(connection, now)?;
                 make_room(connection, &stored, per_owner, now)?;
                 if !rows::insert(connection, &stored)? {
@@ -142,7 +141,7 @@ async fn find_owner(
 /// Refuses a name that is taken, and a token beyond its owner's limit. An expired personal token
 /// leaves its name and its place to the new one.
 fn make_room(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     new: &PersonalToken,
     per_owner: u32,
     now: SystemTime,

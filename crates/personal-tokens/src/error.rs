@@ -71,9 +71,3 @@ pub enum PersonalTokensError {
     #[error("several tokens have that name")]
     Ambiguous,
 }
-
-impl From<rusqlite::Error> for PersonalTokensError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.into())
-    }
-}

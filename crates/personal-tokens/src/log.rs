@@ -3,8 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{rfc3339, unix_seconds};
-use database::{AdministrativeChange, Administrator, log_change};
-use rusqlite::Connection;
+use database::{AdministrativeChange, Administrator, DatabaseConnection, log_change};
 use serde_json::{Value, json};
 
 use crate::PersonalTokensError;
@@ -12,7 +11,7 @@ use crate::token::{PersonalToken, TokenKind};
 
 /// Logs a change of `token`, in its transaction.
 pub(crate) fn log(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     by: &Administrator,
     now: SystemTime,
     token: &PersonalToken,

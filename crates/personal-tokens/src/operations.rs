@@ -5,8 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use common::{Entropy, Secret};
 use data_encoding::HEXLOWER;
-use database::{Administrator, Database, Precondition};
-use rusqlite::Connection;
+use database::{Administrator, Database, DatabaseConnection, Precondition};
 use serde_json::json;
 
 use crate::log::{date, log, to_the_second};
@@ -68,7 +67,7 @@ impl PersonalTokens {
     ) -> Result<CreatedSecret, PersonalTokensError> {
         let (this, by) = (self.clone(), by.clone());
         let end = now.checked_add(rotation.overlap).unwrap_or(now);
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             let token = this.only(connection, &filter, &precondition)?;
             let before = token.secrets.first();
             let before = before.map(|last| last.expires_at.duration_since(last.created_at));
@@ -102,7 +101,7 @@ impl PersonalTokens {
         let this = self.clone();
         let read = self
             .database
-            .read(move |connection: &Connection| this.select(connection, &filter));
+            .read(move |connection: &DatabaseConnection| this.select(connection, &filter));
         read.await
     }
 
@@ -118,7 +117,7 @@ impl PersonalTokens {
         limit: u32,
     ) -> Result<Vec<PersonalToken>, PersonalTokensError> {
         let (this, limit) = (self.clone(), limit.min(MAX_TOKENS_LISTED));
-        let read = self.database.read(move |connection: &Connection| {
+        let read = self.database.read(move |connection: &DatabaseConnection| {
             let mut tokens = rows::page(connection, &filter, after.as_ref(), limit)?;
             tokens.iter_mut().for_each(|token| this.bound(token));
             Ok::<_, PersonalTokensError>(tokens)
@@ -132,7 +131,7 @@ impl PersonalTokens {
     /// When `filter` does not select one token, or the database cannot be read.
     pub async fn find(&self, filter: TokenFilter) -> Result<PersonalToken, PersonalTokensError> {
         let this = self.clone();
-        let read = self.database.read(move |connection: &Connection| {
+        let read = self.database.read(move |connection: &DatabaseConnection| {
             this.only(connection, &filter, &Precondition::Unconditional)
         });
         read.await
@@ -149,7 +148,7 @@ impl PersonalTokens {
         now: SystemTime,
     ) -> Result<Vec<PersonalToken>, PersonalTokensError> {
         let (this, by) = (self.clone(), by.clone());
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             let tokens = this.select(connection, &filter)?;
             for token in &tokens {
                 revoke(connection, token, &by, now)?;
@@ -172,7 +171,7 @@ impl PersonalTokens {
         now: SystemTime,
     ) -> Result<PersonalToken, PersonalTokensError> {
         let (this, by) = (self.clone(), by.clone());
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             let token = this.only(connection, &filter, &precondition)?;
             revoke(connection, &token, &by, now)?;
             Ok(token)
@@ -195,7 +194,7 @@ impl PersonalTokens {
     ) -> Result<PersonalToken, PersonalTokensError> {
         let (this, by) = (self.clone(), by.clone());
         let filter = TokenFilter::robot(robot);
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             let robot = this.only(connection, &filter, &precondition)?;
             if robot.disabled_at.is_some() == is_disabled {
                 return Ok(robot);
@@ -212,7 +211,7 @@ impl PersonalTokens {
     /// The tokens of `filter` that were not revoked.
     fn select(
         &self,
-        connection: &Connection,
+        connection: &DatabaseConnection,
         filter: &TokenFilter,
     ) -> Result<Vec<PersonalToken>, PersonalTokensError> {
         let mut tokens = rows::select(connection, filter)?;
@@ -223,7 +222,7 @@ impl PersonalTokens {
     /// The one token of `filter`, if the precondition is true of it.
     fn only(
         &self,
-        connection: &Connection,
+        connection: &DatabaseConnection,
         filter: &TokenFilter,
         precondition: &Precondition,
     ) -> Result<PersonalToken, PersonalTokensError> {
@@ -278,7 +277,7 @@ impl PersonalTokens {
 }
 
 fn revoke(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     token: &PersonalToken,
     by: &Administrator,
     now: SystemTime,

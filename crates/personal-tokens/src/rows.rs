@@ -1,13 +1,11 @@
 //! The statements. Each runs in a read or a write of its caller.
 
-use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{IpNetwork, unix_seconds};
+use database::{DatabaseConnection, DatabaseRow, Error, params};
 use identity::{CredentialFingerprint, TokenHolder, TokenOwner, TokenUse};
 use policy::{CeilingRules, ScopeCeiling};
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use crate::TokenName;
 use crate::token::{LastUse, PersonalToken, TokenFilter, TokenKind, TokenPosition, TokenSecret};
@@ -19,19 +17,19 @@ const PURGE: u32 = 100;
 
 /// The tokens of `filter` that were not revoked, by owner and name.
 pub(crate) fn select(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     filter: &TokenFilter,
-) -> rusqlite::Result<Vec<PersonalToken>> {
+) -> Result<Vec<PersonalToken>, Error> {
     query(connection, filter, Revoked::Excluded, None, NO_LIMIT)
 }
 
 /// Those of [`select`] that come after `after`, at most `limit`.
 pub(crate) fn page(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     filter: &TokenFilter,
     after: Option<&TokenPosition>,
     limit: u32,
-) -> rusqlite::Result<Vec<PersonalToken>> {
+) -> Result<Vec<PersonalToken>, Error> {
     let limit = i64::from(limit);
     query(connection, filter, Revoked::Excluded, after, limit)
 }
@@ -43,40 +41,38 @@ enum Revoked {
     Excluded,
 }
 
-/// SQLite's value for all rows.
-const NO_LIMIT: i64 = -1;
+/// As many rows as there are.
+const NO_LIMIT: i64 = i64::MAX;
 
 fn query(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     filter: &TokenFilter,
     revoked: Revoked,
     after: Option<&TokenPosition>,
     limit: i64,
-) -> rusqlite::Result<Vec<PersonalToken>> {
-    let mut statement = connection.prepare_cached(
+) -> Result<Vec<PersonalToken>, Error> {
+    let mut tokens = connection.query(
         "SELECT id, kind, name, owner, owner_backend, ceiling, networks, created_at, created_by,
                 disabled_at, revoked_at
          FROM personal_tokens
-         WHERE (:kind IS NULL OR kind = :kind) AND (:id IS NULL OR id = :id)
-           AND (:owner IS NULL OR owner = :owner) AND (:name IS NULL OR name = :name)
-           AND (:with_revoked OR revoked_at IS NULL)
-           AND (:after_kind IS NULL
-                OR (kind, coalesce(owner, ''), name) > (:after_kind, :after_owner, :after_name))
-         ORDER BY kind, coalesce(owner, ''), name, created_at LIMIT :limit",
+         WHERE (CAST(?1 AS TEXT) IS NULL OR kind = ?1) AND (CAST(?2 AS TEXT) IS NULL OR id = ?2)
+           AND (CAST(?3 AS TEXT) IS NULL OR owner = ?3) AND (CAST(?4 AS TEXT) IS NULL OR name = ?4)
+           AND (?5 OR revoked_at IS NULL)
+           AND (CAST(?6 AS TEXT) IS NULL OR (kind, coalesce(owner, ''), name) > (?6, ?7, ?8))
+         ORDER BY kind, coalesce(owner, ''), name, created_at LIMIT ?9",
+        params![
+            filter.kind.map(TokenKind::word),
+            filter.id,
+            filter.owner,
+            filter.name.as_ref().map(TokenName::as_str),
+            revoked == Revoked::Included,
+            after.map(|after| after.kind.word()),
+            after.map(|after| &after.owner),
+            after.map(|after| after.name.as_str()),
+            limit,
+        ],
+        token,
     )?;
-    let values = named_params! {
-        ":kind": filter.kind.map(TokenKind::word),
-        ":id": filter.id,
-        ":owner": filter.owner,
-        ":name": filter.name.as_ref().map(TokenName::as_str),
-        ":with_revoked": revoked == Revoked::Included,
-        ":after_kind": after.map(|after| after.kind.word()),
-        ":after_owner": after.map(|after| &after.owner),
-        ":after_name": after.map(|after| after.name.as_str()),
-        ":limit": limit,
-    };
-    let tokens = statement.query_map(values, token)?;
-    let mut tokens = tokens.collect::<rusqlite::Result<Vec<_>>>()?;
     for token in &mut tokens {
         token.secrets = secrets(connection, &token.id)?;
     }
@@ -85,13 +81,11 @@ fn query(
 
 /// The token that has this secret, revoked or not.
 pub(crate) fn find(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     fingerprint: &CredentialFingerprint,
-) -> rusqlite::Result<Option<PersonalToken>> {
-    let id = connection
-        .prepare_cached("SELECT token FROM personal_token_secrets WHERE hash = ?1")?
-        .query_row([fingerprint.as_bytes()], |row| row.get(0))
-        .optional()?;
+) -> Result<Option<PersonalToken>, Error> {
+    let sql = "SELECT token FROM personal_token_secrets WHERE hash = ?1";
+    let id = connection.query_optional(sql, params![fingerprint.as_bytes()], |row| row.get(0))?;
     let Some(id) = id else {
         return Ok(None);
     };
@@ -103,64 +97,69 @@ pub(crate) fn find(
     Ok(found.into_iter().next())
 }
 
-fn secrets(connection: &Connection, token: &str) -> rusqlite::Result<Vec<TokenSecret>> {
-    let mut statement = connection.prepare_cached(
+fn secrets(connection: &DatabaseConnection, token: &str) -> Result<Vec<TokenSecret>, Error> {
+    connection.query(
         "SELECT hash, created_at, expires_at, used_at, address, repository
          FROM personal_token_secrets LEFT JOIN personal_token_uses USING (hash)
          WHERE token = ?1 ORDER BY created_at DESC, expires_at DESC",
-    )?;
-    let secrets = statement.query_map([token], |row| {
-        let used_at: Option<i64> = row.get("used_at")?;
-        let last_use = match used_at {
-            Some(used_at) => Some(LastUse {
-                time: time(used_at),
-                address: row.get("address")?,
-                repository: row.get("repository")?,
-            }),
-            None => None,
-        };
-        Ok(TokenSecret {
-            fingerprint: CredentialFingerprint::from_bytes(row.get("hash")?),
-            created_at: time(row.get("created_at")?),
-            expires_at: time(row.get("expires_at")?),
-            last_use,
-        })
-    })?;
-    secrets.collect()
+        params![token],
+        |row| {
+            let used_at: Option<i64> = row.get("used_at")?;
+            let last_use = match used_at {
+                Some(used_at) => Some(LastUse {
+                    time: time(used_at),
+                    address: row.get("address")?,
+                    repository: row.get("repository")?,
+                }),
+                None => None,
+            };
+            Ok(TokenSecret {
+                fingerprint: CredentialFingerprint::from_bytes(row.get("hash")?),
+                created_at: time(row.get("created_at")?),
+                expires_at: time(row.get("expires_at")?),
+                last_use,
+            })
+        },
+    )
 }
 
 /// Whether the token was inserted. It is not if its owner is an account of this database that was
 /// removed since it was looked up: another person may get the name.
-pub(crate) fn insert(connection: &Connection, token: &PersonalToken) -> rusqlite::Result<bool> {
+pub(crate) fn insert(
+    connection: &DatabaseConnection,
+    token: &PersonalToken,
+) -> Result<bool, Error> {
     let owner = match &token.holder {
         TokenHolder::Person(owner) => Some(owner),
         TokenHolder::Robot { owner, .. } => owner.as_ref(),
     };
+    if let Some(owner) = owner
+        && owner.backend == "accounts"
+    {
+        let sql = "SELECT count(*) FROM accounts WHERE name = ?1";
+        let count: u32 = connection.query_one(sql, params![owner.account], |row| row.get(0))?;
+        if count == 0 {
+            return Ok(false);
+        }
+    }
     let entries = token.ceiling.entries();
     let networks: Vec<_> = token.networks.iter().map(ToString::to_string).collect();
-    let inserted = connection
-        .prepare_cached(
-            "INSERT INTO personal_tokens (id, kind, name, owner, owner_backend, ceiling, networks,
-                                          created_at, created_by)
-             SELECT :id, :kind, :name, :owner, :owner_backend, :ceiling, :networks, :created_at,
-                    :created_by
-             WHERE :owner_backend IS NOT 'accounts'
-                OR EXISTS (SELECT 1 FROM accounts WHERE name = :owner)",
-        )?
-        .execute(named_params! {
-            ":id": token.id,
-            ":kind": token.kind().word(),
-            ":name": token.name.as_str(),
-            ":owner": owner.map(|owner| &owner.account),
-            ":owner_backend": owner.map(|owner| &owner.backend),
-            ":ceiling": entries.map(|entries| serde_json::json!(entries).to_string()),
-            ":networks": serde_json::json!(networks).to_string(),
-            ":created_at": seconds(token.created_at),
-            ":created_by": token.created_by,
-        })?;
-    if inserted == 0 {
-        return Ok(false);
-    }
+    connection.execute(
+        "INSERT INTO personal_tokens (id, kind, name, owner, owner_backend, ceiling, networks,
+                                      created_at, created_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            token.id,
+            token.kind().word(),
+            token.name.as_str(),
+            owner.map(|owner| &owner.account),
+            owner.map(|owner| &owner.backend),
+            entries.map(|entries| serde_json::json!(entries).to_string()),
+            serde_json::json!(networks).to_string(),
+            seconds(token.created_at),
+            token.created_by,
+        ],
+    )?;
     for secret in &token.secrets {
         insert_secret(connection, &token.id, secret)?;
     }
@@ -168,63 +167,63 @@ pub(crate) fn insert(connection: &Connection, token: &PersonalToken) -> rusqlite
 }
 
 pub(crate) fn insert_secret(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     token: &str,
     secret: &TokenSecret,
-) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO personal_token_secrets (hash, token, created_at, expires_at)
-               VALUES (?1, ?2, ?3, ?4)";
-    connection.prepare_cached(sql)?.execute(params![
-        secret.fingerprint.as_bytes(),
-        token,
-        seconds(secret.created_at),
-        seconds(secret.expires_at)
-    ])?;
+) -> Result<(), Error> {
+    connection.execute(
+        "INSERT INTO personal_token_secrets (hash, token, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4)",
+        params![
+            secret.fingerprint.as_bytes(),
+            token,
+            seconds(secret.created_at),
+            seconds(secret.expires_at)
+        ],
+    )?;
     Ok(())
 }
 
 /// Lets the secrets of a token that are valid at `now` end at `end`: the latest one, and any older one
 /// at once.
 pub(crate) fn supersede(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     token: &PersonalToken,
     end: SystemTime,
     now: SystemTime,
-) -> rusqlite::Result<()> {
-    let sql = "UPDATE personal_token_secrets SET expires_at = min(expires_at, ?2) WHERE hash = ?1";
-    let mut statement = connection.prepare_cached(sql)?;
+) -> Result<(), Error> {
+    let sql = "UPDATE personal_token_secrets SET expires_at = ?2
+               WHERE hash = ?1 AND expires_at > ?2";
     for (index, secret) in token.secrets.iter().enumerate() {
         let end = if index == 0 { end } else { now };
-        statement.execute(params![secret.fingerprint.as_bytes(), seconds(end)])?;
+        connection.execute(sql, params![secret.fingerprint.as_bytes(), seconds(end)])?;
     }
     Ok(())
 }
 
 pub(crate) fn revoke(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     token: &PersonalToken,
     now: SystemTime,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE personal_tokens SET revoked_at = ?2 WHERE id = ?1")?
-        .execute(params![token.id, seconds(now)])?;
+) -> Result<(), Error> {
+    let sql = "UPDATE personal_tokens SET revoked_at = ?2 WHERE id = ?1";
+    connection.execute(sql, params![token.id, seconds(now)])?;
     Ok(())
 }
 
 pub(crate) fn set_disabled(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     token: &PersonalToken,
     disabled_at: Option<SystemTime>,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE personal_tokens SET disabled_at = ?2 WHERE id = ?1")?
-        .execute(params![token.id, disabled_at.map(seconds)])?;
+) -> Result<(), Error> {
+    let sql = "UPDATE personal_tokens SET disabled_at = ?2 WHERE id = ?1";
+    connection.execute(sql, params![token.id, disabled_at.map(seconds)])?;
     Ok(())
 }
 
 /// Removes some of what has been over for long: revoked tokens, secrets, and personal tokens without
 /// any. A robot without a secret stays, because it can get a new one.
-pub(crate) fn purge(connection: &Connection, now: SystemTime) -> rusqlite::Result<()> {
+pub(crate) fn purge(connection: &DatabaseConnection, now: SystemTime) -> Result<(), Error> {
     let until = seconds(now).saturating_sub(seconds(UNIX_EPOCH + KEPT));
     for sql in [
         "DELETE FROM personal_tokens WHERE id IN (
@@ -236,41 +235,41 @@ pub(crate) fn purge(connection: &Connection, now: SystemTime) -> rusqlite::Resul
              SELECT id FROM personal_tokens WHERE kind = 'personal' AND created_at <= ?1
              AND NOT EXISTS (SELECT 1 FROM personal_token_secrets WHERE token = id) LIMIT ?2)",
     ] {
-        connection
-            .prepare_cached(sql)?
-            .execute([until, i64::from(PURGE)])?;
+        connection.execute(sql, params![until, PURGE])?;
     }
     Ok(())
 }
 
 /// Notes a use. A secret that is gone is no error, and a login keeps the repository of before.
 pub(crate) fn note_use(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     fingerprint: &CredentialFingerprint,
     token_use: &TokenUse,
-) -> rusqlite::Result<()> {
+) -> Result<(), Error> {
     let address = token_use.address.map(|address| address.to_string());
-    connection
-        .prepare_cached(
-            "INSERT INTO personal_token_uses (hash, used_at, address, repository)
-             SELECT hash, :used_at, :address, :repository
-             FROM personal_token_secrets WHERE hash = :hash
-             ON CONFLICT (hash) DO UPDATE SET
-                 used_at = max(used_at, excluded.used_at), address = excluded.address,
-                 repository = iif(excluded.repository = '', repository, excluded.repository)",
-        )?
-        .execute(named_params! {
-            ":hash": fingerprint.as_bytes(),
-            ":used_at": seconds(token_use.time),
-            ":address": address.unwrap_or_default(),
-            ":repository": token_use.repository.as_deref().unwrap_or_default(),
-        })?;
+    connection.execute(
+        "INSERT INTO personal_token_uses AS before (hash, used_at, address, repository)
+         SELECT hash, CAST(?2 AS BIGINT), CAST(?3 AS TEXT), CAST(?4 AS TEXT)
+         FROM personal_token_secrets WHERE hash = ?1
+         ON CONFLICT (hash) DO UPDATE SET
+             used_at = CASE WHEN before.used_at > excluded.used_at THEN before.used_at
+                            ELSE excluded.used_at END,
+             address = excluded.address,
+             repository = CASE excluded.repository WHEN '' THEN before.repository
+                                                   ELSE excluded.repository END",
+        params![
+            fingerprint.as_bytes(),
+            seconds(token_use.time),
+            address.unwrap_or_default(),
+            token_use.repository.as_deref().unwrap_or_default(),
+        ],
+    )?;
     Ok(())
 }
 
-fn token(row: &Row<'_>) -> rusqlite::Result<PersonalToken> {
+fn token(row: &DatabaseRow<'_>) -> Result<PersonalToken, Error> {
     let name: String = row.get("name")?;
-    let name: TokenName = name.parse().map_err(unreadable)?;
+    let name: TokenName = name.parse().map_err(Error::unreadable)?;
     let owner = match row.get("owner")? {
         Some(account) => Some(TokenOwner {
             account,
@@ -287,15 +286,17 @@ fn token(row: &Row<'_>) -> rusqlite::Result<PersonalToken> {
         },
     };
     let networks: Vec<String> =
-        serde_json::from_str(&row.get::<_, String>("networks")?).map_err(unreadable)?;
+        serde_json::from_str(&row.get::<String>("networks")?).map_err(Error::unreadable)?;
     let networks = networks.iter().map(|network| network.parse::<IpNetwork>());
-    let at = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(time));
+    let at = |column: &str| Ok::<_, Error>(row.get::<Option<i64>>(column)?.map(time));
     Ok(PersonalToken {
         id: row.get("id")?,
         name,
         holder,
         ceiling: ceiling(row.get("ceiling")?)?,
-        networks: networks.collect::<Result<_, _>>().map_err(unreadable)?,
+        networks: networks
+            .collect::<Result<_, _>>()
+            .map_err(Error::unreadable)?,
         created_at: time(row.get("created_at")?),
         created_by: row.get("created_by")?,
         disabled_at: at("disabled_at")?,
@@ -304,13 +305,13 @@ fn token(row: &Row<'_>) -> rusqlite::Result<PersonalToken> {
     })
 }
 
-fn ceiling(stored: Option<String>) -> rusqlite::Result<ScopeCeiling> {
+fn ceiling(stored: Option<String>) -> Result<ScopeCeiling, Error> {
     let Some(entries) = stored else {
         return Ok(ScopeCeiling::Unlimited);
     };
-    let entries = serde_json::from_str(&entries).map_err(unreadable)?;
+    let entries = serde_json::from_str(&entries).map_err(Error::unreadable)?;
     let rules = CeilingRules::compile(entries);
-    let rules = rules.map_err(|mut errors| unreadable(errors.remove(0)))?;
+    let rules = rules.map_err(|mut errors| Error::unreadable(errors.remove(0)))?;
     Ok(ScopeCeiling::Limited(rules))
 }
 
@@ -320,8 +321,4 @@ fn seconds(time: SystemTime) -> i64 {
 
 fn time(seconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
-}
-
-fn unreadable(error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
 }

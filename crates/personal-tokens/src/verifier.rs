@@ -8,13 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use common::{BoxFuture, Clock, Secret};
-use database::ChangeCounts;
+use database::{ChangeCounts, DatabaseConnection};
 use identity::{
     BackendError, CredentialFingerprint, FoundToken, OpaqueToken, OpaqueTokenFault, OpaqueTokens,
     ROBOT_PREFIX, TokenUse,
 };
 use quick_cache::sync::Cache;
-use rusqlite::Connection;
 
 use crate::operations::PersonalTokens;
 use crate::token::{PersonalToken, TokenFilter};
@@ -104,9 +103,12 @@ impl TokenVerifier {
         &self,
         fingerprint: CredentialFingerprint,
     ) -> Result<Option<PersonalToken>, PersonalTokensError> {
-        let read = self.tokens.database.read(move |connection: &Connection| {
-            Ok::<_, PersonalTokensError>(rows::find(connection, &fingerprint)?)
-        });
+        let read = self
+            .tokens
+            .database
+            .read(move |connection: &DatabaseConnection| {
+                Ok::<_, PersonalTokensError>(rows::find(connection, &fingerprint)?)
+            });
         let mut token = read.await?;
         token.iter_mut().for_each(|token| self.tokens.bound(token));
         Ok(token)
@@ -203,8 +205,8 @@ impl OpaqueTokens for TokenVerifier {
         }
         let (database, fingerprint) = (self.tokens.database.clone(), *fingerprint);
         tokio::spawn(async move {
-            let write = database.write(move |connection: &Connection| {
-                rows::note_use(connection, &fingerprint, &token_use).map_err(database::Error::from)
+            let write = database.write(move |connection: &DatabaseConnection| {
+                rows::note_use(connection, &fingerprint, &token_use)
             });
             if let Err(error) = write.await {
                 let error = &error as &dyn std::error::Error;

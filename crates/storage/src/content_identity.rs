@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use common::Clock;
-use database::Database;
+use database::SqliteDatabase;
 
 use crate::recovery::recover_uploads;
 use crate::{
@@ -34,7 +34,7 @@ impl Storage {
     /// # Errors
     /// [`StorageOpenError`], with a sentence for the operator.
     pub async fn open_bucket(
-        database: Database,
+        database: SqliteDatabase,
         content: Arc<dyn ContentIdentity>,
         new: &str,
         settings: StorageSettings,
@@ -59,7 +59,7 @@ impl Storage {
     /// # Errors
     /// [`StorageOpenError`], with a sentence for the operator.
     pub async fn open_bucket_for_command(
-        database: Database,
+        database: SqliteDatabase,
         content: Arc<dyn ContentIdentity>,
         settings: StorageSettings,
         clock: Arc<dyn Clock>,

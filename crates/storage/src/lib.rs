@@ -18,7 +18,7 @@
 //! use storage::{NewUpload, StorageSettings, Storage, UploadId, hash};
 //!
 //! # let location = database::DatabaseLocation::at(directory.path().join("w.db"));
-//! # let database = database::Database::open_exclusive(&location).unwrap();
+//! # let database = database::SqliteDatabase::open_exclusive(&location).unwrap();
 //! # let root = directory.path().join("data");
 //! let clock = Arc::new(common::SystemClock);
 //! let storage = Storage::open(database, root, StorageSettings::default(), clock).await.unwrap();

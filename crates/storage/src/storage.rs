@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::Clock;
-use database::Database;
+use database::SqliteDatabase;
 use oci::{RepositoryName, Tag};
 
 use crate::recovery::recover_uploads;
@@ -31,7 +31,7 @@ impl Storage {
     /// # Errors
     /// [`StorageOpenError`], with a sentence for the operator.
     pub async fn open(
-        database: Database,
+        database: SqliteDatabase,
         root: impl Into<PathBuf>,
         settings: StorageSettings,
         clock: Arc<dyn Clock>,
@@ -50,7 +50,7 @@ impl Storage {
     /// # Errors
     /// [`StorageOpenError`], with a sentence for the operator.
     pub async fn open_for_command(
-        database: Database,
+        database: SqliteDatabase,
         root: impl Into<PathBuf>,
         settings: StorageSettings,
         clock: Arc<dyn Clock>,

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use accounts::{ChangeCounter, DatabaseRules, MAX_RULES, RuleList, RuleListError, RulePlace};
 use auth::Authorizer;
-use database::{ObjectVersion, Precondition};
+use database::{DatabaseConnection, ObjectVersion, Precondition, params};
 use identity::LoginSource;
 use policy::{AclEntry, AclOptions, AclQuery, Conditions, Labels};
-use rusqlite::Connection;
 use serde_json::json;
 
 use crate::support::{Bench, root};
@@ -174,13 +173,15 @@ async fn one_of_two_changes_of_the_same_list_fails() {
 
 /// Writes rules past the operations, as a newer or a broken program might.
 async fn insert(bench: &Bench, count: usize, text: &'static str) {
-    let write = bench.database.write(move |connection: &Connection| {
-        let sql = "INSERT INTO rules (position, rule, created_at) VALUES (?1, ?2, 0)";
-        for position in 0..count {
-            connection.execute(sql, (position, text))?;
-        }
-        Ok::<_, database::Error>(())
-    });
+    let write = bench
+        .database
+        .write(move |connection: &DatabaseConnection| {
+            let sql = "INSERT INTO rules (position, rule, created_at) VALUES (?1, ?2, 0)";
+            for position in 0..count {
+                connection.execute(sql, params![position, text])?;
+            }
+            Ok::<_, database::Error>(())
+        });
     write.await.unwrap();
 }
 

@@ -6,11 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use accounts::{AccountName, AccountStore, RuleList};
 use common::{Clock, Secret, SystemEntropy};
 use database::{
-    AdministrationEntry, AdministrationFilter, Administrator, Database, DatabaseLocation,
-    logged_changes,
+    AdministrationEntry, AdministrationFilter, Administrator, Database, DatabaseConnection,
+    DatabaseLocation, logged_changes,
 };
 use policy::Labels;
-use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// 2026-11-01, when every test begins.
@@ -66,7 +65,7 @@ impl Bench {
 
     /// What was logged, the latest first.
     pub(crate) async fn log(&self) -> Vec<AdministrationEntry> {
-        let read = self.database.read(|connection: &Connection| {
+        let read = self.database.read(|connection: &DatabaseConnection| {
             logged_changes(connection, &AdministrationFilter::default(), 1000)
         });
         read.await.unwrap()

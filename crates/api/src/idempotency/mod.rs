@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use common::{Clock, Entropy, unix_seconds};
-use database::Database;
+use database::{Database, DatabaseConnection, params};
 use http::{HeaderMap, HeaderName, StatusCode};
-use rusqlite::{Connection, OptionalExtension, params};
 
 pub use self::seal::ResponseKey;
 
@@ -122,7 +121,7 @@ impl IdempotencyKeys {
             key: key.to_owned(),
         };
         let (id, account, now) = (claimed.id, account.to_owned(), self.clock.now());
-        let write = self.database.write(move |connection: &Connection| {
+        let write = self.database.write(move |connection: &DatabaseConnection| {
             claim(connection, &id, &account, &request, unix_seconds(now))
         });
         match write.await? {
@@ -173,7 +172,7 @@ impl IdempotencyKeys {
         let id = claimed.id;
         let write = self
             .database
-            .write(move |connection: &Connection| settle(connection, &id, sealed.as_ref()));
+            .write(move |connection: &DatabaseConnection| settle(connection, &id, sealed.as_ref()));
         if let Err(error) = write.await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "a response cannot be kept for its idempotency key");
@@ -187,55 +186,52 @@ fn in_use(detail: &str) -> ApiProblem {
 }
 
 fn claim(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     id: &[u8; 32],
     account: &str,
     request: &[u8; 32],
     now: u64,
 ) -> Result<StoredKey, database::Error> {
     let oldest = now.saturating_sub(PERIOD.as_secs());
-    connection
-        .prepare_cached("DELETE FROM idempotency_keys WHERE created_at < ?1")?
-        .execute([oldest])?;
-    let found = connection
-        .prepare_cached("SELECT request, response FROM idempotency_keys WHERE id = ?1")?
-        .query_row([id], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<Vec<u8>>>(1)?))
-        })
-        .optional()?;
+    let sql = "DELETE FROM idempotency_keys WHERE created_at < ?1";
+    connection.execute(sql, params![oldest])?;
+    let sql = "SELECT request, response FROM idempotency_keys WHERE id = ?1";
+    let found = connection.query_optional(sql, params![id], |row| {
+        Ok((row.get::<Vec<u8>>(0)?, row.get::<Option<Vec<u8>>>(1)?))
+    })?;
     match found {
         Some((before, _)) if before != request => return Ok(StoredKey::OtherRequest),
         Some((_, Some(response))) => return Ok(StoredKey::Response(response)),
         Some((_, None)) => return Ok(StoredKey::NoResponse),
         None => {}
     }
-    let count: u32 = connection
-        .prepare_cached("SELECT count(*) FROM idempotency_keys WHERE account = ?1")?
-        .query_row([account], |row| row.get(0))?;
+    let sql = "SELECT count(*) FROM idempotency_keys WHERE account = ?1";
+    let count: u32 = connection.query_one(sql, params![account], |row| row.get(0))?;
     if count >= MAX_KEYS {
         return Ok(StoredKey::TooMany);
     }
-    connection
-        .prepare_cached(
-            "INSERT INTO idempotency_keys (id, account, request, created_at)
-             VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![id, account, request, now])?;
+    connection.execute(
+        "INSERT INTO idempotency_keys (id, account, request, created_at)
+         VALUES (?1, ?2, ?3, ?4)",
+        params![id, account, request, now],
+    )?;
     Ok(StoredKey::New)
 }
 
 fn settle(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     id: &[u8; 32],
     sealed: Option<&SealedResponse>,
 ) -> Result<(), database::Error> {
     match sealed {
-        Some(sealed) => connection
-            .prepare_cached("UPDATE idempotency_keys SET response = ?2 WHERE id = ?1")?
-            .execute(params![id, sealed.as_bytes()])?,
-        None => connection
-            .prepare_cached("DELETE FROM idempotency_keys WHERE id = ?1 AND response IS NULL")?
-            .execute([id])?,
+        Some(sealed) => connection.execute(
+            "UPDATE idempotency_keys SET response = ?2 WHERE id = ?1",
+            params![id, sealed.as_bytes()],
+        )?,
+        None => connection.execute(
+            "DELETE FROM idempotency_keys WHERE id = ?1 AND response IS NULL",
+            params![id],
+        )?,
     };
     Ok(())
 }

@@ -7,16 +7,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use accounts::{AccountStore, RuleList};
 use api::{Api, ApiRules, ApiSettings, ApiStores, ResponseKey};
 use auth::TokenServer;
-use auth::sessions::{SessionPolicy, Sessions, SqliteSessions};
+use auth::sessions::{DatabaseSessions, SessionPolicy, Sessions};
 use bytes::Bytes;
 use common::{ClientAddress, Clock, Origin, RequestContext, SystemEntropy, unix_seconds};
-use database::{AdministrationFilter, Database, DatabaseLocation, logged_changes};
+use database::{
+    AdministrationFilter, Database, DatabaseConnection, DatabaseLocation, logged_changes,
+};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use identity::{Account, Accounts, Rate, RequestLimiter};
 use personal_tokens::{PersonalTokens, TokenPolicy};
 use policy::AclOptions;
-use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 use token::{
@@ -92,7 +93,7 @@ impl Bench {
         };
         let entropy = Arc::new(SystemEntropy);
         let accounts = AccountStore::new(database.clone(), clock.clone(), entropy);
-        let store = Arc::new(SqliteSessions::new(database.clone()));
+        let store = Arc::new(DatabaseSessions::new(database.clone()));
         let sessions = Sessions::new(store, SessionPolicy::default(), Arc::new(SystemEntropy));
         let policy = TokenPolicy::default();
         let tokens = PersonalTokens::new(database.clone(), policy, Arc::new(SystemEntropy));
@@ -249,7 +250,7 @@ impl Bench {
 
     /// What was logged, the latest first: who did what to which object.
     pub(crate) async fn log(&self) -> Vec<(String, String, String)> {
-        let read = self.database.read(|connection: &Connection| {
+        let read = self.database.read(|connection: &DatabaseConnection| {
             logged_changes(connection, &AdministrationFilter::default(), 1000)
         });
         let entries = read.await.unwrap().into_iter();

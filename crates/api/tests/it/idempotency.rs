@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use rusqlite::Connection;
+use database::{DatabaseConnection, params};
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench};
@@ -21,11 +21,9 @@ impl Bench {
 
     /// The stored keys: whether each has a response, and what is stored.
     async fn stored_keys(&self) -> Vec<Option<Vec<u8>>> {
-        let read = self.database.read(|connection: &Connection| {
-            let mut statement =
-                connection.prepare("SELECT response FROM idempotency_keys ORDER BY created_at")?;
-            let rows = statement.query_map((), |row| row.get(0))?;
-            Ok::<_, database::Error>(rows.collect::<Result<_, _>>()?)
+        let read = self.database.read(|connection: &DatabaseConnection| {
+            let sql = "SELECT response FROM idempotency_keys ORDER BY created_at";
+            connection.query(sql, params![], |row| row.get(0))
         });
         read.await.unwrap()
     }
@@ -108,9 +106,9 @@ async fn a_key_without_an_outcome_is_refused() {
     let bench = Bench::new();
     assert_eq!(bench.create("ann", "k", "bob").await.status, 201);
     // As a crash leaves it.
-    let forget = bench.database.write(|connection: &Connection| {
+    let forget = bench.database.write(|connection: &DatabaseConnection| {
         let sql = "UPDATE idempotency_keys SET response = NULL";
-        connection.execute(sql, ()).map_err(database::Error::from)
+        connection.execute(sql, params![])
     });
     forget.await.unwrap();
     let again = bench.create("ann", "k", "bob").await;
@@ -120,9 +118,9 @@ async fn a_key_without_an_outcome_is_refused() {
         "urn:wharfinger:problem:idempotency-key-in-use"
     );
     // Written under another key of the server.
-    let spoil = bench.database.write(|connection: &Connection| {
-        let sql = "UPDATE idempotency_keys SET response = zeroblob(100)";
-        connection.execute(sql, ()).map_err(database::Error::from)
+    let spoil = bench.database.write(|connection: &DatabaseConnection| {
+        let sql = "UPDATE idempotency_keys SET response = ?1";
+        connection.execute(sql, params![[0; 100]])
     });
     spoil.await.unwrap();
     assert_eq!(bench.create("ann", "k", "bob").await.status, 409);
@@ -170,11 +168,11 @@ async fn keys_that_cannot_be() {
 #[tokio::test]
 async fn the_keys_of_an_account_are_bounded() {
     let bench = Bench::new();
-    let fill = bench.database.write(|connection: &Connection| {
+    let fill = bench.database.write(|connection: &DatabaseConnection| {
         let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
                    INSERT INTO idempotency_keys (id, account, request, created_at)
                    SELECT randomblob(32), 'ann', zeroblob(32), 1793491200 FROM n";
-        connection.execute(sql, ()).map_err(database::Error::from)
+        connection.execute(sql, params![])
     });
     fill.await.unwrap();
     assert_eq!(bench.create("ann", "k", "bob").await.status, 429);

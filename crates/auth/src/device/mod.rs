@@ -154,12 +154,6 @@ pub(crate) enum PollError {
     OtherService,
 }
 
-impl From<rusqlite::Error> for DeviceLoginError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-
 impl DeviceLoginLimits {
     /// Limits that have counted nothing yet.
     ///

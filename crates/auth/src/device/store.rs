@@ -1,16 +1,13 @@
-//! Device logins in the table `device_logins` of the embedded database.
+//! Device logins in the table `device_logins` of the database.
 //!
 //! Each change is one statement with its condition, so of two at once only one succeeds.
 
-use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::unix_seconds;
-use database::Database;
+use database::{Database, DatabaseConnection, DatabaseRow, Error, ToValue, params};
 use identity::{CredentialFingerprint, LifetimeBound};
 use policy::{CeilingRules, Labels, ScopeCeiling};
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::{DeviceLoginError, DeviceLoginPolicy, SecretHash, UserCode};
 
@@ -113,44 +110,38 @@ impl DeviceLoginStore {
         now: SystemTime,
     ) -> Result<BeginOutcome, DeviceLoginError> {
         self.0
-            .write(move |connection: &Connection| {
+            .write(move |connection: &DatabaseConnection| {
                 purge(connection, &policy, now)?;
                 let full = [
                     full(connection, "?2 = ''", "", policy.max_logins, now)?,
                     match network.as_str() {
                         "" => None,
-                        network => full(
-                            connection,
-                            "network = ?2",
-                            network,
-                            policy.per_network,
-                            now,
-                        )?,
+                        network => {
+                            full(connection, "network = ?2", network, policy.per_network, now)?
+                        }
                     },
                 ];
                 if let Some(until) = full.into_iter().flatten().max() {
                     return Ok(BeginOutcome::TooMany { until });
                 }
-                let inserted = connection
-                    .prepare_cached(
-                        "INSERT INTO device_logins (hash, user_code, status, service, client_id,
-                             device_name, user_agent, address, network, created_at, expires_at)
-                         VALUES (:hash, :user_code, 'pending', :service, :client_id,
-                             :device_name, :user_agent, :address, :network, :created_at, :expires_at)
-                         ON CONFLICT DO NOTHING",
-                    )?
-                    .execute(named_params! {
-                        ":hash": new.0.0,
-                        ":user_code": new.1.letters(),
-                        ":service": device.service,
-                        ":client_id": device.client_id,
-                        ":device_name": device.device_name,
-                        ":user_agent": device.user_agent,
-                        ":address": device.address,
-                        ":network": network,
-                        ":created_at": seconds(now),
-                        ":expires_at": seconds(now + policy.ttl),
-                    })?;
+                let inserted = connection.execute(
+                    "INSERT INTO device_logins (hash, user_code, status, service, client_id,
+                         device_name, user_agent, address, network, created_at, expires_at)
+                     VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                     ON CONFLICT DO NOTHING",
+                    params![
+                        new.0.0,
+                        new.1.letters(),
+                        device.service,
+                        device.client_id,
+                        device.device_name,
+                        device.user_agent,
+                        device.address,
+                        network,
+                        seconds(now),
+                        seconds(now + policy.ttl),
+                    ],
+                )?;
                 Ok(match inserted {
                     0 => BeginOutcome::CodeTaken,
                     _ => BeginOutcome::Begun,
@@ -165,10 +156,9 @@ impl DeviceLoginStore {
         hash: SecretHash,
     ) -> Result<Option<StoredDeviceLogin>, DeviceLoginError> {
         self.0
-            .read(move |connection: &Connection| {
+            .read(move |connection: &DatabaseConnection| {
                 let sql = format!("SELECT {COLUMNS} FROM device_logins WHERE hash = ?1");
-                let mut statement = connection.prepare_cached(&sql)?;
-                Ok(statement.query_row([hash.0], stored).optional()?)
+                Ok(connection.query_optional(&sql, params![hash.0], stored)?)
             })
             .await
     }
@@ -183,17 +173,18 @@ impl DeviceLoginStore {
     ) -> Result<Option<StoredDeviceLogin>, DeviceLoginError> {
         let code = code.clone();
         self.0
-            .read(move |connection: &Connection| {
-                let sql = format!(
+            .read(move |connection: &DatabaseConnection| {
+                let mut sql = format!(
                     "SELECT {COLUMNS} FROM device_logins
-                     WHERE user_code = ?1 AND status = 'pending' AND expires_at > ?2
-                       AND (?3 IS NULL OR browser = ?3)"
+                     WHERE user_code = ?1 AND status = 'pending' AND expires_at > ?2"
                 );
-                let browser = browser.map(|browser| browser.0);
-                let mut statement = connection.prepare_cached(&sql)?;
-                let found =
-                    statement.query_row(params![code.letters(), seconds(now), browser], stored);
-                Ok(found.optional()?)
+                let (letters, now) = (code.letters(), seconds(now));
+                let mut values = vec![letters.to_value(), now.to_value()];
+                if let Some(browser) = &browser {
+                    sql.push_str(" AND browser = ?3");
+                    values.push(browser.0.to_value());
+                }
+                Ok(connection.query_optional(&sql, &values, stored)?)
             })
             .await
     }
@@ -209,32 +200,30 @@ impl DeviceLoginStore {
     ) -> Result<bool, DeviceLoginError> {
         let code = code.clone();
         self.0
-            .write(move |connection: &Connection| {
+            .write(move |connection: &DatabaseConnection| {
                 let ceiling = approver.ceiling.entries();
                 let ceiling = ceiling.map(|entries| serde_json::json!(entries).to_string());
                 let session = match approver.session {
                     LifetimeBound::Configured => None,
                     LifetimeBound::AtMost(bound) => i64::try_from(bound.as_secs()).ok(),
                 };
-                let changed = connection
-                    .prepare_cached(
-                        "UPDATE device_logins
-                         SET browser = :browser, account = :account, labels = :labels,
-                             stamp = :stamp, backend = :backend, ceiling = :ceiling,
-                             session_seconds = :session
-                         WHERE user_code = :code AND status = 'pending' AND expires_at > :now",
-                    )?
-                    .execute(named_params! {
-                        ":browser": browser.0,
-                        ":account": approver.account,
-                        ":labels": serde_json::json!(approver.labels).to_string(),
-                        ":stamp": approver.credential.map(|credential| *credential.as_bytes()),
-                        ":backend": approver.backend,
-                        ":ceiling": ceiling,
-                        ":session": session,
-                        ":code": code.letters(),
-                        ":now": seconds(now),
-                    })?;
+                let changed = connection.execute(
+                    "UPDATE device_logins
+                     SET browser = ?1, account = ?2, labels = ?3, stamp = ?4, backend = ?5,
+                         ceiling = ?6, session_seconds = ?7
+                     WHERE user_code = ?8 AND status = 'pending' AND expires_at > ?9",
+                    params![
+                        browser.0,
+                        approver.account,
+                        serde_json::json!(approver.labels).to_string(),
+                        approver.credential.map(|credential| *credential.as_bytes()),
+                        approver.backend,
+                        ceiling,
+                        session,
+                        code.letters(),
+                        seconds(now),
+                    ],
+                )?;
                 Ok(changed > 0)
             })
             .await
@@ -255,16 +244,18 @@ impl DeviceLoginStore {
             DeviceDecision::Deny => "denied",
         };
         self.0
-            .write(move |connection: &Connection| {
+            .write(move |connection: &DatabaseConnection| {
                 let sql = format!(
                     "UPDATE device_logins SET status = ?1
                      WHERE user_code = ?2 AND browser = ?3 AND status = 'pending'
                        AND expires_at > ?4
                      RETURNING {COLUMNS}"
                 );
-                let mut statement = connection.prepare_cached(&sql)?;
-                let values = params![status, code.letters(), browser.0, seconds(now)];
-                Ok(statement.query_row(values, stored).optional()?)
+                Ok(connection.query_optional(
+                    &sql,
+                    params![status, code.letters(), browser.0, seconds(now)],
+                    stored,
+                )?)
             })
             .await
     }
@@ -276,13 +267,12 @@ impl DeviceLoginStore {
         now: SystemTime,
     ) -> Result<bool, DeviceLoginError> {
         self.0
-            .write(move |connection: &Connection| {
-                let changed = connection
-                    .prepare_cached(
-                        "UPDATE device_logins SET status = 'used'
-                         WHERE hash = ?1 AND status = 'approved' AND expires_at > ?2",
-                    )?
-                    .execute(params![hash.0, seconds(now)])?;
+            .write(move |connection: &DatabaseConnection| {
+                let changed = connection.execute(
+                    "UPDATE device_logins SET status = 'used'
+                     WHERE hash = ?1 AND status = 'approved' AND expires_at > ?2",
+                    params![hash.0, seconds(now)],
+                )?;
                 Ok(changed > 0)
             })
             .await
@@ -291,7 +281,7 @@ impl DeviceLoginStore {
 
 /// When there is room again; `None` if there is some now.
 fn full(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     condition: &str,
     value: &str,
     most: u32,
@@ -301,9 +291,8 @@ fn full(
         "SELECT count(*), min(expires_at) FROM device_logins
          WHERE expires_at > ?1 AND {condition}"
     );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let (count, first): (u32, Option<i64>) = statement
-        .query_row(params![seconds(now), value], |row| {
+    let (count, first): (u32, Option<i64>) =
+        connection.query_one(&sql, params![seconds(now), value], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
     Ok((count >= most).then(|| first.map_or(now, time)))
@@ -312,23 +301,22 @@ fn full(
 /// Removes some logins that were over a lifetime ago. Until then a device is told that its code has
 /// expired.
 fn purge(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     policy: &DeviceLoginPolicy,
     now: SystemTime,
 ) -> Result<(), DeviceLoginError> {
     let until = now.checked_sub(policy.ttl).unwrap_or(UNIX_EPOCH);
-    connection
-        .prepare_cached(
-            "DELETE FROM device_logins WHERE hash IN
-                 (SELECT hash FROM device_logins WHERE expires_at <= ?1
-                  ORDER BY expires_at LIMIT ?2)",
-        )?
-        .execute(params![seconds(until), PURGE])?;
+    connection.execute(
+        "DELETE FROM device_logins WHERE hash IN
+             (SELECT hash FROM device_logins WHERE expires_at <= ?1
+              ORDER BY expires_at LIMIT ?2)",
+        params![seconds(until), PURGE],
+    )?;
     Ok(())
 }
 
 /// The login in a row of [`COLUMNS`].
-fn stored(row: &Row<'_>) -> rusqlite::Result<StoredDeviceLogin> {
+fn stored(row: &DatabaseRow<'_>) -> Result<StoredDeviceLogin, Error> {
     let status: String = row.get("status")?;
     let status = match status.as_str() {
         "approved" => DeviceLoginStatus::Approved,
@@ -353,21 +341,21 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredDeviceLogin> {
     })
 }
 
-fn approver(account: String, row: &Row<'_>) -> rusqlite::Result<Approver> {
+fn approver(account: String, row: &DatabaseRow<'_>) -> Result<Approver, Error> {
     let credential: Option<[u8; 32]> = row.get("stamp")?;
     let ceiling: Option<String> = row.get("ceiling")?;
     let ceiling = match ceiling {
         None => ScopeCeiling::Unlimited,
         Some(entries) => {
-            let entries = serde_json::from_str(&entries).map_err(unreadable)?;
+            let entries = serde_json::from_str(&entries).map_err(Error::unreadable)?;
             let rules = CeilingRules::compile(entries);
-            ScopeCeiling::Limited(rules.map_err(|mut errors| unreadable(errors.remove(0)))?)
+            ScopeCeiling::Limited(rules.map_err(|mut errors| Error::unreadable(errors.remove(0)))?)
         }
     };
     let session: Option<i64> = row.get("session_seconds")?;
     Ok(Approver {
         account,
-        labels: serde_json::from_str(&row.get::<_, String>("labels")?).map_err(unreadable)?,
+        labels: serde_json::from_str(&row.get::<String>("labels")?).map_err(Error::unreadable)?,
         credential: credential.map(CredentialFingerprint::from_bytes),
         backend: row.get("backend")?,
         ceiling,
@@ -384,8 +372,4 @@ fn seconds(time: SystemTime) -> i64 {
 
 fn time(seconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
-}
-
-fn unreadable(error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
 }

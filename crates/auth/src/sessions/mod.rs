@@ -19,8 +19,8 @@
 mod memory;
 mod record;
 mod session;
-mod sqlite;
 mod store;
+mod stored;
 mod token;
 
 use std::sync::Arc;
@@ -35,10 +35,10 @@ use self::token::generate;
 pub use self::memory::MemorySessions;
 pub use self::record::SessionRecord;
 pub use self::session::{NewSession, OpenedSession, Revocation, Session};
-pub use self::sqlite::SqliteSessions;
 pub use self::store::{
     InsertLimits, RevokedBy, Selection, SessionNote, SessionPosition, SessionStore,
 };
+pub use self::stored::DatabaseSessions;
 pub use self::token::TokenHash;
 pub(crate) use self::token::is_refresh_token;
 
@@ -111,12 +111,6 @@ pub enum SessionsError {
     /// A session was to be opened for an anonymous login.
     #[error("an anonymous login has no session")]
     Anonymous,
-}
-
-impl From<rusqlite::Error> for SessionsError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.into())
-    }
 }
 
 /// The sessions of one installation, under a policy that counts for those that are already open,

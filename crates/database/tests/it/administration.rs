@@ -3,9 +3,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use database::{
-    AdministrationFilter, AdministrativeChange, Administrator, Error, log_change, logged_changes,
+    AdministrationFilter, AdministrativeChange, Administrator, Database, DatabaseConnection, Error,
+    log_change, logged_changes, params,
 };
-use rusqlite::Connection;
 use serde_json::json;
 
 use crate::Bench;
@@ -14,7 +14,7 @@ use crate::Bench;
 fn insert(
     number: i64,
     by: Administrator,
-) -> impl FnMut(&Connection) -> Result<(), Error> + Send + 'static {
+) -> impl FnMut(&DatabaseConnection) -> Result<(), Error> + Send + 'static {
     move |connection| {
         let change = AdministrativeChange {
             action: "number.add",
@@ -22,15 +22,14 @@ fn insert(
             details: &json!({ "number": number }),
         };
         log_change(connection, &by, UNIX_EPOCH + Duration::from_secs(7), change)?;
-        connection.execute("INSERT INTO numbers (n) VALUES (?1)", [number])?;
+        connection.execute("INSERT INTO numbers (n) VALUES (?1)", params![number])?;
         Ok(())
     }
 }
 
-async fn objects(bench: &Bench, filter: AdministrationFilter, limit: u32) -> Vec<String> {
-    let read = bench
-        .database
-        .read(move |connection| logged_changes(connection, &filter, limit));
+async fn objects(database: &Database, filter: AdministrationFilter, limit: u32) -> Vec<String> {
+    let read = database
+        .read(move |connection: &DatabaseConnection| logged_changes(connection, &filter, limit));
     let entries = read.await.unwrap();
     entries.into_iter().map(|entry| entry.object).collect()
 }
@@ -38,11 +37,12 @@ async fn objects(bench: &Bench, filter: AdministrationFilter, limit: u32) -> Vec
 #[tokio::test]
 async fn a_change_and_its_entry_are_written_together_or_not_at_all() {
     let bench = Bench::new().await;
+    let database = Database::from(bench.database.clone());
     let root = Administrator::SystemUser("root (uid 0)".to_owned());
-    bench.database.write(insert(1, root.clone())).await.unwrap();
+    database.write(insert(1, root.clone())).await.unwrap();
     // The number exists, so the change fails after its entry was written.
-    assert!(bench.database.write(insert(1, root.clone())).await.is_err());
-    let read = bench.database.read(|connection: &Connection| {
+    assert!(database.write(insert(1, root.clone())).await.is_err());
+    let read = database.read(|connection: &DatabaseConnection| {
         logged_changes(connection, &AdministrationFilter::default(), 10)
     });
     let entries = read.await.unwrap();
@@ -57,31 +57,31 @@ async fn a_change_and_its_entry_are_written_together_or_not_at_all() {
 #[tokio::test]
 async fn entries_are_selected_and_read_page_by_page() {
     let bench = Bench::new().await;
+    let database = Database::from(bench.database.clone());
     let root = Administrator::SystemUser("root (uid 0)".to_owned());
     let ann = Administrator::Account("ann".to_owned());
     for (number, by) in [(1, &root), (2, &ann), (3, &root), (4, &ann)] {
-        bench
-            .database
-            .write(insert(number, by.clone()))
-            .await
-            .unwrap();
+        database.write(insert(number, by.clone())).await.unwrap();
     }
     let all = AdministrationFilter::default();
-    assert_eq!(objects(&bench, all.clone(), 10).await, ["4", "3", "2", "1"]);
-    assert_eq!(objects(&bench, all.clone(), 2).await, ["4", "3"]);
+    assert_eq!(
+        objects(&database, all.clone(), 10).await,
+        ["4", "3", "2", "1"]
+    );
+    assert_eq!(objects(&database, all.clone(), 2).await, ["4", "3"]);
     let before = AdministrationFilter {
         before: Some(3),
         ..all.clone()
     };
-    assert_eq!(objects(&bench, before, 2).await, ["2", "1"]);
+    assert_eq!(objects(&database, before, 2).await, ["2", "1"]);
     let of_ann = AdministrationFilter {
         actor: Some("ann".to_owned()),
         ..all.clone()
     };
-    assert_eq!(objects(&bench, of_ann.clone(), 10).await, ["4", "2"]);
+    assert_eq!(objects(&database, of_ann.clone(), 10).await, ["4", "2"]);
     let of_both = AdministrationFilter {
         object: Some("2".to_owned()),
         ..of_ann
     };
-    assert_eq!(objects(&bench, of_both, 10).await, ["2"]);
+    assert_eq!(objects(&database, of_both, 10).await, ["2"]);
 }

@@ -1,7 +1,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 
-use database::{Database, Error};
+use database::{Error, SqliteDatabase};
 use rusqlite::Connection;
 
 use crate::{Bench, execute, insert, together};
@@ -121,7 +121,7 @@ async fn a_damaged_file_is_reported_as_damaged() {
     for offset in ((first - 1) * 4096..length).step_by(4096) {
         file.write_all_at(&[0xff; 4096], offset).unwrap();
     }
-    let database = Database::open_exclusive(&location).unwrap();
+    let database = SqliteDatabase::open_exclusive(&location).unwrap();
     let sum = |connection: &Connection| -> Result<i64, Error> {
         Ok(connection.query_row("SELECT sum(n) FROM numbers", (), |row| row.get(0))?)
     };

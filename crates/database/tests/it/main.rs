@@ -11,21 +11,21 @@ mod writing;
 
 use std::sync::mpsc;
 
-use database::{Database, DatabaseLocation, Error};
+use database::{DatabaseLocation, Error, SqliteDatabase};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// The database of one test, with the table `numbers (n)`, whose numbers are unique.
 struct Bench {
     // Fields are dropped in this order: the database before its directory.
-    database: Database,
+    database: SqliteDatabase,
     directory: TempDir,
 }
 
 impl Bench {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::open_exclusive(&location(&directory)).unwrap();
+        let database = SqliteDatabase::open_exclusive(&location(&directory)).unwrap();
         database
             .write(execute(
                 "CREATE TABLE numbers (n INTEGER PRIMARY KEY, filler BLOB)",
@@ -66,7 +66,7 @@ fn insert(n: i64) -> impl FnMut(&Connection) -> Result<(), Error> + Send + 'stat
     execute(format!("INSERT INTO numbers (n) VALUES ({n})"))
 }
 
-async fn count(database: &Database) -> i64 {
+async fn count(database: &SqliteDatabase) -> i64 {
     let read = |connection: &Connection| -> Result<i64, Error> {
         Ok(connection.query_row("SELECT count(*) FROM numbers", (), |row| row.get(0))?)
     };

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use database::{Database, DatabaseLocation, DatabaseOpenError, Error};
+use database::{DatabaseLocation, DatabaseOpenError, Error, SqliteDatabase};
 use rusqlite::Connection;
 
 use crate::{Bench, execute, insert, location};
@@ -15,7 +15,7 @@ fn mode(path: &Path) -> u32 {
 async fn a_new_database_is_readable_by_its_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state/wharfinger/wharfinger.db");
-    let database = Database::open_exclusive(&DatabaseLocation::at(&path)).unwrap();
+    let database = SqliteDatabase::open_exclusive(&DatabaseLocation::at(&path)).unwrap();
     database.write(execute("CREATE TABLE t (n)")).await.unwrap();
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     for name in [
@@ -58,7 +58,7 @@ async fn an_existing_database_keeps_its_rows() {
         },
     ) = (bench.location(), bench);
     drop(database);
-    let again = Database::open_exclusive(&location).unwrap();
+    let again = SqliteDatabase::open_exclusive(&location).unwrap();
     assert_eq!(crate::count(&again).await, 1);
 }
 
@@ -67,11 +67,11 @@ async fn an_empty_file_is_an_interrupted_first_start() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(location(&directory).path(), "").unwrap();
     assert!(matches!(
-        Database::open(&location(&directory)),
+        SqliteDatabase::open(&location(&directory)),
         Err(DatabaseOpenError::Older(_))
     ));
-    Database::open_exclusive(&location(&directory)).unwrap();
-    Database::open(&location(&directory)).unwrap();
+    SqliteDatabase::open_exclusive(&location(&directory)).unwrap();
+    SqliteDatabase::open(&location(&directory)).unwrap();
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn one_server_at_a_time_by_any_path() {
     let link = bench.directory.path().join("link.db");
     symlink(bench.location().path(), &link).unwrap();
     for location in [bench.location(), DatabaseLocation::at(&link)] {
-        let error = Database::open_exclusive(&location).unwrap_err();
+        let error = SqliteDatabase::open_exclusive(&location).unwrap_err();
         assert!(matches!(error, DatabaseOpenError::InUse(_)), "{error:?}");
         assert!(
             error
@@ -95,13 +95,13 @@ async fn one_server_at_a_time_by_any_path() {
         directory: _directory,
     } = bench;
     drop(database);
-    Database::open_exclusive(&location).unwrap();
+    SqliteDatabase::open_exclusive(&location).unwrap();
 }
 
 #[tokio::test]
 async fn a_command_works_while_a_server_runs() {
     let bench = Bench::new().await;
-    let beside = Database::open(&bench.location()).unwrap();
+    let beside = SqliteDatabase::open(&bench.location()).unwrap();
     beside.write(insert(1)).await.unwrap();
     bench.database.write(insert(2)).await.unwrap();
     assert_eq!((bench.count().await, crate::count(&beside).await), (2, 2));
@@ -110,7 +110,7 @@ async fn a_command_works_while_a_server_runs() {
 #[test]
 fn a_command_creates_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let error = Database::open(&location(&directory)).unwrap_err();
+    let error = SqliteDatabase::open(&location(&directory)).unwrap_err();
     assert!(matches!(error, DatabaseOpenError::Missing(_)), "{error:?}");
     assert!(
         error
@@ -124,14 +124,14 @@ fn a_command_creates_nothing() {
 #[test]
 fn a_newer_database_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
-    drop(Database::open_exclusive(&location(&directory)).unwrap());
+    drop(SqliteDatabase::open_exclusive(&location(&directory)).unwrap());
     Connection::open(location(&directory).path())
         .unwrap()
         .pragma_update(None, "user_version", 4711)
         .unwrap();
     for opened in [
-        Database::open_exclusive(&location(&directory)),
-        Database::open(&location(&directory)),
+        SqliteDatabase::open_exclusive(&location(&directory)),
+        SqliteDatabase::open(&location(&directory)),
     ] {
         let error = opened.unwrap_err();
         assert!(
@@ -156,8 +156,8 @@ fn a_database_of_another_program_is_not_changed() {
         .unwrap();
     let before = fs::read(location(&directory).path()).unwrap();
     for opened in [
-        Database::open_exclusive(&location(&directory)),
-        Database::open(&location(&directory)),
+        SqliteDatabase::open_exclusive(&location(&directory)),
+        SqliteDatabase::open(&location(&directory)),
     ] {
         assert!(
             matches!(opened, Err(DatabaseOpenError::Foreign(_))),
@@ -176,8 +176,8 @@ fn another_kind_of_file_is_rejected() {
     )
     .unwrap();
     for opened in [
-        Database::open_exclusive(&location(&directory)),
-        Database::open(&location(&directory)),
+        SqliteDatabase::open_exclusive(&location(&directory)),
+        SqliteDatabase::open(&location(&directory)),
     ] {
         let error = opened.unwrap_err();
         assert!(
@@ -199,11 +199,14 @@ fn an_impossible_location_is_rejected() {
     fs::write(directory.path().join("file"), "").unwrap();
     let below_a_file = DatabaseLocation::at(directory.path().join("file/wharfinger.db"));
     for (location, opened) in [
-        ("below a file", Database::open_exclusive(&below_a_file)),
-        ("below a file", Database::open(&below_a_file)),
+        (
+            "below a file",
+            SqliteDatabase::open_exclusive(&below_a_file),
+        ),
+        ("below a file", SqliteDatabase::open(&below_a_file)),
         (
             "a directory",
-            Database::open_exclusive(&DatabaseLocation::at(directory.path())),
+            SqliteDatabase::open_exclusive(&DatabaseLocation::at(directory.path())),
         ),
     ] {
         let error = opened.unwrap_err();

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use database::{Database, DatabaseLocation, DatabaseOpenError};
+use database::{DatabaseLocation, DatabaseOpenError, SqliteDatabase};
 
 use crate::{Bench, insert};
 
@@ -38,10 +38,10 @@ async fn child_writes() {
         return;
     };
     assert!(matches!(
-        Database::open_exclusive(&location),
+        SqliteDatabase::open_exclusive(&location),
         Err(DatabaseOpenError::InUse(_))
     ));
-    let database = Database::open(&location).unwrap();
+    let database = SqliteDatabase::open(&location).unwrap();
     for n in 0..WRITES {
         database.write(insert(-1 - n)).await.unwrap();
     }
@@ -53,7 +53,7 @@ async fn child_writes_until_it_is_killed() {
     let Some(location) = parents_database() else {
         return;
     };
-    let database = Database::open_exclusive(&location).unwrap();
+    let database = SqliteDatabase::open_exclusive(&location).unwrap();
     for n in 0.. {
         database.write(insert(n)).await.unwrap();
         println!("\nacknowledged {n}");
@@ -95,7 +95,7 @@ async fn acknowledged_writes_survive_a_kill() {
     }
     child.wait().unwrap();
     // The lock ended with the process.
-    let database = Database::open_exclusive(&location).unwrap();
+    let database = SqliteDatabase::open_exclusive(&location).unwrap();
     assert_eq!(acknowledged, (0..50).collect::<Vec<_>>());
     assert!(crate::count(&database).await >= 50);
 }

@@ -1,7 +1,7 @@
 use std::sync::mpsc;
 use std::task::Poll;
 
-use database::{Activity, Database, Error};
+use database::{Activity, Error, SqliteDatabase};
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 
@@ -105,7 +105,7 @@ async fn a_failed_write_is_undone_alone() {
     for (n, result) in results.iter().enumerate() {
         assert_eq!(result.is_ok(), n % 2 == 1, "{n}");
         assert!(
-            matches!(result, Ok(()) | Err(Error::Statement(_))),
+            matches!(result, Ok(()) | Err(Error::Unique(_))),
             "{result:?}"
         );
     }
@@ -200,7 +200,7 @@ async fn dropping_the_database_waits_for_queued_writes() {
     drop(release);
     drop(database);
     assert_eq!(
-        crate::count(&Database::open_exclusive(&location).unwrap()).await,
+        crate::count(&SqliteDatabase::open_exclusive(&location).unwrap()).await,
         2
     );
 }

@@ -185,3 +185,11 @@ fn the_ground_floor_does_no_io() {
         }
     }
 }
+
+/// Everything else uses `database::DatabaseConnection`, so that it runs on PostgreSQL, too.
+#[test]
+fn only_three_crates_speak_to_sqlite_directly() {
+    let users = crates().into_iter();
+    let users = users.filter(|name| dependencies(name).contains("rusqlite"));
+    assert_eq!(users.collect::<Vec<_>>(), ["database", "sql", "storage"]);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::{SystemClock, SystemEntropy};
-use database::{Database, DatabaseLocation};
+use database::{DatabaseLocation, SqliteDatabase};
 use object_content::{ObjectContent, S3Credentials, S3Settings, StaticCredentials};
 use oci::{Digest, DigestAlgorithm, RepositoryName};
 use peers::{FaultProxy, VersityGateway};
@@ -60,7 +60,7 @@ pub(crate) async fn open(
     content: ObjectContent,
 ) -> Result<Storage, StorageOpenError> {
     let location = DatabaseLocation::at(directory.path().join("w.db"));
-    let database = Database::open_exclusive(&location).unwrap();
+    let database = SqliteDatabase::open_exclusive(&location).unwrap();
     let content = Arc::new(content);
     let settings = StorageSettings::default();
     let clock = Arc::new(SystemClock);
@@ -96,7 +96,7 @@ impl World {
         drop(storage);
         let location = DatabaseLocation::at(directory.path().join("w.db"));
         // A task of a dropped request may still be running.
-        while Database::open_exclusive(&location).is_err() {
+        while SqliteDatabase::open_exclusive(&location).is_err() {
             tokio::task::yield_now().await;
         }
         let content = content(&settings(&gateway, proxy.host_port(), part));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use common::SystemClock;
-use database::{Database, DatabaseLocation};
+use database::{DatabaseLocation, SqliteDatabase};
 use object_content::{S3Credentials, S3Settings, StaticCredentials};
 use oci::DigestAlgorithm;
 use peers::{Fault, FaultProxy, VersityGateway};
@@ -116,7 +116,7 @@ async fn a_bucket_belongs_to_one_database() {
     // Nor is a bucket's database used with files, or the other way round.
     let database = |directory: &tempfile::TempDir| {
         let location = DatabaseLocation::at(directory.path().join("w.db"));
-        Database::open_exclusive(&location).unwrap()
+        SqliteDatabase::open_exclusive(&location).unwrap()
     };
     let (clock, settings) = (Arc::new(SystemClock), StorageSettings::default());
     let root = two.path().join("data");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::Clock;
-use database::Database;
+use database::{Database, params};
 use identity::Recheck;
 use personal_tokens::{
     MAX_NETWORKS, PersonalToken, PersonalTokensError, Rotation, TokenFilter, TokenKind,
@@ -284,7 +284,7 @@ async fn no_secret_is_in_the_files() {
     let created = bench.create(robot("ci", None)).await.unwrap();
     let secret = created.secret.expose().to_owned();
     assert!(!format!("{created:?}").contains(&secret));
-    let path = bench.database.path().to_owned();
+    let path = bench.database.sqlite().unwrap().path().to_owned();
     let folder = path.parent().unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
@@ -303,11 +303,8 @@ async fn what_was_printed_survives_the_process() {
     // As a command beside the server, which ends at once.
     let command = Database::open(&location(&bench.folder)).unwrap();
     let read = command.read(|connection| {
-        Ok::<i64, database::Error>(connection.query_row(
-            "SELECT count(*) FROM personal_token_secrets",
-            (),
-            |row| row.get(0),
-        )?)
+        let sql = "SELECT count(*) FROM personal_token_secrets";
+        connection.query_one(sql, params![], |row| row.get::<i64>(0))
     });
     assert_eq!(read.await.unwrap(), 1);
     assert_eq!(created.token.created_by, "root (uid 0)");

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use common::{ClientAddress, Clock, Origin, RequestContext, SystemEntropy};
-use database::{Database, DatabaseLocation};
+use database::{DatabaseLocation, SqliteDatabase};
 use event::Observers;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
@@ -144,7 +144,8 @@ impl World {
     pub(crate) async fn bare(settings: RegistrySettings, terms: storage::StorageSettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database =
-            Database::open_exclusive(&DatabaseLocation::at(directory.path().join("w.db"))).unwrap();
+            SqliteDatabase::open_exclusive(&DatabaseLocation::at(directory.path().join("w.db")))
+                .unwrap();
         let root = directory.path().join("content");
         let storage = Storage::open(database, root, terms, Arc::new(Still))
             .await

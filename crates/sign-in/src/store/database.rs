@@ -1,8 +1,7 @@
-//! Sign-ins in the table `sign_ins` of the embedded database.
+//! Sign-ins in the table `sign_ins` of the database.
 
 use common::BoxFuture;
-use database::Database;
-use rusqlite::{Connection, OptionalExtension, params};
+use database::{Database, DatabaseConnection, params};
 
 use super::{DocumentKind, TokenStore, TokenStoreError};
 
@@ -29,9 +28,9 @@ impl TokenStore for DatabaseTokenStore {
     ) -> BoxFuture<'a, Result<Option<Vec<u8>>, TokenStoreError>> {
         let (section, user) = (self.section, user.to_owned());
         Box::pin(async move {
-            let read = self
-                .database
-                .read(move |connection: &Connection| find(connection, section, kind, &user));
+            let read = self.database.read(move |connection: &DatabaseConnection| {
+                find(connection, section, kind, &user)
+            });
             read.await.map_err(failed)
         })
     }
@@ -46,7 +45,7 @@ impl TokenStore for DatabaseTokenStore {
         let (section, user) = (self.section, user.to_owned());
         let (before, after) = (before.map(<[u8]>::to_vec), after.map(<[u8]>::to_vec));
         Box::pin(async move {
-            let write = self.database.write(move |connection: &Connection| {
+            let write = self.database.write(move |connection: &DatabaseConnection| {
                 if find(connection, section, kind, &user)? != before {
                     return Ok(false);
                 }
@@ -60,13 +59,10 @@ impl TokenStore for DatabaseTokenStore {
     fn users(&self) -> BoxFuture<'_, Result<Vec<String>, TokenStoreError>> {
         let section = self.section;
         Box::pin(async move {
-            let read = self.database.read(move |connection: &Connection| {
-                let mut statement = connection.prepare_cached(
-                    "SELECT account FROM sign_ins
-                     WHERE backend = ?1 AND kind = 'record' ORDER BY account",
-                )?;
-                let users = statement.query_map([section], |row| row.get(0))?;
-                Ok::<_, database::Error>(users.collect::<Result<_, _>>()?)
+            let read = self.database.read(move |connection: &DatabaseConnection| {
+                let sql = "SELECT account FROM sign_ins
+                           WHERE backend = ?1 AND kind = 'record' ORDER BY account";
+                connection.query(sql, params![section], |row| row.get(0))
             });
             read.await.map_err(failed)
         })
@@ -74,20 +70,17 @@ impl TokenStore for DatabaseTokenStore {
 }
 
 fn find(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     section: &str,
     kind: DocumentKind,
     user: &str,
 ) -> Result<Option<Vec<u8>>, database::Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT content FROM sign_ins WHERE backend = ?1 AND kind = ?2 AND account = ?3",
-    )?;
-    let row = statement.query_row(params![section, kind.name(), user], |row| row.get(0));
-    Ok(row.optional()?)
+    let sql = "SELECT content FROM sign_ins WHERE backend = ?1 AND kind = ?2 AND account = ?3";
+    connection.query_optional(sql, params![section, kind.name(), user], |row| row.get(0))
 }
 
 fn put(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     section: &str,
     kind: DocumentKind,
     user: &str,
@@ -95,17 +88,15 @@ fn put(
 ) -> Result<(), database::Error> {
     let kind = kind.name();
     match content {
-        Some(content) => connection
-            .prepare_cached(
-                "INSERT INTO sign_ins (backend, kind, account, content) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (backend, kind, account) DO UPDATE SET content = excluded.content",
-            )?
-            .execute(params![section, kind, user, content])?,
-        None => connection
-            .prepare_cached(
-                "DELETE FROM sign_ins WHERE backend = ?1 AND kind = ?2 AND account = ?3",
-            )?
-            .execute(params![section, kind, user])?,
+        Some(content) => connection.execute(
+            "INSERT INTO sign_ins (backend, kind, account, content) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (backend, kind, account) DO UPDATE SET content = excluded.content",
+            params![section, kind, user, content],
+        )?,
+        None => connection.execute(
+            "DELETE FROM sign_ins WHERE backend = ?1 AND kind = ?2 AND account = ?3",
+            params![section, kind, user],
+        )?,
     };
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Clock, unix_seconds};
-use database::Database;
+use database::SqliteDatabase;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::cache::{Cache, Stale};
@@ -19,7 +19,7 @@ pub struct Sqlite {
 }
 
 pub(super) struct SqliteState {
-    pub(super) database: Database,
+    pub(super) database: SqliteDatabase,
     pub(super) retention: Retention,
     clock: Arc<dyn Clock>,
     pub(super) cache: Cache,
@@ -42,7 +42,7 @@ impl Sqlite {
     /// # Errors
     /// If the database cannot be read.
     pub fn new(
-        database: Database,
+        database: SqliteDatabase,
         retention: Retention,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
@@ -54,7 +54,7 @@ impl Sqlite {
     /// # Errors
     /// If the database cannot be read.
     pub fn for_command(
-        database: Database,
+        database: SqliteDatabase,
         retention: Retention,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
@@ -62,7 +62,7 @@ impl Sqlite {
     }
 
     fn with(
-        database: Database,
+        database: SqliteDatabase,
         retention: Retention,
         clock: Arc<dyn Clock>,
         is_command: bool,

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use database::{Database, DatabaseLocation};
+use database::{DatabaseLocation, SqliteDatabase};
 use storage::{Error, Storage, StorageSettings};
 
 use super::world::{clock, content, name, new_upload, push, sha256};
@@ -57,7 +57,8 @@ impl Drop for SmallDisk {
 }
 
 async fn open(database: &Path, root: &Path) -> Storage {
-    let database = Database::open_exclusive(&DatabaseLocation::at(database.join("w.db"))).unwrap();
+    let database =
+        SqliteDatabase::open_exclusive(&DatabaseLocation::at(database.join("w.db"))).unwrap();
     let clock = clock(&Arc::new(AtomicU64::new(1_800_000_000)));
     Storage::open(
         database,

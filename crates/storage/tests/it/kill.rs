@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use database::Database;
+use database::SqliteDatabase;
 use storage::collection::CollectionPolicy;
 use storage::{Error, PageRequest, Storage, StorageSettings, UploadId};
 
@@ -25,7 +25,7 @@ const CLIENTS: u64 = 4;
 const ROUNDS: &str = "WHARFINGER_TEST_KILLS";
 const BEGINNING: u64 = 1_800_000_000;
 
-async fn open(directory: &std::path::Path, round: u64) -> (Storage, Database) {
+async fn open(directory: &std::path::Path, round: u64) -> (Storage, SqliteDatabase) {
     let database = open_database(directory);
     // Each round is a day later, so that collection finds something.
     let clock = clock(&Arc::new(AtomicU64::new(BEGINNING + round * 90_000)));

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use common::Clock;
-use database::{Database, DatabaseLocation};
+use database::{DatabaseLocation, SqliteDatabase};
 use oci::{Digest, DigestAlgorithm, RepositoryName, Tag, media_type};
 use storage::collection::{CollectionPolicy, CollectionReport};
 use storage::distribution::{AdoptionCheck, AdoptionReport, OngoingAdoption};
@@ -29,7 +29,7 @@ const BEGINNING: u64 = 1_800_000_000;
 
 pub(crate) struct World {
     pub(crate) storage: Storage,
-    pub(crate) database: Database,
+    pub(crate) database: SqliteDatabase,
     pub(crate) directory: Arc<TempDir>,
     now: Arc<AtomicU64>,
     next_id: AtomicU64,
@@ -93,7 +93,7 @@ impl World {
         // A task of a dropped request may still be running.
         let location = DatabaseLocation::at(directory.path().join("w.db"));
         for _ in 0..1000 {
-            match Database::open_exclusive(&location) {
+            match SqliteDatabase::open_exclusive(&location) {
                 Ok(_) => break,
                 Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
@@ -110,7 +110,7 @@ impl World {
     /// The storage of a command that runs while the server does.
     pub(crate) async fn command(&self) -> Storage {
         let location = DatabaseLocation::at(self.directory.path().join("w.db"));
-        let database = Database::open(&location).unwrap();
+        let database = SqliteDatabase::open(&location).unwrap();
         let root = root(self.directory.path());
         Storage::open_for_command(database, root, StorageSettings::default(), clock(&self.now))
             .await
@@ -267,8 +267,8 @@ impl World {
     }
 }
 
-pub(crate) fn open_database(directory: &Path) -> Database {
-    Database::open_exclusive(&DatabaseLocation::at(directory.join("w.db"))).unwrap()
+pub(crate) fn open_database(directory: &Path) -> SqliteDatabase {
+    SqliteDatabase::open_exclusive(&DatabaseLocation::at(directory.join("w.db"))).unwrap()
 }
 
 pub(crate) fn root(directory: &Path) -> std::path::PathBuf {

@@ -61,7 +61,7 @@ async fn pass(storage: &Storage, policy: CollectionPolicy, observers: &Collectio
 #[cfg(test)]
 mod tests {
     use common::SystemClock;
-    use database::{Database, DatabaseLocation};
+    use database::{DatabaseLocation, SqliteDatabase};
     use event::MemoryObserver;
     use storage::StorageSettings;
 
@@ -72,7 +72,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let location = DatabaseLocation::at(folder.path().join("w.db"));
         let storage = Storage::open(
-            Database::open_exclusive(&location).unwrap(),
+            SqliteDatabase::open_exclusive(&location).unwrap(),
             folder.path().join("content"),
             StorageSettings::default(),
             Arc::new(SystemClock),

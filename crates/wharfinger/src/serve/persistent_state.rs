@@ -47,7 +47,8 @@ impl PersistentState {
         let location = location.or(config.database.as_ref());
         let database = location.map(open).transpose()?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let registry = match (&config.registry, &database) {
+        let file = database.as_ref().and_then(Database::sqlite);
+        let registry = match (&config.registry, file) {
             (Some(section), Some(database)) => {
                 let scratch = scratch.as_ref().map(ScratchDirectory::content);
                 let root = scratch.or_else(|| ContentRoot::of(&section.storage));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Clock, SystemClock};
-use database::Database;
+use database::SqliteDatabase;
 use registry::CursorKey;
 use storage::distribution::OngoingAdoption;
 use storage::{Retention, Storage, StorageOpenError, UploadLimits};
@@ -48,7 +48,7 @@ impl RegistryState {
     pub(super) async fn open(
         config: &config::RegistryServerConfig,
         root: Option<ContentRoot<'_>>,
-        database: Database,
+        database: SqliteDatabase,
         entropy: Arc<dyn common::Entropy>,
     ) -> Result<Self, Failure> {
         let limits = UploadLimits {
@@ -125,7 +125,7 @@ impl RegistryState {
 /// Opens the storage whose content is in a bucket.
 async fn open_bucket(
     bucket: &config::S3Config,
-    database: Database,
+    database: SqliteDatabase,
     settings: storage::StorageSettings,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn common::Entropy>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::device::{DeviceLoginSettings, DeviceLogins};
-use auth::sessions::{Sessions, SqliteSessions};
+use auth::sessions::{DatabaseSessions, Sessions};
 use auth::{Authorizer, PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
 use identity::{Login, LoginLimiter, RequestLimiter, WorkerPool};
 use token::{HeaderOptions, KeyIdKind, Signer};
@@ -222,7 +222,7 @@ fn workers(parallel: NonZeroUsize, before: Option<&Services>) -> Arc<WorkerPool>
 }
 
 fn sessions(config: &Config, persistent: &PersistentState) -> Option<Sessions> {
-    let store = SqliteSessions::new(persistent.database.clone()?);
+    let store = DatabaseSessions::new(persistent.database.clone()?);
     Some(Sessions::new(
         Arc::new(store),
         config.refresh_tokens?,

@@ -2,6 +2,7 @@
 
 use auth::device::{DeviceDecision, DeviceLoginPolicy, DeviceSignIn, FoundDeviceLogin, UserCode};
 use common::ClientAddress;
+use database::params;
 use identity::SourceAddress;
 
 use super::{Bench, SECOND, assert_error, context, proof};
@@ -143,8 +144,7 @@ async fn there_are_only_so_many_at_once() {
     assert_eq!(begin(Some("192.0.2.1")).await.status, 200);
     let rows = bench.database.read(|connection| {
         let sql = "SELECT count(*) FROM device_logins";
-        let count = connection.query_row(sql, (), |row| row.get::<_, u32>(0));
-        count.map_err(database::Error::from)
+        connection.query_one(sql, params![], |row| row.get::<u32>(0))
     });
     assert_eq!(rows.await.unwrap(), 2);
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auth::sessions::{
-    MemorySessions, NewSession, OpenedSession, RefreshTokenError, RevokedBy, Selection, Session,
-    SessionPage, SessionPolicy, SessionPosition, SessionStore, Sessions, SqliteSessions,
+    DatabaseSessions, MemorySessions, NewSession, OpenedSession, RefreshTokenError, RevokedBy,
+    Selection, Session, SessionPage, SessionPolicy, SessionPosition, SessionStore, Sessions,
 };
 use common::SystemEntropy;
 use database::{Administrator, Database, DatabaseLocation};
@@ -41,7 +41,7 @@ fn sqlite(policy: SessionPolicy) -> Bench {
     let directory = tempfile::tempdir().unwrap();
     let location = DatabaseLocation::at(directory.path().join("w.db"));
     let database = Database::open_exclusive(&location).unwrap();
-    let store = Arc::new(SqliteSessions::new(database.clone()));
+    let store = Arc::new(DatabaseSessions::new(database.clone()));
     Bench::new(store, policy, Some((database, directory)))
 }
 

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::sessions::{
-    RefreshTokenError, RevokedBy, Selection, SessionPolicy, Sessions, SessionsError, SqliteSessions,
+    DatabaseSessions, RefreshTokenError, RevokedBy, Selection, SessionPolicy, Sessions,
+    SessionsError,
 };
 use common::SystemEntropy;
-use database::{AdministrationFilter, Administrator, Database, DatabaseLocation, logged_changes};
+use database::{
+    AdministrationFilter, Administrator, Database, DatabaseConnection, DatabaseLocation,
+    logged_changes, params,
+};
 use serde_json::json;
 
 use super::{Bench, DAY, MINUTE, new, sqlite, start, subject};
@@ -16,22 +20,24 @@ use crate::support::Setup;
 
 impl Bench {
     async fn rows(&self) -> i64 {
-        let count =
-            |connection: &rusqlite::Connection| -> Result<i64, SessionsError> {
-                Ok(connection
-                    .query_row("SELECT count(*) FROM refresh_tokens", (), |row| row.get(0))?)
-            };
+        let count = |connection: &DatabaseConnection| -> Result<i64, SessionsError> {
+            let sql = "SELECT count(*) FROM refresh_tokens";
+            Ok(connection.query_one(sql, params![], |row| row.get(0))?)
+        };
         self.database().read(count).await.unwrap()
     }
 
     fn writes(&self) -> u64 {
-        self.database().activity().writes
+        self.database().sqlite().unwrap().activity().writes
     }
 
     /// Changes how the database's writer works.
     async fn pragma(&self, pragma: &'static str) {
-        let change = move |connection: &rusqlite::Connection| -> Result<(), SessionsError> {
-            Ok(connection.execute_batch(&format!("PRAGMA {pragma}"))?)
+        let sql = format!("PRAGMA {pragma}");
+        let change = move |connection: &DatabaseConnection| -> Result<(), SessionsError> {
+            Ok(connection
+                .query_optional(&sql, params![], |_| Ok(()))
+                .map(drop)?)
         };
         self.database().write(change).await.unwrap();
     }
@@ -104,9 +110,12 @@ async fn a_revocation_from_outside_counts_at_the_next_use() {
     let bench = sqlite(SessionPolicy::default());
     let opened = bench.open("ann", start()).await;
     assert!(bench.redeem(&opened, start()).await.is_ok());
-    let beside = Database::open(&DatabaseLocation::at(bench.database().path())).unwrap();
+    let beside = Database::open(&DatabaseLocation::at(
+        bench.database().sqlite().unwrap().path(),
+    ))
+    .unwrap();
     let beside = Sessions::new(
-        Arc::new(SqliteSessions::new(beside)),
+        Arc::new(DatabaseSessions::new(beside)),
         SessionPolicy::default(),
         Arc::new(SystemEntropy),
     );
@@ -141,7 +150,7 @@ async fn the_administration_log_says_who_revoked_sessions() {
     let last = bench.open("ann", start()).await;
     let by_client = bench.sessions.revoke_token(&last.token, start()).await;
     assert!(by_client.unwrap().is_some());
-    let read = |connection: &rusqlite::Connection| {
+    let read = |connection: &DatabaseConnection| {
         logged_changes(connection, &AdministrationFilter::default(), 100)
     };
     let entries = bench.database().read(read).await.unwrap();

@@ -23,7 +23,7 @@ mod uploads;
 use std::sync::Arc;
 
 use common::{BoxFuture, Clock};
-use database::{Database, DatabaseLocation};
+use database::{DatabaseLocation, SqliteDatabase};
 use storage::memory::MemoryMetadata;
 use storage::{MetadataStores, Retention, Sqlite};
 
@@ -49,7 +49,7 @@ fn sqlite(retention: Retention, clock: Arc<dyn Clock>) -> BoxFuture<'static, Sto
         let server = Sqlite::new(database, retention, Arc::clone(&clock));
         let server = Arc::new(server.unwrap());
         let location = DatabaseLocation::at(directory.path().join("w.db"));
-        let beside = Database::open(&location).unwrap();
+        let beside = SqliteDatabase::open(&location).unwrap();
         let command = Arc::new(Sqlite::for_command(beside, retention, clock).unwrap());
         StoresUnderTest {
             handles: [Arc::clone(&server), command].map(MetadataStores::new),

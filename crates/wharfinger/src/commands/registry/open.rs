@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{SystemClock, SystemEntropy};
-use database::{Database, DatabaseLocation};
+use database::{DatabaseLocation, SqliteDatabase};
 use storage::collection::CollectionPolicy;
 use storage::{Retention, Storage, StorageSettings};
 
@@ -54,8 +54,8 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
         return Err(Failure::usage(message).hint("copy the images with `wharfinger copy`"));
     };
     if !places.database.path().exists() || !root.exists() {
-        let database =
-            Database::open_exclusive(&places.database).map_err(|error| no_database(&error))?;
+        let database = SqliteDatabase::open_exclusive(&places.database)
+            .map_err(|error| no_database(&error))?;
         let clock = Arc::new(SystemClock);
         let made = Storage::open(database, root, places.settings, clock).await;
         // Closed again at once, so that a server may start while the command works.
@@ -65,7 +65,7 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
 }
 
 async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
-    let database = Database::open(&places.database).map_err(|error| no_database(&error))?;
+    let database = SqliteDatabase::open(&places.database).map_err(|error| no_database(&error))?;
     let (settings, clock) = (places.settings, Arc::new(SystemClock));
     let storage = match &places.content {
         Content::Directory(root) => {

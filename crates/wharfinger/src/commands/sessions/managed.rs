@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use auth::sessions::{
-    RevokedBy, Selection, SessionRecord, Sessions, SqliteSessions, without_ended,
+    DatabaseSessions, RevokedBy, Selection, SessionRecord, Sessions, without_ended,
 };
 use client::{ApiClient, ApiRoute};
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
@@ -133,7 +133,7 @@ impl StoredSessions {
             ));
         };
         let database = configuration::open_database(location, "the sessions")?;
-        let store = Arc::new(SqliteSessions::new(database.clone()));
+        let store = Arc::new(DatabaseSessions::new(database.clone()));
         let sessions = Sessions::new(store, policy, Arc::new(SystemEntropy));
         Ok(Self {
             sessions,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use common::{Clock, SystemClock};
-use database::{Database, DatabaseLocation};
+use database::{Database, DatabaseLocation, SqliteDatabase, params};
 use oci::{Digest, DigestAlgorithm, media_type};
 use peers::{Image, Output, RegistryConfig, Server, http, registry2, registry3, skopeo};
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ impl World {
     /// Storage as a server of two days ago sees it.
     pub(crate) async fn storage_of_two_days_ago(&self) -> Storage {
         let location = DatabaseLocation::at(self.root().join("wharfinger.db"));
-        let database = Database::open_exclusive(&location).unwrap();
+        let database = SqliteDatabase::open_exclusive(&location).unwrap();
         let clock = Arc::new(TwoDaysAgo);
         Storage::open(database, self.root(), StorageSettings::default(), clock)
             .await
@@ -343,8 +343,7 @@ fn after_the_server_and_each_command_all_rows_are_in_one_file() {
             let copy = Database::open(&DatabaseLocation::at(copy)).unwrap();
             let count = copy.read(|connection| {
                 let count = "SELECT count(*) FROM manifests";
-                let count = connection.query_row(count, (), |row| row.get(0))?;
-                Ok::<i64, database::Error>(count)
+                connection.query_one(count, params![], |row| row.get::<i64>(0))
             });
             count.await.unwrap()
         })

@@ -1,7 +1,7 @@
 //! `wharfinger registry gc`, a process of its own, beside a server in the middle of uploads.
 
 use common::SystemClock;
-use database::{Database, DatabaseLocation};
+use database::{DatabaseLocation, SqliteDatabase};
 use oci::DigestAlgorithm;
 use storage::{Storage, StorageSettings, hash};
 
@@ -108,7 +108,8 @@ fn what_was_ended_behind_the_servers_back_is_unknown() {
     assert_eq!(under_way.answer(false).unwrap().status, 100);
     runtime().block_on(async {
         let database =
-            Database::open(&DatabaseLocation::at(world.root().join("wharfinger.db"))).unwrap();
+            SqliteDatabase::open(&DatabaseLocation::at(world.root().join("wharfinger.db")))
+                .unwrap();
         let clock = std::sync::Arc::new(SystemClock);
         let command =
             Storage::open_for_command(database, world.root(), StorageSettings::default(), clock)

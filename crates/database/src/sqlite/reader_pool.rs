@@ -6,8 +6,9 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task;
 
-use crate::file::DatabaseFile;
-use crate::{Error, connection};
+use super::connection;
+use super::file::DatabaseFile;
+use crate::Error;
 
 /// A read takes mostly processor time. More reads at once would only slow each other.
 const PARALLEL: usize = 4;

@@ -16,8 +16,8 @@ use std::thread::{self, JoinHandle};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::file::DatabaseFile;
 use crate::Error;
-use crate::file::DatabaseFile;
 
 /// How many writes may be queued. Callers beyond that wait for room in the queue.
 const QUEUE: usize = 1024;

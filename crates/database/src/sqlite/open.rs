@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use crate::lock::DataLock;
-use crate::migrations::{self, State};
-use crate::{DatabaseLocation, Error, connection, filesystem};
+use super::lock::DataLock;
+use super::migrations::{self, State};
+use super::{connection, filesystem};
+use crate::{DatabaseLocation, Error};
 
 /// Why a database cannot be opened. Each message is for the operator and names the file.
 #[derive(Debug, thiserror::Error)]

@@ -10,17 +10,17 @@ use crate::Error;
 
 /// The steps, in order. The statements of a released step are never changed; a new step corrects them.
 const MIGRATIONS: &[&str] = &[
-    include_str!("../migrations/0001_refresh_tokens.sql"),
-    include_str!("../migrations/0002_registry.sql"),
-    include_str!("../migrations/0003_adoption.sql"),
-    include_str!("../migrations/0004_checkpoints.sql"),
-    include_str!("../migrations/0005_session_logins.sql"),
-    include_str!("../migrations/0006_sign_ins.sql"),
-    include_str!("../migrations/0007_accounts.sql"),
-    include_str!("../migrations/0008_personal_tokens.sql"),
-    include_str!("../migrations/0009_device_logins.sql"),
-    include_str!("../migrations/0010_objects.sql"),
-    include_str!("../migrations/0011_idempotency_keys.sql"),
+    include_str!("../../migrations/sqlite/0001_refresh_tokens.sql"),
+    include_str!("../../migrations/sqlite/0002_registry.sql"),
+    include_str!("../../migrations/sqlite/0003_adoption.sql"),
+    include_str!("../../migrations/sqlite/0004_checkpoints.sql"),
+    include_str!("../../migrations/sqlite/0005_session_logins.sql"),
+    include_str!("../../migrations/sqlite/0006_sign_ins.sql"),
+    include_str!("../../migrations/sqlite/0007_accounts.sql"),
+    include_str!("../../migrations/sqlite/0008_personal_tokens.sql"),
+    include_str!("../../migrations/sqlite/0009_device_logins.sql"),
+    include_str!("../../migrations/sqlite/0010_objects.sql"),
+    include_str!("../../migrations/sqlite/0011_idempotency_keys.sql"),
 ];
 
 /// `WHRF`: marks a SQLite file as ours.

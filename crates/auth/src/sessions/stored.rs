@@ -1,14 +1,14 @@
-//! Sessions in the table `refresh_tokens` of the embedded database.
+//! Sessions in the table `refresh_tokens` of the database.
 
-use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{BoxFuture, unix_seconds};
-use database::{AdministrativeChange, Administrator, Database, log_change};
+use database::{
+    AdministrativeChange, Administrator, Database, DatabaseConnection, DatabaseRow, Error,
+    log_change, params,
+};
 use identity::CredentialFingerprint;
 use policy::{CeilingRules, ScopeCeiling};
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, named_params, params};
 use serde_json::json;
 
 use super::store::{
@@ -30,9 +30,9 @@ const COLUMNS: &str = "hash, id, account, labels, stamp, service, client_id, add
 
 /// Keeps sessions in a [`Database`]. Clones share it.
 #[derive(Clone, Debug)]
-pub struct SqliteSessions(Database);
+pub struct DatabaseSessions(Database);
 
-impl SqliteSessions {
+impl DatabaseSessions {
     /// The sessions that `database` holds.
     #[must_use]
     pub fn new(database: Database) -> Self {
@@ -40,13 +40,13 @@ impl SqliteSessions {
     }
 }
 
-impl SessionStore for SqliteSessions {
+impl SessionStore for DatabaseSessions {
     fn insert(
         &self,
         session: Session,
         limits: InsertLimits,
     ) -> BoxFuture<'_, Result<(), SessionsError>> {
-        Box::pin(self.0.write(move |connection: &Connection| {
+        Box::pin(self.0.write(move |connection: &DatabaseConnection| {
             purge(connection, &limits)?;
             insert(connection, &session)?;
             cap(connection, &limits, &session)
@@ -54,43 +54,40 @@ impl SessionStore for SqliteSessions {
     }
 
     fn find(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<Session>, SessionsError>> {
-        Box::pin(self.0.read(move |connection: &Connection| {
+        Box::pin(self.0.read(move |connection: &DatabaseConnection| {
             let sql = format!("SELECT {COLUMNS} FROM refresh_tokens WHERE hash = ?1");
-            let mut statement = connection.prepare_cached(&sql)?;
-            Ok(statement.query_row([hash.0], stored).optional()?)
+            Ok(connection.query_optional(&sql, params![hash.0], stored)?)
         }))
     }
 
     fn note(&self, hash: TokenHash, note: SessionNote) -> BoxFuture<'_, Result<(), SessionsError>> {
-        Box::pin(self.0.write(move |connection: &Connection| {
+        Box::pin(self.0.write(move |connection: &DatabaseConnection| {
             match &note {
-                SessionNote::Used(now) => connection
-                    .prepare_cached(
-                        "UPDATE refresh_tokens SET last_used_at = ?2
-                         WHERE hash = ?1 AND last_used_at < ?2",
-                    )?
-                    .execute(params![hash.0, seconds(*now)])?,
-                SessionNote::Confirmed(now, labels) => connection
-                    .prepare_cached(
-                        "UPDATE refresh_tokens
-                         SET confirmed_at = max(confirmed_at, ?2), labels = ?3 WHERE hash = ?1",
-                    )?
-                    .execute(params![hash.0, seconds(*now), json!(labels).to_string()])?,
+                SessionNote::Used(now) => connection.execute(
+                    "UPDATE refresh_tokens SET last_used_at = ?2
+                     WHERE hash = ?1 AND last_used_at < ?2",
+                    params![hash.0, seconds(*now)],
+                )?,
+                SessionNote::Confirmed(now, labels) => connection.execute(
+                    "UPDATE refresh_tokens
+                     SET confirmed_at = CASE WHEN confirmed_at < ?2 THEN ?2 ELSE confirmed_at END,
+                         labels = ?3
+                     WHERE hash = ?1",
+                    params![hash.0, seconds(*now), json!(labels).to_string()],
+                )?,
             };
             Ok(())
         }))
     }
 
     fn list(&self, selection: Selection) -> BoxFuture<'_, Result<Vec<Session>, SessionsError>> {
-        Box::pin(self.0.read(move |connection: &Connection| {
+        Box::pin(self.0.read(move |connection: &DatabaseConnection| {
             let (condition, [first, second]) = condition(&selection);
             let sql = format!(
                 "SELECT {COLUMNS} FROM refresh_tokens WHERE {condition} AND revoked_at IS NULL
                  ORDER BY account, last_used_at DESC, id"
             );
-            let mut statement = connection.prepare_cached(&sql)?;
-            let sessions = statement.query_map([first, second], stored)?;
-            Ok(sessions.collect::<Result<_, _>>()?)
+            Ok(connection.query(&sql, params![first, second], stored)?)
         }))
     }
 
@@ -100,7 +97,7 @@ impl SessionStore for SqliteSessions {
         after: Option<SessionPosition>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Session>, SessionsError>> {
-        Box::pin(self.0.read(move |connection: &Connection| {
+        Box::pin(self.0.read(move |connection: &DatabaseConnection| {
             let (condition, [first, second]) = condition(&selection);
             let sql = format!(
                 "SELECT {COLUMNS} FROM refresh_tokens
@@ -112,9 +109,8 @@ impl SessionStore for SqliteSessions {
                 Some(after) => (after.account.as_str(), after.id.as_str()),
                 None => ("", ""),
             };
-            let mut statement = connection.prepare_cached(&sql)?;
-            let sessions = statement.query_map((first, second, account, id, limit), stored)?;
-            Ok(sessions.collect::<Result<_, _>>()?)
+            let values = params![first, second, account, id, limit];
+            Ok(connection.query(&sql, values, stored)?)
         }))
     }
 
@@ -124,7 +120,7 @@ impl SessionStore for SqliteSessions {
         by: RevokedBy,
         now: SystemTime,
     ) -> BoxFuture<'_, Result<usize, SessionsError>> {
-        Box::pin(self.0.write(move |connection: &Connection| {
+        Box::pin(self.0.write(move |connection: &DatabaseConnection| {
             let object = match &by {
                 RevokedBy::Client => None,
                 RevokedBy::Administrator(by) => Some((by, object(connection, &selection)?)),
@@ -133,10 +129,7 @@ impl SessionStore for SqliteSessions {
             let sql = format!(
                 "UPDATE refresh_tokens SET revoked_at = ?3 WHERE {condition} AND revoked_at IS NULL"
             );
-            let revoked =
-                connection
-                    .prepare_cached(&sql)?
-                    .execute((first, second, seconds(now)))?;
+            let revoked = connection.execute(&sql, params![first, second, seconds(now)])?;
             deny_device_logins(connection, &selection)?;
             if let (1.., Some((by, object))) = (revoked, object) {
                 log(connection, by, &selection, &object, revoked, now)?;
@@ -148,16 +141,19 @@ impl SessionStore for SqliteSessions {
 
 /// Denies the device logins of an account all of whose sessions are revoked: an approved one would
 /// open a session again at its next poll.
-fn deny_device_logins(connection: &Connection, selection: &Selection) -> Result<(), SessionsError> {
+fn deny_device_logins(
+    connection: &DatabaseConnection,
+    selection: &Selection,
+) -> Result<(), SessionsError> {
     let account = match selection {
         Selection::All => None,
         Selection::Account(account) => Some(account),
         Selection::Id(_) | Selection::IdOf { .. } => return Ok(()),
     };
     let sql = "UPDATE device_logins SET status = 'denied'
-               WHERE account IS NOT NULL AND (?1 IS NULL OR account = ?1)
+               WHERE account IS NOT NULL AND (CAST(?1 AS TEXT) IS NULL OR account = ?1)
                AND status IN ('pending', 'approved')";
-    connection.prepare_cached(sql)?.execute([account])?;
+    connection.execute(sql, params![account])?;
     Ok(())
 }
 
@@ -172,20 +168,19 @@ fn condition(selection: &Selection) -> (&'static str, [&str; 2]) {
 }
 
 /// What the administration log calls the sessions of `selection`: their account.
-fn object(connection: &Connection, selection: &Selection) -> Result<String, SessionsError> {
+fn object(connection: &DatabaseConnection, selection: &Selection) -> Result<String, SessionsError> {
     let id = match selection {
         Selection::All => return Ok(ALL_SESSIONS.to_owned()),
         Selection::Account(account) | Selection::IdOf { account, .. } => return Ok(account.clone()),
         Selection::Id(id) => id,
     };
-    let mut statement =
-        connection.prepare_cached("SELECT account FROM refresh_tokens WHERE id = ?1")?;
-    let account = statement.query_row([id], |row| row.get(0)).optional()?;
+    let sql = "SELECT account FROM refresh_tokens WHERE id = ?1";
+    let account = connection.query_optional(sql, params![id], |row| row.get(0))?;
     Ok(account.unwrap_or_default())
 }
 
 fn log(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     by: &Administrator,
     selection: &Selection,
     object: &str,
@@ -204,35 +199,35 @@ fn log(
     Ok(log_change(connection, by, now, change)?)
 }
 
-fn insert(connection: &Connection, session: &Session) -> Result<(), SessionsError> {
-    let sql = "INSERT INTO refresh_tokens (hash, id, account, labels, stamp, service, client_id,
-                       address, created_at, last_used_at, confirmed_at, expires_at, backend, ceiling)
-               VALUES (:hash, :id, :account, :labels, :stamp, :service, :client_id,
-                       :address, :created_at, :last_used_at, :confirmed_at, :expires_at, :backend,
-                       :ceiling)";
+fn insert(connection: &DatabaseConnection, session: &Session) -> Result<(), SessionsError> {
     let ceiling = session.ceiling.entries();
     let ceiling = ceiling.map(|entries| json!(entries).to_string());
-    connection.prepare_cached(sql)?.execute(named_params! {
-        ":hash": session.hash.0,
-        ":id": session.id,
-        ":account": session.account,
-        ":labels": json!(session.labels).to_string(),
-        ":stamp": session.credential.map(|credential| *credential.as_bytes()),
-        ":service": session.service,
-        ":client_id": session.client_id,
-        ":address": session.address,
-        ":created_at": seconds(session.created_at),
-        ":last_used_at": seconds(session.last_used_at),
-        ":confirmed_at": seconds(session.confirmed_at),
-        ":expires_at": seconds(session.expires_at),
-        ":backend": session.backend,
-        ":ceiling": ceiling,
-    })?;
+    connection.execute(
+        "INSERT INTO refresh_tokens (hash, id, account, labels, stamp, service, client_id,
+                 address, created_at, last_used_at, confirmed_at, expires_at, backend, ceiling)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params![
+            session.hash.0,
+            session.id,
+            session.account,
+            json!(session.labels).to_string(),
+            session.credential.map(|credential| *credential.as_bytes()),
+            session.service,
+            session.client_id,
+            session.address,
+            seconds(session.created_at),
+            seconds(session.last_used_at),
+            seconds(session.confirmed_at),
+            seconds(session.expires_at),
+            session.backend,
+            ceiling,
+        ],
+    )?;
     Ok(())
 }
 
 /// Removes some sessions that are over.
-fn purge(connection: &Connection, limits: &InsertLimits) -> Result<(), SessionsError> {
+fn purge(connection: &DatabaseConnection, limits: &InsertLimits) -> Result<(), SessionsError> {
     let now = seconds(limits.now);
     let idle = i64::try_from(limits.idle.as_secs()).unwrap_or(i64::MAX);
     let idle_since = now.saturating_sub(idle);
@@ -241,7 +236,7 @@ fn purge(connection: &Connection, limits: &InsertLimits) -> Result<(), SessionsE
             "DELETE FROM refresh_tokens
              WHERE hash IN (SELECT hash FROM refresh_tokens WHERE {column} <= ?1 ORDER BY {column} LIMIT {PURGE})"
         );
-        connection.prepare_cached(&sql)?.execute([until])?;
+        connection.execute(&sql, params![until])?;
     }
     Ok(())
 }
@@ -249,39 +244,37 @@ fn purge(connection: &Connection, limits: &InsertLimits) -> Result<(), SessionsE
 /// Removes the least recently used sessions of the account of `newest` until no more are left than
 /// it may have.
 fn cap(
-    connection: &Connection,
+    connection: &DatabaseConnection,
     limits: &InsertLimits,
     newest: &Session,
 ) -> Result<(), SessionsError> {
     let sql = "DELETE FROM refresh_tokens WHERE hash IN (
                    SELECT hash FROM refresh_tokens
                    WHERE account = ?1 AND hash <> ?2 AND revoked_at IS NULL
-                   ORDER BY last_used_at DESC, created_at DESC LIMIT -1 OFFSET ?3
+                   ORDER BY last_used_at DESC, created_at DESC LIMIT 9223372036854775807 OFFSET ?3
                )";
     let others = limits.per_account.saturating_sub(1);
-    connection
-        .prepare_cached(sql)?
-        .execute(params![newest.account, newest.hash.0, others])?;
+    connection.execute(sql, params![newest.account, newest.hash.0, others])?;
     Ok(())
 }
 
 /// The session in a row of [`COLUMNS`].
-fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Session> {
+fn stored(row: &DatabaseRow<'_>) -> Result<Session, Error> {
     let credential: Option<[u8; 32]> = row.get("stamp")?;
     let ceiling: Option<String> = row.get("ceiling")?;
     let ceiling = match ceiling {
         None => ScopeCeiling::Unlimited,
         Some(entries) => {
-            let entries = serde_json::from_str(&entries).map_err(unreadable)?;
+            let entries = serde_json::from_str(&entries).map_err(Error::unreadable)?;
             let rules = CeilingRules::compile(entries);
-            ScopeCeiling::Limited(rules.map_err(|mut errors| unreadable(errors.remove(0)))?)
+            ScopeCeiling::Limited(rules.map_err(|mut errors| Error::unreadable(errors.remove(0)))?)
         }
     };
     Ok(Session {
         hash: TokenHash(row.get("hash")?),
         id: row.get("id")?,
         account: row.get("account")?,
-        labels: serde_json::from_str(&row.get::<_, String>("labels")?).map_err(unreadable)?,
+        labels: serde_json::from_str(&row.get::<String>("labels")?).map_err(Error::unreadable)?,
         credential: credential.map(CredentialFingerprint::from_bytes),
         backend: row.get("backend")?,
         ceiling,
@@ -303,8 +296,4 @@ fn seconds(time: SystemTime) -> i64 {
 
 fn time(seconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
-}
-
-fn unreadable(error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
 }

@@ -1,0 +1,143 @@
+//! A SQLite file: migrations, readers, and one writer that commits in groups.
+
+mod connection;
+mod error;
+mod file;
+mod filesystem;
+mod group_commit;
+mod lock;
+mod migrations;
+mod open;
+mod reader_pool;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+pub use connection::BUSY_TIMEOUT;
+pub use group_commit::Activity;
+pub use open::DatabaseOpenError;
+
+use crate::{DatabaseLocation, Error};
+
+use file::DatabaseFile;
+use group_commit::GroupCommit;
+use lock::DataLock;
+use open::OpenedDatabase;
+use reader_pool::ReaderPool;
+
+/// An open SQLite file. Clones share it. The drop of the last one waits for all queued writes.
+#[derive(Clone, Debug)]
+pub struct SqliteDatabase {
+    shared: Arc<Shared>,
+}
+
+impl SqliteDatabase {
+    /// Opens the database for the one server that may have it. A missing file is created, readable by
+    /// its owner only. An older database is migrated.
+    ///
+    /// # Errors
+    /// [`DatabaseOpenError`], with a message for the operator.
+    pub fn open_exclusive(location: &DatabaseLocation) -> Result<Self, DatabaseOpenError> {
+        Self::start(open::exclusively(location)?)
+    }
+
+    /// Opens an existing database for a command. A server may be running. Nothing is created or
+    /// migrated: only a server migrates its file, and a file that root created could not be opened by
+    /// the server.
+    ///
+    /// # Errors
+    /// [`DatabaseOpenError`], with a message for the operator.
+    pub fn open(location: &DatabaseLocation) -> Result<Self, DatabaseOpenError> {
+        Self::start(open::existing(location)?)
+    }
+
+    /// Runs `work` in a transaction. It returns when the changes are on the disk. After an error,
+    /// nothing has changed.
+    ///
+    /// `work` shares its commit with other writes. It **may run more than once** if that commit fails,
+    /// so it should change only the database. It must not begin or end a transaction. If the future is
+    /// dropped, the write may still happen.
+    ///
+    /// # Errors
+    /// What `work` returned, or why it could not be committed.
+    ///
+    /// # Panics
+    /// If `work` panics, with its panic.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.shared.writer.write(work).await
+    }
+
+    /// Runs `work` on a snapshot, which has every write that was acknowledged before.
+    ///
+    /// It must be called in a tokio runtime, whose threads are not blocked.
+    ///
+    /// # Errors
+    /// What `work` returned, or why it could not read.
+    ///
+    /// # Panics
+    /// If `work` panics, with its panic.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.shared.readers.read(work).await
+    }
+
+    /// The path of the file, without symbolic links.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.shared.place.path()
+    }
+
+    /// Requires that the file is still at its path.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] if it was removed or replaced: then no write succeeds any more.
+    pub fn check_file(&self) -> Result<(), Error> {
+        self.shared.place.check()
+    }
+
+    /// What has been written since the database was opened.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.shared.writer.activity()
+    }
+
+    fn start(opened: OpenedDatabase) -> Result<Self, DatabaseOpenError> {
+        let OpenedDatabase {
+            path,
+            connection,
+            lock,
+        } = opened;
+        let started = DatabaseFile::of(&path)
+            .and_then(|place| Ok((GroupCommit::start(connection, place.clone())?, place)));
+        let (writer, place) =
+            started.map_err(|source| DatabaseOpenError::Unreachable { path, source })?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                readers: ReaderPool::new(place.clone()),
+                writer,
+                place,
+                _lock: lock,
+            }),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    readers: Arc<ReaderPool>,
+    writer: GroupCommit,
+    place: DatabaseFile,
+    /// Dropped last, when nothing uses the file any more.
+    _lock: Option<DataLock>,
+}
