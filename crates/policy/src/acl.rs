@@ -5,6 +5,7 @@ use crate::error::AclEntryError;
 use crate::explanation::{DecidingRule, Explanation, SkippedRule};
 use crate::mismatch::Mismatch;
 use crate::rule::Rule;
+use crate::rule_index::RuleIndex;
 use crate::warning::{Warning, warnings};
 use crate::{AclDecision, AclQuery, Attribute, Field};
 
@@ -12,6 +13,7 @@ use crate::{AclDecision, AclQuery, Attribute, Field};
 #[derive(Clone, Debug)]
 pub struct Acl {
     rules: Vec<Rule>,
+    index: RuleIndex,
     warnings: Vec<Warning>,
     options: AclOptions,
 }
@@ -42,6 +44,7 @@ impl Acl {
         }
         if errors.is_empty() {
             Ok(Self {
+                index: RuleIndex::new(&rules),
                 rules,
                 warnings,
                 options,
@@ -67,8 +70,8 @@ impl Acl {
     /// authorizer may be asked.
     #[must_use]
     pub fn decide(&self, query: &AclQuery<'_>) -> Option<AclDecision> {
-        let matches = |rule: &Rule| rule.matches(query, self.options.quote_labels);
-        let rule = self.rules.iter().position(matches)?;
+        let matches = |rule: &usize| self.rules[*rule].matches(query, self.options.quote_labels);
+        let rule = self.index.candidates(query).find(matches)?;
         Some(AclDecision {
             rule,
             granted: self.rules[rule].grant(query.actions),

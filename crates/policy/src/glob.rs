@@ -67,6 +67,27 @@ impl Glob {
         Ok(Self { chunks })
     }
 
+    /// The only text that it matches, if there is only one.
+    pub(crate) fn literal(&self) -> Option<&str> {
+        match &self.chunks[..] {
+            [] => Some(""),
+            [chunk] if !chunk.after_star => match &chunk.items[..] {
+                [GlobItem::Text(text)] => Some(text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The text with which each name begins that it matches.
+    pub(crate) fn literal_prefix(&self) -> &str {
+        let first = self.chunks.first().filter(|chunk| !chunk.after_star);
+        match first.and_then(|chunk| chunk.items.first()) {
+            Some(GlobItem::Text(text)) => text,
+            Some(GlobItem::AnyCharacter | GlobItem::Class { .. }) | None => "",
+        }
+    }
+
     /// Whether the whole of `name` matches.
     pub(crate) fn matches(&self, name: &str) -> bool {
         let mut rest = name.as_bytes();

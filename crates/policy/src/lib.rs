@@ -57,6 +57,7 @@ mod pattern;
 mod query;
 mod regex;
 mod rule;
+mod rule_index;
 mod subject;
 mod syntax;
 mod text_pattern;

@@ -8,7 +8,7 @@ use crate::combinations::Combinations;
 use crate::error::ConditionError;
 use crate::glob::Glob;
 use crate::mismatch::Mismatch;
-use crate::regex::{compile, rules_out};
+use crate::regex::{compile, literal_prefix, rules_out};
 use crate::syntax::{SIZE_LIMIT, is_regex, regex_in};
 use crate::variables::{Bindings, LABEL};
 
@@ -71,6 +71,26 @@ impl Pattern {
             PatternKind::Fixed(Matcher::Regex(_)) => 1,
             PatternKind::Variable { labels: false } => 2,
             PatternKind::Variable { labels: true } => 3,
+        }
+    }
+
+    /// The only text that it matches, whatever the query is.
+    pub(crate) fn literal(&self) -> Option<&str> {
+        match &self.kind {
+            PatternKind::Fixed(Matcher::Glob(glob)) => glob.literal(),
+            PatternKind::Fixed(Matcher::Regex(_)) | PatternKind::Variable { .. } => None,
+        }
+    }
+
+    /// How each text begins that it matches, whatever the query is; empty if that is not known.
+    pub(crate) fn literal_prefix(&self) -> String {
+        match &self.kind {
+            PatternKind::Fixed(Matcher::Glob(glob)) => glob.literal_prefix().to_owned(),
+            PatternKind::Fixed(Matcher::Regex(_)) => {
+                let inner = regex_in(&self.text).unwrap_or_default();
+                literal_prefix(inner).collect()
+            }
+            PatternKind::Variable { .. } => String::new(),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::condition::Condition;
 use crate::entry::{AclEntry, Conditions};
 use crate::error::ConditionError;
 use crate::mismatch::Mismatch;
+use crate::pattern::Pattern;
 use crate::variables::Bindings;
 use crate::{AclQuery, Attribute, Field};
 
@@ -77,6 +78,16 @@ impl Rule {
         let mut conditions = self.conditions.iter();
         let condition = conditions.find(|condition| condition.field() == field);
         condition.map_or("", Condition::written)
+    }
+
+    /// The pattern that `attribute` has to match, if there is one.
+    pub(crate) fn pattern_on(&self, attribute: Attribute) -> Option<&Pattern> {
+        self.conditions
+            .iter()
+            .find_map(|condition| match condition {
+                Condition::Text(found, pattern) if *found == attribute => Some(pattern),
+                Condition::Text(..) | Condition::Ip { .. } | Condition::Label(..) => None,
+            })
     }
 
     /// The first condition that does not hold, and why; `None` if all hold.

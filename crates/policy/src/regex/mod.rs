@@ -24,7 +24,7 @@ mod prefix;
 mod recorded;
 mod unicode;
 
-pub(crate) use prefix::rules_out;
+pub(crate) use prefix::{literal_prefix, rules_out};
 use regex::{Regex, RegexBuilder};
 
 /// Why a regular expression is refused.

@@ -6,25 +6,26 @@
 /// Compiling costs a hundred times as much, and a rule such as `/^${account}\/.+$/` is expanded and
 /// compiled for every query that reaches it. Only plain characters are compared here.
 pub(crate) fn rules_out(pattern: &str, text: &str) -> bool {
-    let Some(mut pattern) = pattern
+    let mut text = text.chars();
+    literal_prefix(pattern).any(|literal| text.next() != Some(literal))
+}
+
+/// The plain characters with which each text begins that `pattern` matches, as far as they can be
+/// seen without reading the whole pattern.
+pub(crate) fn literal_prefix(pattern: &str) -> impl Iterator<Item = char> {
+    let mut rest = pattern
         .strip_prefix('^')
         .filter(|pattern| !pattern.contains('|'))
-    else {
-        return false;
-    };
-    let mut text = text.chars();
-    while let Some((literal, after)) = literal(pattern) {
+        .unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (literal, after) = literal(rest)?;
         // A repetition after it may make it optional, with or without flags between the two.
-        if after.starts_with(['*', '?', '{']) || after.starts_with("(?") || after.starts_with(r"\Q")
-        {
-            return false;
-        }
-        if text.next() != Some(literal) {
-            return true;
-        }
-        pattern = after;
-    }
-    false
+        let is_optional = after.starts_with(['*', '?', '{'])
+            || after.starts_with("(?")
+            || after.starts_with(r"\Q");
+        rest = if is_optional { "" } else { after };
+        (!is_optional).then_some(literal)
+    })
 }
 
 /// The plain character at the beginning of `pattern`, and what follows it.

@@ -44,6 +44,40 @@ fn pattern() -> impl Strategy<Value = String> {
     vec(prop::sample::select(PIECES), 0..5).prop_map(|pieces| pieces.concat())
 }
 
+/// Rules about an account, a repository or a directory, mostly by their plain names.
+fn short_entry() -> impl Strategy<Value = AclEntry> {
+    const NAMES: &[&str] = &[
+        "a",
+        "b",
+        "",
+        "a/b",
+        "a/*",
+        "b/?",
+        r"\a/b",
+        "a/b/[ab]",
+        "*/a",
+        "a*/b",
+        r"/^a\/b/",
+        "/^a/",
+        "/^b?\\/a/",
+        "/(?i)^A/",
+        "/b$/",
+        "${account}/b",
+        "${account:1}/*",
+        "a/${labels:g}",
+    ];
+    let account = prop::sample::select(&["a", "b", "", "[ab]", "/(a|b)/", "${labels:g}"][..]);
+    let name = prop::sample::select(NAMES);
+    (option::of(account), option::of(name)).prop_map(|(account, name)| AclEntry {
+        conditions: Conditions {
+            account: account.map(str::to_owned),
+            name: name.map(str::to_owned),
+            ..Conditions::default()
+        },
+        ..AclEntry::default()
+    })
+}
+
 fn entry() -> impl Strategy<Value = AclEntry> {
     let texts = (
         option::of(pattern()),
@@ -119,6 +153,15 @@ proptest! {
             let answered = decided.decision.granted.iter().chain(&decided.refused);
             prop_assert!(request.actions.iter().all(|action| answered.clone().any(|answer| answer == action)));
         }
+    }
+
+    #[test]
+    fn a_long_list_decides_as_a_walk_through_it_does(
+        entries in vec(short_entry(), 0..60), account in "[ab]?", name in "[ab](/[ab]){0,2}",
+    ) {
+        let acl = Acl::compile(well_formed(entries), AclOptions::default()).unwrap();
+        // It asserts that the explanation, which tries one rule after the other, agrees.
+        let _either = Request::pull(&account, &name).with(&[("g", &["a"])]).is_decided_by(&acl);
     }
 
     #[test]
