@@ -44,9 +44,76 @@ pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiProbl
         return Err(ApiProblem::invalid_body("", "the body must be an object"));
     }
     serde_path_to_error::deserialize(document).map_err(|error| {
-        let detail = error.inner().to_string();
-        ApiProblem::invalid_body(pointer(error.path()), detail)
+        let mistake = Mistake::of(&error.inner().to_string());
+        let pointer = pointer(error.path()) + &mistake.member_below("/", &error);
+        ApiProblem::invalid_body(pointer, mistake.detail)
     })
+}
+
+/// What is wrong with a value, in words for clients. serde's words name types of this program.
+pub(crate) struct Mistake {
+    pub(crate) detail: String,
+    /// The member that is missing.
+    missing: Option<String>,
+}
+
+impl Mistake {
+    /// What serde's `message` says.
+    pub(crate) fn of(message: &str) -> Self {
+        let named = |begin: &str| message.strip_prefix(begin)?.split('`').next();
+        let mut missing = None;
+        let detail = if let Some(name) = named("missing field `") {
+            missing = Some(name.to_owned());
+            format!("{name} is missing")
+        } else if let Some(name) = named("unknown field `") {
+            let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+            match known.is_empty() {
+                true => format!("{name} is not known here"),
+                false => format!("{name} is not known here: known are {}", known.join(", ")),
+            }
+        } else if let Some((_, expected)) = message
+            .strip_prefix("invalid type: ")
+            .and_then(|rest| rest.split_once(", expected "))
+        {
+            format!("must be {}", in_json(expected))
+        } else {
+            message.to_owned()
+        };
+        Self { detail, missing }
+    }
+
+    /// What the path lacks of a member that is missing.
+    fn member_below<E>(&self, separator: &str, error: &serde_path_to_error::Error<E>) -> String {
+        let is_last = error.path().iter().last().is_some_and(|last| match last {
+            Segment::Map { key } => Some(key) == self.missing.as_ref(),
+            _ => false,
+        });
+        match &self.missing {
+            Some(name) if !is_last => format!("{separator}{name}"),
+            _ => String::new(),
+        }
+    }
+
+    /// The parameter of the query that is wrong.
+    pub(crate) fn parameter<E>(&self, error: &serde_path_to_error::Error<E>) -> String {
+        match &self.missing {
+            Some(name) => name.clone(),
+            None => error.path().to_string(),
+        }
+    }
+}
+
+/// What serde expects, as JSON calls it.
+fn in_json(expected: &str) -> &str {
+    match expected {
+        "a string" | "a borrowed string" | "string" => "a string",
+        "a boolean" => "true or false",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        other if other.starts_with("struct ") || other.starts_with("a map") => "an object",
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" => "a whole number",
+        other => other,
+    }
 }
 
 /// Reads a member that may be absent, and may not be `null`.
@@ -96,13 +163,18 @@ fn pointer(path: &Path) -> String {
     for segment in path {
         let segment = match segment {
             Segment::Seq { index } => index.to_string(),
-            Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
+            Segment::Map { key } => escaped(key),
             Segment::Enum { .. } | Segment::Unknown => continue,
         };
         text.push('/');
         text.push_str(&segment);
     }
     text
+}
+
+/// A member's name in a JSON pointer.
+pub(crate) fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// A JSON value, in which no object has a member twice. Two programs would read such an object as
@@ -189,5 +261,40 @@ impl<'de> DeserializeSeed<'de> for RepeatedMember {
 
     fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
         Err(D::Error::custom("this member is there twice"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_said_in_words_of_json() {
+        for (message, expected) in [
+            ("missing field `name`", "name is missing"),
+            (
+                "unknown field `x`, expected `a` or `b`",
+                "x is not known here: known are a, b",
+            ),
+            (
+                "unknown field `x`, there are no fields",
+                "x is not known here",
+            ),
+            (
+                "invalid type: integer `5`, expected a string",
+                "must be a string",
+            ),
+            (
+                "invalid type: null, expected struct NewUser",
+                "must be an object",
+            ),
+            (
+                "invalid type: string \"x\", expected u32",
+                "must be a whole number",
+            ),
+            ("must be a string", "must be a string"),
+        ] {
+            assert_eq!(Mistake::of(message).detail, expected);
+        }
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::authority::ApiCaller;
-use crate::body::read_json;
+use crate::body::{Mistake, read_json};
 use crate::etag::precondition;
 use crate::problem::ApiProblem;
 use crate::reply::{NextPage, Page};
@@ -198,8 +198,12 @@ fn read_query<T: DeserializeOwned>(query: &str) -> Result<T, ApiProblem> {
         }
     }
     serde_path_to_error::deserialize(Value::Object(parameters)).map_err(|error| {
-        let name = error.path().to_string();
-        let detail = format!("{name}: {}", error.inner());
+        let mistake = Mistake::of(&error.inner().to_string());
+        let name = mistake.parameter(&error);
+        let detail = match mistake.detail.starts_with(&name) {
+            true => mistake.detail,
+            false => format!("{name}: {}", mistake.detail),
+        };
         ApiProblem::invalid_parameter(name, detail)
     })
 }

@@ -182,8 +182,8 @@ impl ApiProblem {
             .own
             .map(|own| format!(" (or {own}, for what is your own)"));
         let detail = format!(
-            "the token does not grant {}{}: ask the token endpoint for this scope, and an \
-             administrator for a rule that grants it",
+            "the token does not grant {}{}: ask the token endpoint for this scope; if it is not granted, \
+             an administrator must add a rule, and a robot's or a personal token needs it in its ceiling",
             needed.full,
             or_own.unwrap_or_default()
         );

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use accounts::{ListedRule, RuleDoubt, RuleList, RuleListError, RulePlace, rule_document};
 use common::{rfc3339, unix_seconds};
-use policy::{AclEntry, Conditions};
+use policy::{AclEntry, Conditions, Field};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::body::present;
+use crate::body::{escaped, present};
 use crate::call::{ApiCall, CallInput, InBody, InPatch};
 use crate::etag::EntityTag;
 use crate::problem::ApiProblem;
@@ -292,9 +292,12 @@ impl From<RuleListError> for ApiProblem {
     fn from(error: RuleListError) -> Self {
         match error {
             RuleListError::Invalid(ref errors) => {
-                let field = errors.first().map(|error| error.field.to_string());
-                let field = field.unwrap_or_default().replace('.', "/");
-                Self::invalid_value(format!("/rule/match/{field}"), error.to_string())
+                let pointer = match errors.first().map(|error| &error.field) {
+                    None | Some(Field::Actions) => "/rule/actions".to_owned(),
+                    Some(Field::Label(name)) => format!("/rule/match/labels/{}", escaped(name)),
+                    Some(field) => format!("/rule/match/{field}"),
+                };
+                Self::invalid_value(pointer, error.to_string())
             }
             RuleListError::TooLong(_) => Self::invalid_value("/rule", error.to_string()),
             RuleListError::TooMany => Self::limit_reached(error.to_string()),

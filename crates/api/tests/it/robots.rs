@@ -115,7 +115,7 @@ async fn what_cannot_be_is_named_by_its_pointer() {
         (with("owner", json!("robot+ci")), 422, "/owner"),
         // Everything, for a robot of the system.
         (with("ceiling", Value::Null), 422, "/ceiling"),
-        (json!({ "name": "ci" }), 400, ""),
+        (json!({ "name": "ci" }), 400, "/ceiling"),
         (
             entry(json!({ "type": "repository", "name": "[", "actions": ["pull"] })),
             422,

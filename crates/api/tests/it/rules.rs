@@ -156,11 +156,16 @@ async fn what_cannot_be_is_named_by_its_pointer() {
             422,
             "/rule/match/labels/team",
         ),
+        (
+            with(json!({ "labels": { "a/b~c": "/(/" } })),
+            422,
+            "/rule/match/labels/a~1b~0c",
+        ),
         (with(json!({ "account": 7 })), 400, "/rule/match/account"),
         (with(json!({ "acount": "a" })), 400, "/rule/match/acount"),
         (with(json!({ "account": long })), 422, "/rule"),
-        (json!({ "rule": { "match": {} } }), 400, "/rule"),
-        (json!({ "rule": { "actions": [] } }), 400, "/rule"),
+        (json!({ "rule": { "match": {} } }), 400, "/rule/actions"),
+        (json!({ "rule": { "actions": [] } }), 400, "/rule/match"),
         (placed(json!("middle")), 400, "/place"),
         (placed(json!({ "before": 7 })), 422, "/place"),
     ] {

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 
 use super::address::ApiAddress;
-use crate::{Error, ErrorKind, HttpErrorResponse, ProblemDetails, Step};
+use crate::{ConnectionError, Error, ErrorKind, HttpErrorResponse, ProblemDetails, Step};
 
 /// Why something could not be done over an API.
 #[derive(Debug, thiserror::Error)]
@@ -154,9 +154,13 @@ impl ApiError {
                 _ => None,
             },
             Self::Denied { account, scope } => Some(rule(account.as_deref(), scope.as_deref())),
-            Self::NoLogin { address } | Self::LoginFailed { address, .. } => Some(format!(
+            Self::NoLogin { address } => Some(format!(
                 "log in with `wharfinger login --server {address}`, or set WHARFINGER_TOKEN to a \
                  robot's or a personal token"
+            )),
+            Self::LoginFailed { address, .. } => Some(format!(
+                "log in again with `wharfinger login --server {address}`; if WHARFINGER_TOKEN is set, its \
+                 token is what was sent, and must be one of this server"
             )),
             Self::Absent { .. } => Some(
                 "check the URL, and the section `api` of the server's configuration; older versions \
@@ -164,6 +168,11 @@ impl ApiError {
                     .to_owned(),
             ),
             Self::Endless { .. } => None,
+            // Requests to an API have no --plain-http: the URL says it.
+            Self::Exchange(Error::Connection {
+                problem: ConnectionError::PlainHttp,
+                ..
+            }) => Some("write --server http://HOST; better, give the server a certificate".to_owned()),
             Self::Exchange(error) => error.hint(),
         }
     }
@@ -179,8 +188,8 @@ fn missing(scope: Option<&str>) -> String {
 
 /// The rule that would give the missing right.
 fn rule(account: Option<&str>, scope: Option<&str>) -> String {
-    // A route for one's own objects names a second scope.
-    let scope = scope.unwrap_or_default().split(' ').next();
+    // A route for one's own objects names a second scope, which gives the least.
+    let scope = scope.unwrap_or_default().split(' ').next_back();
     let mut parts = scope.unwrap_or_default().splitn(3, ':');
     let (Some("wharfinger"), Some(name), Some(actions)) =
         (parts.next(), parts.next(), parts.next())
@@ -235,7 +244,7 @@ mod tests {
                 .contains("wharfinger:tokens:read or wharfinger:own:read is missing")
         );
         assert!(
-            either.1.contains("--name tokens --actions read`"),
+            either.1.contains("--name own --actions read`"),
             "{}",
             either.1
         );

@@ -109,7 +109,11 @@ fn read_token(argument: &str) -> Result<Secret, Failure> {
         None if argument == "-" => files::read_standard_input()?,
         None => return Ok(argument.into()),
     };
-    Ok(text.trim().into())
+    match text.trim() {
+        "" => Err(Failure::usage("there is no token: the input is empty")
+            .hint("give the token, `@FILE`, or write it to standard input")),
+        token => Ok(token.into()),
+    }
 }
 
 fn text(report: &TrustCheckReport) -> String {

@@ -54,6 +54,14 @@ pub(super) enum AddressError {
 }
 
 impl ListenAddress {
+    /// The TCP address, if it is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpAddress> {
+        match self {
+            Self::Tcp(address) => Some(address),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Reads an address. Without a `net`, what begins with `/` is a Unix socket.
     pub(super) fn parse(text: &str, net: Option<Net>) -> Result<Self, AddressError> {
         match net {
@@ -67,6 +75,14 @@ impl ListenAddress {
 }
 
 impl TcpAddress {
+    /// The host and the port, if clients can use them: it listens on one address or name.
+    pub(crate) fn of_clients(&self) -> Option<String> {
+        let address = self.host.parse::<IpAddr>();
+        let is_one =
+            !self.host.is_empty() && !address.is_ok_and(|address| address.is_unspecified());
+        (is_one && self.port != 0).then(|| self.to_string())
+    }
+
     fn parse(text: &str, family: Family) -> Result<Self, AddressError> {
         if text.parse::<Ipv6Addr>().is_ok() {
             return Err(AddressError::Brackets(text.to_owned()));

@@ -12,7 +12,7 @@ use personal_tokens::{NOTICED_WITHIN, PersonalTokens};
 
 use crate::commands::administrator::administrator;
 use crate::commands::configuration;
-use crate::config::Config;
+use crate::config::{Config, ListenAddress, TcpAddress};
 use crate::failure::Failure;
 use crate::serve::backends::{Backends, Revalidation};
 use crate::serve::managed_accounts::ManagedAccounts;
@@ -73,6 +73,13 @@ impl OpenedTokens {
 
     /// The host of the server's registry, if it has one and knows its own address.
     pub(super) fn registry(&self) -> Option<String> {
-        self.config.registry_host()
+        self.config.registry_host().or_else(|| {
+            // As after `up`: clients use the address on which the server listens.
+            self.config.registry.as_ref()?;
+            let addresses = self.config.server.listen.iter();
+            addresses
+                .filter_map(ListenAddress::tcp)
+                .find_map(TcpAddress::of_clients)
+        })
     }
 }

@@ -375,7 +375,10 @@ fn is_denied(error: &ApiError) -> bool {
 fn failed(error: &PersonalTokensError) -> Failure {
     use PersonalTokensError as E;
     let failure = match error {
-        E::NotFound => return Failure::negative(error.to_string()).hint("`list` shows all"),
+        E::NotFound => {
+            let failure = Failure::new(FailureKind::NotFound, error.to_string());
+            return failure.hint("`list` shows all");
+        }
         E::Ambiguous => return Failure::usage(error.to_string()).hint("name it by its id"),
         E::OwnerUnknown(_)
         | E::OwnerUnverifiable { .. }
