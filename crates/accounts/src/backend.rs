@@ -10,6 +10,7 @@ use identity::{
     PasswordVerifier, Proof, Recheck, StoredHash,
 };
 use policy::Subject;
+use quick_cache::sync::Cache;
 
 use crate::changes::ChangeCounter;
 use crate::error::AccountError;
@@ -18,13 +19,25 @@ use crate::{AccountName, SECTION};
 
 /// Logs in the accounts of an [`AccountStore`].
 ///
-/// Each login and each recheck reads the account anew. Only logins that `identity` remembers need
-/// the [`ChangeCounter`].
+/// Each login and each recheck of a session reads the account anew. Logins that `identity` remembers,
+/// and the owners of tokens, need the [`ChangeCounter`].
 pub struct DatabaseAccounts {
     store: AccountStore,
     verifier: Arc<PasswordVerifier>,
     changes: Option<ChangeCounter>,
+    /// Owners of tokens by name, so that a token's use needs no query.
+    owners: Cache<String, KnownOwner>,
 }
+
+/// The owner of a token as it was read after so many changes.
+#[derive(Clone)]
+struct KnownOwner {
+    changes: u64,
+    answer: Recheck,
+}
+
+/// How many owners are kept in memory, of about a kilobyte each.
+const KEPT_OWNERS: usize = 1 << 13;
 
 impl DatabaseAccounts {
     /// A backend for the accounts of `store`.
@@ -34,6 +47,7 @@ impl DatabaseAccounts {
             store,
             verifier,
             changes: None,
+            owners: Cache::new(KEPT_OWNERS),
         }
     }
 
@@ -95,6 +109,25 @@ impl DatabaseAccounts {
         })
     }
 
+    async fn owner(&self, name: &str) -> Result<Recheck, BackendError> {
+        let Some(counter) = &self.changes else {
+            return self.current(name).await;
+        };
+        // Before the account is read, so that a change while it is read makes it stale.
+        let changes = counter.accounts();
+        let kept = self.owners.get(name);
+        if let Some(kept) = kept.filter(|kept| kept.changes == changes) {
+            return Ok(kept.answer);
+        }
+        let answer = self.current(name).await?;
+        let known = KnownOwner {
+            changes,
+            answer: answer.clone(),
+        };
+        self.owners.insert(name.to_owned(), known);
+        Ok(answer)
+    }
+
     async fn find(&self, name: &str) -> Result<Option<AccountRow>, BackendError> {
         // What cannot be a name is not looked up.
         if name.parse::<AccountName>().is_err() {
@@ -126,6 +159,10 @@ impl Authenticator for DatabaseAccounts {
 
     fn recheck<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
         Box::pin(self.current(name))
+    }
+
+    fn recheck_owner<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>> {
+        Box::pin(self.owner(name))
     }
 
     fn revision(&self) -> u64 {

@@ -10,8 +10,9 @@ use database::{ChangeCounts, Database};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-/// How often the counts are read, so that a change takes effect within a second.
-const INTERVAL: Duration = Duration::from_millis(250);
+/// How often the counts are read. A command that takes a right away waits this long before it reports
+/// success.
+pub const NOTICED_WITHIN: Duration = Duration::from_millis(250);
 
 /// The changes of accounts and of rules, as they are counted. Clones share one task that reads the
 /// counts; the drop of the last one ends it.
@@ -95,6 +96,6 @@ async fn follow(database: Database, counts: watch::Sender<ChangeCounts>) {
             }
             Err(_) => {}
         }
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(NOTICED_WITHIN).await;
     }
 }

@@ -40,7 +40,7 @@ mod store;
 mod update;
 
 pub use backend::DatabaseAccounts;
-pub use changes::ChangeCounter;
+pub use changes::{ChangeCounter, NOTICED_WITHIN};
 pub use error::{AccountError, MAX_PASSWORD};
 pub use labels::{LabelChange, LabelError, MAX_LABELS};
 pub use listed_rule::{ListedRule, MAX_RULES, RuleListError, RulePlace};

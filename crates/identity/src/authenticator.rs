@@ -55,6 +55,18 @@ pub trait Authenticator: Send + Sync {
     /// When the backend is broken.
     fn recheck<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Recheck, BackendError>>;
 
+    /// The same for the owner of a token of this server, which is asked about at each use of the token. The
+    /// answer may be kept until [`revision`](Self::revision) changes.
+    ///
+    /// # Errors
+    /// When the backend is broken.
+    fn recheck_owner<'a>(
+        &'a self,
+        account: &'a str,
+    ) -> BoxFuture<'a, Result<Recheck, BackendError>> {
+        self.recheck(account)
+    }
+
     /// A number that changes after each change of the backend's accounts that it can notice. A login
     /// that was accepted under another number is checked again, although it is remembered.
     fn revision(&self) -> u64 {

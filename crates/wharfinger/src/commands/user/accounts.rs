@@ -1,6 +1,9 @@
 //! The accounts of a server: in its database, or over its API.
 
-use accounts::{AccountError, AccountName, LabelChange, LabelError, MAX_ACCOUNTS_LISTED};
+use accounts::{
+    AccountError, AccountName, AccountRecord, LabelChange, LabelError, MAX_ACCOUNTS_LISTED,
+    NOTICED_WITHIN,
+};
 use api::UserView;
 use client::{ApiClient, ApiError, ApiRoute, Versioned};
 use common::Secret;
@@ -134,9 +137,7 @@ impl UserAdministration {
             Self::Database(managed) => {
                 let store = managed.accounts();
                 let changed = store.set_password(&administrator(), name, password).await;
-                changed
-                    .map(|account| UserView::from(&account))
-                    .map_err(|error| refused(&error))
+                noticed(changed).await
             }
             Self::Api(api) => patch(api, name, &json!({"password": password.expose()})).await,
         }
@@ -154,9 +155,7 @@ impl UserAdministration {
                     true => store.disable(&by, name).await,
                     false => store.enable(&by, name).await,
                 };
-                changed
-                    .map(|account| UserView::from(&account))
-                    .map_err(|error| refused(&error))
+                noticed(changed).await
             }
             Self::Api(api) => patch(api, name, &json!({"disabled": is_disabled})).await,
         }
@@ -171,9 +170,7 @@ impl UserAdministration {
             Self::Database(managed) => {
                 let store = managed.accounts();
                 let changed = store.set_labels(&administrator(), name, change).await;
-                changed
-                    .map(|account| UserView::from(&account))
-                    .map_err(|error| refused(&error))
+                noticed(changed).await
             }
             Self::Api(api) => {
                 let before = read(api, name, WRITE).await?;
@@ -194,9 +191,7 @@ impl UserAdministration {
                     .accounts()
                     .remove(&administrator(), name, Precondition::Unconditional)
                     .await;
-                removed
-                    .map(|account| UserView::from(&account))
-                    .map_err(|error| refused(&error))
+                noticed(removed).await
             }
             Self::Api(api) => {
                 let before = read(api, name, WRITE).await?;
@@ -207,6 +202,13 @@ impl UserAdministration {
             }
         }
     }
+}
+
+/// The account as it was changed, after a running server has noticed that, so that what is printed is true.
+async fn noticed(changed: Result<AccountRecord, AccountError>) -> Result<UserView, Failure> {
+    let account = changed.map_err(|error| refused(&error))?;
+    tokio::time::sleep(NOTICED_WITHIN).await;
+    Ok(UserView::from(&account))
 }
 
 fn route(name: &str, rights: &'static [(&'static str, &'static str)]) -> ApiRoute {
