@@ -12,7 +12,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, STRICT_TRANSP
 use http::{Method, Request, Response, StatusCode, request};
 use http_body_util::Full;
 use hyper::body::Body;
-use identity::RequestLimiter;
+use identity::{CurrentAccount, RequestLimiter};
 use percent_encoding::percent_decode_str;
 use policy::{API_TYPE, AclQuery};
 use serde_json::Value;
@@ -193,10 +193,11 @@ impl Api {
     ) -> Result<ApiCaller, ApiProblem> {
         let stores = &self.state.stores;
         let accounts = stores.token_server.accounts();
-        if accounts.is_gone(caller.account()).await? || stores.has_changed_since(&caller).await? {
+        let current = accounts.current(caller.named()).await?;
+        if current == CurrentAccount::Gone || stores.has_changed_since(&caller).await? {
             return Err(self.authority.invalid_token(context, needed));
         }
-        let Some(identity) = accounts.look_up(caller.account()).await? else {
+        let CurrentAccount::Present(identity) = current else {
             // Only its proof would tell its labels, so the token is what there is.
             return Ok(caller);
         };

@@ -12,7 +12,7 @@ use common::{Clock, RequestContext};
 use database::Administrator;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use identity::{RequestLimiter, RequestSource, SourceAddress};
+use identity::{NamedAccount, RequestLimiter, RequestSource, SourceAddress};
 use policy::API_TYPE;
 use token::{VerifiedToken, Verifier};
 
@@ -40,6 +40,14 @@ impl ApiCaller {
     #[must_use]
     pub fn account(&self) -> &str {
         self.token.subject()
+    }
+
+    /// The account as the backends and the rules know it, below the ceiling of its token.
+    pub(crate) fn named(&self) -> NamedAccount<'_> {
+        NamedAccount {
+            account: self.account(),
+            personal_token: self.token.personal_token(),
+        }
     }
 
     /// Who a change is logged for.
@@ -122,6 +130,7 @@ impl ApiAuthority {
             }
         };
         context.set_account(token.subject());
+        context.set_personal_token(token.personal_token());
         self.admit(RequestSource::Account(token.subject()))?;
         let caller = ApiCaller {
             token,

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use common::{Clock, Secret};
 use identity::{
-    AcceptedLogin, BackendError, EarlierLogin, Identity, Login, LoginOutcome, LoginTerms, Proof,
+    AcceptedLogin, EarlierLogin, Identity, Login, LoginOutcome, LoginTerms, Proof,
     SessionAllowance, SessionStatus, SourceAddress, TokenUse,
 };
 use policy::Subject;
@@ -194,11 +194,6 @@ impl AccountResolver {
             }
         };
         subject.map(|subject| (subject, LoginTerms::default()))
-    }
-
-    /// The account with its labels of today; see [`Login::look_up`].
-    pub(crate) async fn look_up(&self, account: &str) -> Result<Option<Identity>, BackendError> {
-        self.login.look_up(account).await
     }
 
     /// Notes what the token which proved `identity` was used for, if a token did.

@@ -110,7 +110,6 @@ impl<'a> DecisionRecord<'a> {
             asked_before: &self.asked_before.join(" "),
             labels: &self.labels,
             origin: &self.origin,
-            personal_token: &self.opaque_token,
             session: &self.session,
             requested: &requested,
             granted: &granted,
@@ -164,6 +163,7 @@ impl<'a> DecisionRecord<'a> {
     fn observe(&self, time: SystemTime, account: &str, kind: EventKind<'_>, observers: &Observers) {
         let actor = Actor {
             account,
+            personal_token: &self.opaque_token,
             address: self.ip,
             user_agent: &self.user_agent,
             request_id: self.request_id,

@@ -170,10 +170,7 @@ impl TokenEndpoint {
                     .await?,
             ),
         };
-        let lifetime = identity.terms.token_lifetime;
-        let response = self
-            .issuer
-            .issue(&identity.subject, service, access, lifetime)?;
+        let response = self.issuer.issue(&identity, service, access)?;
         Ok(TokenResponse {
             refresh_token,
             issued_token_type: is_exchange.then_some(ACCESS_TOKEN_TYPE),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Clock, Entropy, EntropyError, rfc3339, unix_seconds};
-use identity::LifetimeBound;
-use policy::Subject;
+use identity::Identity;
 use token::{Access, Claims, SignError, Signer, jti};
 
 use crate::response::TokenResponse;
@@ -44,27 +43,35 @@ pub(crate) enum TokenIssueError {
 }
 
 impl AccessTokenIssuer {
-    /// A token that grants `subject` this `access` to `service`, within the bound on its lifetime.
+    /// A token that grants `identity` this `access` to `service`, within the bound on its lifetime.
     pub(crate) fn issue(
         &self,
-        subject: &Subject,
+        identity: &Identity,
         service: String,
         access: Vec<Access>,
-        lifetime: LifetimeBound,
     ) -> Result<TokenResponse, TokenIssueError> {
         let settings = self.services.get(&service).unwrap_or(&self.default);
         let issued_at = unix_seconds(self.clock.now());
-        let expires_in = lifetime.limit(settings.expiration).as_secs();
+        let expires_in = identity
+            .terms
+            .token_lifetime
+            .limit(settings.expiration)
+            .as_secs();
         let scope = granted_scope(&access);
         let claims = Claims {
             issuer: self.issuer.clone(),
-            subject: subject.account.clone(),
+            subject: identity.subject.account.clone(),
             audience: service,
             expires_at: issued_at + expires_in,
             not_before: issued_at.saturating_sub(self.not_before_skew.as_secs()),
             issued_at,
             id: jti(self.entropy.as_ref())?,
             access,
+            personal_token: identity
+                .opaque_token
+                .as_deref()
+                .unwrap_or_default()
+                .to_owned(),
         };
         Ok(TokenResponse {
             token: settings.signer.sign(&claims)?,

@@ -20,7 +20,7 @@ mod error;
 mod issue;
 mod parameters;
 mod published_keys;
-mod pull_filter;
+mod repository_filter;
 mod request;
 mod response;
 mod routes;
@@ -39,7 +39,7 @@ pub use authorize::{
 pub use body::{BodyLimits, BodyReadError};
 pub use issue::{MIN_EXPIRATION_SECONDS, ServiceSettings};
 pub use published_keys::PublishedKey;
-pub use pull_filter::PullFilter;
+pub use repository_filter::RepositoryFilter;
 pub use request::MAX_SCOPES;
 pub use response::{TokenResponse, TokenServerResponse};
 pub use server::{TokenServer, TokenServerSettings};

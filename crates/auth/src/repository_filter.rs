@@ -1,37 +1,40 @@
-//! Which repositories an account may pull from, for a registry that lists them.
+//! With which repositories an account may do something, for a registry that lists them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use identity::{BackendError, Identity};
+use identity::{BackendError, CurrentAccount, Identity, NamedAccount};
 use policy::AclQuery;
 
 use crate::authorize::{Decision, RuleSet};
 use crate::server::TokenServer;
 
-/// Says of a repository whether the account may pull from it.
-pub type PullFilter = Box<dyn Fn(&str) -> bool + Send + Sync>;
+/// Says of a repository whether the account may do something with it.
+pub type RepositoryFilter = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl TokenServer {
-    /// What `account` (empty for anonymous) at `ip` may pull from the registry `service`. `None` if
-    /// that needs the account's password, or a policy that is asked about each repository.
+    /// With which repositories of the registry `service` the account (empty for anonymous) at `ip` may do
+    /// `action`. If a personal token or a robot's token is named, its ceiling counts. `None` if that needs
+    /// the account's password, or a policy that is asked about each repository.
     ///
     /// # Errors
     /// When a backend is broken.
-    pub async fn pull_filter(
+    pub async fn repository_filter(
         &self,
-        account: &str,
+        account: impl Into<NamedAccount<'_>>,
+        action: &str,
         service: &str,
         ip: Option<IpAddr>,
-    ) -> Result<Option<PullFilter>, BackendError> {
+    ) -> Result<Option<RepositoryFilter>, BackendError> {
         let Some(rules) = self.endpoint.authorizers.rules() else {
             return Ok(None);
         };
-        let Some(identity) = self.endpoint.accounts.look_up(account).await? else {
+        let current = self.accounts().current(account.into()).await?;
+        let CurrentAccount::Present(identity) = current else {
             return Ok(None);
         };
         let service = service.to_owned();
-        let pull = ["pull".to_owned()];
+        let actions = [action.to_owned()];
         Ok(Some(Box::new(move |name| {
             let subject = identity.ruled_subject().unwrap_or(&identity.subject);
             let query = AclQuery {
@@ -41,7 +44,7 @@ impl TokenServer {
                 name,
                 service: &service,
                 ip,
-                actions: &pull,
+                actions: &actions,
             };
             grants(&rules, &identity, &query)
         })))

@@ -18,6 +18,7 @@ pub struct RequestContext {
     /// An id that no other request has. The log and the header `X-Request-Id` show it.
     pub request_id: String,
     account: OnceLock<String>,
+    personal_token: OnceLock<String>,
 }
 
 impl RequestContext {
@@ -35,12 +36,27 @@ impl RequestContext {
             origin,
             request_id,
             account: OnceLock::new(),
+            personal_token: OnceLock::new(),
         }
     }
 
     /// Notes for the access log which account the request belongs to. Only the first call counts.
     pub fn set_account(&self, account: &str) {
         let _ = self.account.set(account.to_owned());
+    }
+
+    /// Notes for events which personal token or robot's token proved the account, by its id; empty for
+    /// another login. Only the first call counts.
+    pub fn set_personal_token(&self, id: &str) {
+        if !id.is_empty() {
+            let _ = self.personal_token.set(id.to_owned());
+        }
+    }
+
+    /// The token that proved the account; empty for another login.
+    #[must_use]
+    pub fn personal_token(&self) -> &str {
+        self.personal_token.get().map_or("", String::as_str)
     }
 
     /// The account of the request; empty for anonymous requests and for those that failed earlier.

@@ -163,9 +163,6 @@ pub struct TokenDecision<'a> {
     /// issuer, the repository, the run.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub origin: &'a str,
-    /// The personal token or robot's token that proved the account, by its id.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub personal_token: &'a str,
     /// The session whose refresh token was used or made.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub session: &'a str,

@@ -62,6 +62,9 @@ pub struct Actor<'a> {
     /// The account; empty for an anonymous client.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub account: &'a str,
+    /// The personal token or robot's token that proved the account, by its id.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub personal_token: &'a str,
     /// The address of the client, behind trusted proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,

@@ -90,6 +90,42 @@ pub struct EarlierLogin<'a> {
     pub backend: Option<&'a str>,
 }
 
+/// The account of an access token, for a server that does not rely on the token alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedAccount<'a> {
+    /// The account's name.
+    pub account: &'a str,
+    /// The personal token or robot's token that proved it, by its id; empty for another login.
+    pub personal_token: &'a str,
+}
+
+impl<'a> From<&'a str> for NamedAccount<'a> {
+    /// The account, with all that it may do.
+    fn from(account: &'a str) -> Self {
+        Self {
+            account,
+            personal_token: "",
+        }
+    }
+}
+
+/// What became of the account of an access token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CurrentAccount {
+    /// It is there, with the labels and the ceiling of this moment.
+    Present(Box<Identity>),
+    /// Only its proof would tell.
+    Unverifiable,
+    /// It was removed or disabled, or the token that proved it is no longer valid.
+    Gone,
+}
+
+impl CurrentAccount {
+    fn present(identity: Identity) -> Self {
+        Self::Present(Box::new(identity))
+    }
+}
+
 /// What became of an account that has a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionStatus {
@@ -342,20 +378,25 @@ impl AuthenticatorChain {
         })
     }
 
-    /// Whether `account`, which was proved some time ago, is no longer there: removed, disabled, or a
-    /// robot without a valid token. An account is there if only its proof would tell.
+    /// What became of an account that an access token names.
     ///
     /// # Errors
     /// Of the first backend that has no answer.
-    pub async fn is_gone(&self, account: &str) -> Result<bool, BackendError> {
-        if self.is_reserved(account) {
-            return Ok(self.look_up_robot(account).await?.is_none());
+    pub async fn current(&self, named: NamedAccount<'_>) -> Result<CurrentAccount, BackendError> {
+        let by_token = match named.personal_token {
+            "" if self.is_reserved(named.account) => Some(self.look_up_robot(named.account).await?),
+            "" => None,
+            id => Some(self.look_up_token(named.account, id).await?),
+        };
+        if let Some(found) = by_token {
+            return Ok(found.map_or(CurrentAccount::Gone, CurrentAccount::present));
         }
-        Ok(match self.find(account).await? {
-            Some((_, Recheck::Present { .. } | Recheck::ByCredential(_) | Recheck::Unknown)) => {
-                false
+        Ok(match self.find(named.account).await? {
+            Some((_, Recheck::Present { subject, .. })) => {
+                CurrentAccount::present(Identity::new(subject))
             }
-            Some((_, Recheck::NoMatch | Recheck::Disabled)) | None => true,
+            Some((_, Recheck::ByCredential(_) | Recheck::Unknown)) => CurrentAccount::Unverifiable,
+            Some((_, Recheck::NoMatch | Recheck::Disabled)) | None => CurrentAccount::Gone,
         })
     }
 
@@ -366,6 +407,23 @@ impl AuthenticatorChain {
         }
         for backend in &self.backends {
             match backend.recheck(account).await? {
+                Recheck::NoMatch => {}
+                known => return Ok(Some((backend.name(), known))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same for the owner of a token that is used.
+    async fn find_token_owner(
+        &self,
+        account: &str,
+    ) -> Result<Option<(&'static str, Recheck)>, BackendError> {
+        if self.is_reserved(account) {
+            return Ok(None);
+        }
+        for backend in &self.backends {
+            match backend.recheck_owner(account).await? {
                 Recheck::NoMatch => {}
                 known => return Ok(Some((backend.name(), known))),
             }

@@ -84,8 +84,8 @@ pub use client_tls as tls;
 pub use accounts::{Account, Accounts, DuplicateAccount};
 pub use authenticator::{AuthenticationError, Authenticator, BackendError, BackendFault};
 pub use chain::{
-    AcceptedLogin, AskedBackend, AuthenticatorChain, BackendAnswer, EarlierLogin, OwnerStatus,
-    SessionStatus,
+    AcceptedLogin, AskedBackend, AuthenticatorChain, BackendAnswer, CurrentAccount, EarlierLogin,
+    NamedAccount, OwnerStatus, SessionStatus,
 };
 pub use ext_auth::ExtAuth;
 pub use external_backend::ExternalBackend;

@@ -47,6 +47,13 @@ pub trait OpaqueTokens: Send + Sync {
         fingerprint: &'a CredentialFingerprint,
     ) -> BoxFuture<'a, FoundToken>;
 
+    /// The same, for the token that an access token names by its id: as a login with its newest secret
+    /// has it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn find_by_id<'a>(&'a self, id: &'a str) -> BoxFuture<'a, FoundToken>;
+
     /// The robot of this account name, if there is one and one of its tokens is valid.
     ///
     /// # Errors

@@ -192,6 +192,21 @@ impl OpaqueTokens for TokenVerifier {
         Box::pin(async { self.verify(Some(*fingerprint)).await.map_err(failure) })
     }
 
+    fn find_by_id<'a>(&'a self, id: &'a str) -> BoxFuture<'a, FoundToken> {
+        Box::pin(async {
+            let filter = TokenFilter {
+                id: Some(id.to_owned()),
+                ..TokenFilter::default()
+            };
+            let found = self.tokens.list(filter).await.map_err(failure)?;
+            let now = self.clock.now();
+            Ok(match found.first() {
+                Some(token) => token.newest(now),
+                None => Err(OpaqueTokenFault::Unknown),
+            })
+        })
+    }
+
     fn find_robot<'a>(
         &'a self,
         account: &'a str,

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use common::{BasicCredentials, Clock};
 use event::EventKind;
-use identity::{Credentials, Login, LoginOutcome, Proof};
+use identity::{Credentials, Login, LoginOutcome, NamedAccount, Proof, ROBOT_PREFIX};
 use oci::RepositoryName;
 use storage::{Error as StorageError, ListPage, PageRequest, UploadId};
 use token::{VerifiedToken, VerifyError};
@@ -136,7 +136,7 @@ impl AccessControl {
         if !is_owner {
             return Err(error);
         }
-        call.context.set_account(token.subject());
+        note_client(call, &token);
         self.permit(repository, Principal::Token(token))
     }
 
@@ -152,14 +152,13 @@ impl AccessControl {
             && let PresentedToken::Valid(token) = self.presented(call, auth).await
             && !required.granted_by(&token)
         {
-            let account = token.subject().to_owned();
-            call.context.set_account(&account);
+            note_client(call, &token);
             let filter = self
-                .pull_filter(call, permissions.as_ref(), &account)
+                .filter(call, permissions.as_ref(), named(&token), "pull")
                 .await?;
             return Ok(CatalogAccess {
                 resources: &self.resources,
-                account,
+                account: token.subject().to_owned(),
                 filter,
             });
         }
@@ -219,12 +218,12 @@ impl AccessControl {
                     PresentedToken::Valid(token)
                         if required.iter().all(|access| access.granted_by(&token)) =>
                     {
-                        call.context.set_account(token.subject());
+                        note_client(call, &token);
                         return Ok(Principal::Token(token));
                     }
                     PresentedToken::Valid(token) => {
-                        call.context.set_account(token.subject());
-                        self.deny_hopeless_pull(call, &token, required).await?;
+                        note_client(call, &token);
+                        self.deny_hopeless_request(call, &token, required).await?;
                         let reason = "the token does not grant enough".to_owned();
                         (Some(TokenFault::InsufficientScope), Some(reason))
                     }
@@ -266,37 +265,64 @@ impl AccessControl {
         auth.verifier.verify_at(text, end).ok()
     }
 
-    /// Answers 403 if no rule of this server lets the token's account pull: another token would not
-    /// help.
+    /// Answers 403 if no rule of this server lets the token's account pull, or if a personal token's
+    /// ceiling is in the way: another token would not help.
     ///
     /// Clients print the text of a 403; on a 401 they ask for another token or another login, which
     /// would not help. Rules know nothing of what exists, so this cannot tell either. An anonymous
     /// client gets a 401, because a login may help.
-    async fn deny_hopeless_pull(
+    async fn deny_hopeless_request(
         &self,
         call: &ApiRequest<'_>,
         token: &VerifiedToken,
         required: &[RequiredAccess<'_>],
     ) -> Result<(), RegistryError> {
-        let ([access], Some(permissions)) = (required, &self.pull_permissions) else {
+        let ([access], Some(permissions), false) =
+            (required, &self.pull_permissions, token.subject().is_empty())
+        else {
             return Ok(());
         };
-        let Some(repository) = access.pulled_repository() else {
+        let Some((repository, action)) = access.repository_action() else {
             return Ok(());
         };
-        let account = token.subject();
-        if account.is_empty()
-            || self
-                .pull_filter(call, permissions.as_ref(), account)
-                .await?
-                .allows(repository)
-        {
+        let has_ceiling = !token.personal_token().is_empty();
+        if action != "pull" && !has_ceiling {
             return Ok(());
         }
-        Err(RegistryError::Denied {
-            account: account.to_owned(),
-            repository: repository.to_owned(),
-            scope: access.scope(),
+        let permissions = permissions.as_ref();
+        let filter = self.filter(call, permissions, named(token), action).await?;
+        if filter.allows(repository) {
+            return Ok(());
+        }
+        // A robot has no rights but those of its token.
+        let is_over_ceiling = has_ceiling
+            && (token.subject().starts_with(ROBOT_PREFIX) || {
+                let account = NamedAccount::from(token.subject());
+                let filter = self.filter(call, permissions, account, action).await?;
+                filter.allows(repository)
+            });
+        let account = token.subject().to_owned();
+        let (repository, scope) = (repository.to_owned(), access.scope());
+        if !is_over_ceiling {
+            return match action {
+                "pull" => Err(RegistryError::Denied {
+                    account,
+                    repository,
+                    scope,
+                }),
+                _ => Ok(()),
+            };
+        }
+        if call.is_head() {
+            // The response has no text, and clients have words of their own for a challenge.
+            return Ok(());
+        }
+        Err(RegistryError::OverCeiling {
+            account,
+            personal_token: token.personal_token().to_owned(),
+            action,
+            repository,
+            scope,
         })
     }
 
@@ -310,19 +336,22 @@ impl AccessControl {
             return Ok(false);
         };
         let filter = self
-            .pull_filter(call, permissions.as_ref(), token.subject())
+            .filter(call, permissions.as_ref(), named(token), "pull")
             .await?;
         Ok(filter.allows(repository.as_str()))
     }
 
-    async fn pull_filter(
+    async fn filter(
         &self,
         call: &ApiRequest<'_>,
         permissions: &dyn PullPermissions,
-        account: &str,
+        named: NamedAccount<'_>,
+        action: &'static str,
     ) -> Result<VisibleRepositories, RegistryError> {
         let caller = Caller {
-            account,
+            account: named.account,
+            personal_token: named.personal_token,
+            action,
             address: call.context.client.clone()?.ip,
         };
         permissions
@@ -350,6 +379,20 @@ impl CatalogAccess<'_> {
     pub(crate) fn filter(&self) -> &VisibleRepositories {
         &self.filter
     }
+}
+
+/// The account of a token, below the ceiling of the personal token for which it was issued.
+fn named(token: &VerifiedToken) -> NamedAccount<'_> {
+    NamedAccount {
+        account: token.subject(),
+        personal_token: token.personal_token(),
+    }
+}
+
+/// Notes whose token the request has.
+fn note_client(call: &ApiRequest<'_>, token: &VerifiedToken) {
+    call.context.set_account(token.subject());
+    call.context.set_personal_token(token.personal_token());
 }
 
 fn challenge(

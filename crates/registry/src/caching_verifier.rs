@@ -267,6 +267,7 @@ mod tests {
             issued_at: seconds,
             id,
             access,
+            personal_token: String::new(),
         };
         Signer::new(Arc::clone(key), header)
             .unwrap()

@@ -14,6 +14,7 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_RANGE, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
+use identity::ROBOT_PREFIX;
 use oci::{DigestError, TagError, UnknownDigestAlgorithm};
 use serde_json::{Value, json};
 use storage::{Error as StorageError, NewManifestError};
@@ -44,6 +45,20 @@ pub(crate) enum RegistryError {
     )]
     Denied {
         account: String,
+        repository: String,
+        /// The scope that the request needs.
+        scope: String,
+    },
+    #[error(
+        "the token {personal_token} of {account:?} may not {} {repository}: this is over its ceiling{}",
+        done_with(action),
+        if account.starts_with(ROBOT_PREFIX) { ", or its owner may not" } else { "" }
+    )]
+    OverCeiling {
+        account: String,
+        /// The token's id.
+        personal_token: String,
+        action: &'static str,
         repository: String,
         /// The scope that the request needs.
         scope: String,
@@ -126,7 +141,7 @@ impl RegistryError {
                 (S::METHOD_NOT_ALLOWED, "UNSUPPORTED")
             }
             Self::Challenge(_) => (S::UNAUTHORIZED, "UNAUTHORIZED"),
-            Self::Denied { .. } => (S::FORBIDDEN, "DENIED"),
+            Self::Denied { .. } | Self::OverCeiling { .. } => (S::FORBIDDEN, "DENIED"),
             Self::ClientAddress(_) => (S::BAD_REQUEST, "UNSUPPORTED"),
             Self::TooManyFailedLogins(_) | Self::Busy(_) => {
                 (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
@@ -295,6 +310,16 @@ fn storage_kind(error: &StorageError) -> (StatusCode, &'static str) {
         StorageError::Damaged { .. } | StorageError::Io { .. } | StorageError::Metadata(_) => {
             (S::INTERNAL_SERVER_ERROR, "UNKNOWN")
         }
+    }
+}
+
+/// An action as a sentence has it before the name of a repository.
+fn done_with(action: &str) -> &str {
+    match action {
+        "pull" => "pull from",
+        "push" => "push to",
+        "delete" => "delete from",
+        other => other,
     }
 }
 

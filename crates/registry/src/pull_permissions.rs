@@ -13,11 +13,15 @@ use common::BoxFuture;
 pub struct Caller<'a> {
     /// The account; empty for an anonymous client.
     pub account: &'a str,
+    /// The personal token or robot's token that proved it, by its id; empty for another login.
+    pub personal_token: &'a str,
+    /// What it wants to do: `pull`, or another action that it was refused.
+    pub action: &'static str,
     /// The client's address, if it is known.
     pub address: Option<IpAddr>,
 }
 
-/// The repositories that a client may pull from.
+/// The repositories with which a client may do what it wants.
 pub enum VisibleRepositories {
     /// No repository.
     Nothing,
@@ -41,9 +45,9 @@ impl VisibleRepositories {
 pub type VisibleRepositoriesFuture<'a> =
     BoxFuture<'a, Result<VisibleRepositories, Box<dyn std::error::Error + Send + Sync>>>;
 
-/// Knows which repositories a client may pull from.
+/// Knows which repositories a client may pull from, or do something else with.
 pub trait PullPermissions: Send + Sync {
-    /// The repositories that `caller` could get a token to pull from now.
+    /// The repositories for whose action `caller` could get a token now.
     ///
     /// Fails if that cannot be decided, which is not the same as no repository.
     fn filter<'a>(&'a self, caller: Caller<'a>) -> VisibleRepositoriesFuture<'a>;

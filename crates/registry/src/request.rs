@@ -135,6 +135,7 @@ impl<'a> ApiRequest<'a> {
             time: self.environment.clock.now(),
             actor: Actor {
                 account: self.context.account(),
+                personal_token: self.context.personal_token(),
                 address: self.context.shown_address(),
                 user_agent: user_agent.unwrap_or_default(),
                 request_id: &self.context.request_id,

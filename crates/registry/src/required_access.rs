@@ -36,9 +36,11 @@ impl<'a> RequiredAccess<'a> {
             .all(|action| token.grants(self.resource_type, self.name, action))
     }
 
-    /// The repository, if the access is no more than pulling from one.
-    pub(crate) fn pulled_repository(&self) -> Option<&'a str> {
-        (self.resource_type == "repository" && self.actions == ["pull"]).then_some(self.name)
+    /// The repository, if it is one, and the action that is the reason for the access: a push needs to
+    /// pull, too.
+    pub(crate) fn repository_action(&self) -> Option<(&'a str, &'static str)> {
+        let action = self.actions.last().copied()?;
+        (self.resource_type == "repository").then_some((self.name, action))
     }
 
     /// The access as a scope.

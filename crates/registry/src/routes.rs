@@ -246,7 +246,7 @@ impl Registry {
 fn report(failed: &RegistryError, call: &ApiRequest<'_>) {
     let error = failed as &dyn std::error::Error;
     let request_id = &call.context.request_id;
-    if let RegistryError::Denied { scope, .. } = failed {
+    if let RegistryError::Denied { scope, .. } | RegistryError::OverCeiling { scope, .. } = failed {
         call.observe(EventKind::AccessRefused(AccessRefusal {
             status: 403,
             requested: scope,

@@ -12,8 +12,8 @@ use common::{Entropy, EntropyError};
 /// The claims of a token to be issued (RFC 7519 §4.1; Distribution, "Token Authentication
 /// Implementation").
 ///
-/// Times are seconds since the Unix epoch. Every member is always written: registry 2 reads `aud`
-/// only as a plain string, and `access` only when it is there.
+/// Times are seconds since the Unix epoch. Every registered member is always written: registry 2 reads
+/// `aud` only as a plain string, and `access` only when it is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
     /// The issuer (`iss`).
@@ -39,6 +39,10 @@ pub struct Claims {
     pub id: String,
     /// What it grants.
     pub access: Vec<Access>,
+    /// The personal token or robot's token for which it was issued, by its id; empty for another login. A
+    /// private claim (RFC 7519 §4.3): other registries ignore it.
+    #[serde(rename = "wharfinger_token", skip_serializing_if = "String::is_empty")]
+    pub personal_token: String,
 }
 
 impl Claims {
@@ -94,6 +98,17 @@ pub struct ReceivedClaims {
     /// What it grants.
     #[serde(deserialize_with = "access")]
     pub access: Vec<Access>,
+    /// The personal token or robot's token for which it was issued, by its id; empty for another login, or
+    /// if it is no text: another issuer may use the name for something else.
+    #[serde(rename = "wharfinger_token", deserialize_with = "text_or_nothing")]
+    pub personal_token: String,
+}
+
+fn text_or_nothing<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(match serde_json::Value::deserialize(from)? {
+        serde_json::Value::String(text) => text,
+        _ => String::new(),
+    })
 }
 
 fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {

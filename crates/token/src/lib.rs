@@ -33,6 +33,7 @@
 //!     issued_at: unix_seconds(now),
 //!     id: token::jti(&SystemEntropy)?,
 //!     access: vec![],
+//!     personal_token: String::new(),
 //! })?;
 //!
 //! let keys = [key.public().jwk()].into_iter().collect();

@@ -161,6 +161,12 @@ impl VerifiedToken {
         &self.claims.subject
     }
 
+    /// The personal token or robot's token for which it was issued, by its id; empty for another login.
+    #[must_use]
+    pub fn personal_token(&self) -> &str {
+        &self.claims.personal_token
+    }
+
     /// What it grants.
     #[must_use]
     pub fn access(&self) -> &[Access] {

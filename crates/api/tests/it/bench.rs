@@ -175,6 +175,7 @@ impl Bench {
             issued_at: now,
             id: "1".to_owned(),
             access: Vec::new(),
+            personal_token: String::new(),
         }
     }
 

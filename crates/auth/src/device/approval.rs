@@ -224,6 +224,7 @@ impl DeviceLogins {
             account,
             address,
             user_agent,
+            personal_token: "",
             request_id,
         };
         let time = self.clock.now();

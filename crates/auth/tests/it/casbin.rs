@@ -95,7 +95,11 @@ async fn what_cannot_be_evaluated_is_denied() {
 #[tokio::test]
 async fn a_catalog_is_filtered_by_a_casbin_policy() {
     let server = server("p, bob, team/*, \"\", pull, \"\"\n");
-    let filter = server.server.pull_filter("bob", "reg", None).await.unwrap();
+    let filter = server
+        .server
+        .repository_filter("bob", "pull", "reg", None)
+        .await
+        .unwrap();
     let filter = filter.unwrap();
     assert!(filter("team/a") && !filter("other"));
 }

@@ -381,12 +381,16 @@ async fn a_backend_that_may_come_back_is_503_and_a_broken_one_is_500() {
 #[tokio::test]
 async fn a_catalog_is_filtered_by_rules_in_memory_only() {
     let server = Setup::new().start();
-    let filter = server.server.pull_filter("bob", "reg", None).await.unwrap();
+    let filter = server
+        .server
+        .repository_filter("bob", "pull", "reg", None)
+        .await
+        .unwrap();
     assert!(filter.unwrap()("any"));
     assert!(
         server
             .server
-            .pull_filter("unknown", "reg", None)
+            .repository_filter("unknown", "pull", "reg", None)
             .await
             .unwrap()
             .is_none()
@@ -397,7 +401,7 @@ async fn a_catalog_is_filtered_by_rules_in_memory_only() {
     assert!(
         server
             .server
-            .pull_filter("bob", "reg", None)
+            .repository_filter("bob", "pull", "reg", None)
             .await
             .unwrap()
             .is_none()

@@ -299,7 +299,7 @@ async fn a_catalog_is_filtered_for_the_accounts_of_a_server_that_rechecks() {
         let server = setup.start();
         let filter = server
             .server
-            .pull_filter("carl", "reg", None)
+            .repository_filter("carl", "pull", "reg", None)
             .await
             .unwrap();
         assert_eq!(filter.is_some(), is_filtered, "{rechecks} {decides}");

@@ -265,7 +265,11 @@ async fn a_catalog_and_explain_know_the_rules() {
     let mut setup = Setup::new();
     setup.authorizers = authorizers;
     let server = setup.start();
-    let filter = server.server.pull_filter("bob", "reg", None).await.unwrap();
+    let filter = server
+        .server
+        .repository_filter("bob", "pull", "reg", None)
+        .await
+        .unwrap();
     let filter = filter.unwrap();
     assert!(filter("a") && !filter("other"));
 }

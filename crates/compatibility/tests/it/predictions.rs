@@ -25,6 +25,7 @@ fn claims() -> Claims {
         issued_at: NOW,
         id: String::new(),
         access: Vec::new(),
+        personal_token: String::new(),
     }
 }
 

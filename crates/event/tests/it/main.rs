@@ -16,6 +16,7 @@ fn event(kind: EventKind<'_>) -> Event<'_> {
         time: UNIX_EPOCH + Duration::from_secs(1_800_000_000),
         actor: Actor {
             account: "ann",
+            personal_token: "",
             address: Some([10, 0, 0, 1].into()),
             user_agent: "docker/27",
             request_id: "abc",

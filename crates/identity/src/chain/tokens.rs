@@ -136,6 +136,21 @@ impl AuthenticatorChain {
         }
     }
 
+    /// The account that the token of this id proves; `None` if it proves no longer, or another one.
+    pub(super) async fn look_up_token(
+        &self,
+        account: &str,
+        id: &str,
+    ) -> Result<Option<Identity>, BackendError> {
+        let Some(tokens) = &self.tokens else {
+            return Ok(None);
+        };
+        match tokens.find_by_id(id).await? {
+            Ok(token) if token.account() == account => Ok(self.identify(token).await?.ok()),
+            Ok(_) | Err(_) => Ok(None),
+        }
+    }
+
     pub(super) async fn explain_token(
         &self,
         proof: &Proof,
@@ -206,7 +221,7 @@ impl AuthenticatorChain {
         &self,
         owner: &TokenOwner,
     ) -> Result<Result<Subject, OpaqueTokenFault>, BackendError> {
-        Ok(match self.find(&owner.account).await? {
+        Ok(match self.find_token_owner(&owner.account).await? {
             Some((backend, Recheck::Present { subject, .. })) if backend == owner.backend => {
                 Ok(subject)
             }

@@ -79,6 +79,7 @@ pub(crate) fn claims(scopes: &[&str]) -> Claims {
         issued_at: NOW,
         id: "1".into(),
         access: access.collect(),
+        personal_token: String::new(),
     }
 }
 

@@ -34,6 +34,7 @@ fn claims() -> Claims {
             name: "samalba/my-app".to_owned(),
             actions: vec!["pull".to_owned(), "push".to_owned()],
         }],
+        personal_token: String::new(),
     }
 }
 

@@ -132,6 +132,7 @@ fn claims(arguments: &Arguments, access: Vec<Access>, now: SystemTime) -> Result
         id: token::jti(&SystemEntropy)
             .map_err(|error| Failure::system("no token was made").caused_by(&error))?,
         access,
+        personal_token: String::new(),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth::TokenServer;
-use identity::{LoginLimiter, WorkerPool};
+use identity::{LoginLimiter, NamedAccount, WorkerPool};
 use registry::{
     Authentication, CachingVerifier, Caller, CatalogSettings, PullPermissions, Realm, Registry,
     RegistrySettings, TokenAuth, VisibleRepositories, VisibleRepositoriesFuture,
@@ -157,9 +157,13 @@ struct OwnRules {
 impl PullPermissions for OwnRules {
     fn filter<'a>(&'a self, caller: Caller<'a>) -> VisibleRepositoriesFuture<'a> {
         Box::pin(async move {
+            let named = NamedAccount {
+                account: caller.account,
+                personal_token: caller.personal_token,
+            };
             let filter = self
                 .token_server
-                .pull_filter(caller.account, &self.service, caller.address)
+                .repository_filter(named, caller.action, &self.service, caller.address)
                 .await?;
             Ok(filter.map_or(VisibleRepositories::Nothing, VisibleRepositories::Matching))
         })

@@ -1,4 +1,5 @@
 //! The API of a running server, and what clients see of it.
 
 mod service;
+mod tls;
 mod tokens;

@@ -53,6 +53,7 @@ fn in_the_time_of(world: &World, time: u64) -> String {
             name: "users".to_owned(),
             actions: vec!["read".to_owned()],
         }],
+        personal_token: String::new(),
     };
     signer.sign(&claims).unwrap()
 }

@@ -216,5 +216,6 @@ fn claims() -> Claims {
             name: "app".to_owned(),
             actions: Vec::new(),
         }],
+        personal_token: String::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! Robots and personal tokens: the commands beside a running server, the token endpoint, and clients.
 
 pub(crate) mod builders;
+mod claims;
 mod client_cases;
 mod clients;
 mod commands;

@@ -52,7 +52,7 @@ impl Reason {
             Self::RobotDisabled => "the robot is disabled",
             Self::OwnerDisabled => "the account of the token's owner was removed or disabled",
             Self::OwnerDemoted => "pull from team/after: ask the operator of this registry",
-            Self::OverCeiling => "authentication required",
+            Self::OverCeiling => "this is over its ceiling",
         }
     }
 
