@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::service_user::ServiceUser;
-use crate::{Daemon, Signal, TestCertificate, TestKeyKind, port, run, wait};
+use crate::{Daemon, Output, Signal, TestCertificate, TestKeyKind, port, run, wait};
 
 /// How long it may take to be ready. This is long, because the machine may be busy.
 const READY: Duration = Duration::from_secs(60);
@@ -76,7 +76,17 @@ impl DatabaseServer {
         self.daemon.wait();
     }
 
-    /// Starts a killed server again, at the same address.
+    /// Runs another program as the server's user.
+    pub(crate) fn run(&self, command: Command) -> Output {
+        run(&mut self.user.run(command))
+    }
+
+    /// Waits until the server has ended, as it was asked to.
+    pub(crate) fn wait(&mut self) {
+        self.daemon.wait();
+    }
+
+    /// Starts a server that has ended again, at the same address.
     pub(crate) fn start_again(&mut self) {
         let (path, port) = (self.directory.path(), self.port());
         // Processes of the killed server may still hold its shared memory for a moment.

@@ -37,6 +37,7 @@ mod mariadb;
 mod network;
 mod oidc_provider;
 mod output;
+mod pgbouncer;
 mod port;
 mod postgres;
 mod program;
@@ -67,6 +68,7 @@ pub use mariadb::MariaDb;
 pub use network::in_network;
 pub use oidc_provider::OidcProviderServer;
 pub use output::{Output, run, run_with_input};
+pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use program::program;
 pub use proxy::Proxy;
@@ -74,7 +76,7 @@ pub use redis::{Redis, RedisCluster, RedisConfig};
 pub use registry::{
     Auth, RegistryConfig, RunningRegistry, Trust, registry_of, registry2, registry3,
 };
-pub use relay::Relay;
+pub use relay::{Lost, Relay};
 pub use samba::Samba;
 pub use server::Server;
 pub use slapd::{Slapd, SlapdConfig};

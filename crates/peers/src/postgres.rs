@@ -27,6 +27,56 @@ impl Postgres {
         server
     }
 
+    /// A standby of this server, which follows its changes over the Unix socket. It answers queries
+    /// and accepts no changes until it is promoted.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_standby(&self) -> Self {
+        let user = ServiceUser::new("postgres", "postgresql");
+        let copy = |path: &Path| {
+            let mut command = Command::new(program("pg_basebackup"));
+            command
+                .args(["--host".as_ref(), self.socket_directory().as_os_str()])
+                .args(["--port", &self.port().to_string()])
+                .args(["--username", "postgres", "--checkpoint", "fast"])
+                .args(["--write-recovery-conf", "--no-sync", "--pgdata"])
+                .arg(path.join("data"))
+                .current_dir(path);
+            command
+        };
+        let server = Self(DatabaseServer::start(user, copy, serve));
+        server.wait_until_ready();
+        server
+    }
+
+    /// Makes every commit wait until a standby has it.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn commit_synchronously(&self) {
+        self.run(
+            "postgres",
+            "ALTER SYSTEM SET synchronous_standby_names = '*'",
+        );
+        self.run("postgres", "SELECT pg_reload_conf()");
+        let state = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        self.0
+            .wait_until(|| self.run("postgres", state).trim() == "1");
+    }
+
+    /// Makes a standby the primary, and waits until it accepts changes. It waits for no standby of
+    /// its own.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn promote(&self) {
+        self.control(&["promote", "--wait"]);
+        self.run("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
+        self.run("postgres", "SELECT pg_reload_conf()");
+    }
+
     /// The port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -58,7 +108,25 @@ impl Postgres {
         self.0.kill();
     }
 
-    /// Starts a killed server again, at the same address.
+    /// Ends the server in order: open transactions are rolled back, and clients are told.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn stop(&mut self) {
+        self.control(&["stop", "--mode", "fast", "--no-wait"]);
+        self.0.wait();
+    }
+
+    /// Ends the server without order, as if it had crashed: it recovers when it starts again.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn stop_immediately(&mut self) {
+        self.control(&["stop", "--mode", "immediate", "--no-wait"]);
+        self.0.wait();
+    }
+
+    /// Starts a server that has ended again, at the same address.
     ///
     /// # Panics
     /// If it does not start.
@@ -71,6 +139,16 @@ impl Postgres {
     #[must_use]
     pub fn log(&self) -> String {
         self.0.log()
+    }
+
+    fn control(&self, arguments: &[&str]) {
+        let mut command = Command::new(program("pg_ctl"));
+        command
+            .args(arguments)
+            .arg("--pgdata")
+            .arg(self.0.directory().join("data"))
+            .current_dir(self.0.directory());
+        self.0.run(command).succeeded();
     }
 
     fn psql(&self, database: &str, statements: &str) -> Output {

@@ -27,6 +27,8 @@ const PACKAGES: &[(&str, Option<&str>)] = &[
     ("mkfs.ext4", Some("e2fsprogs")),
     ("nginx", Some("nginx-light")),
     ("node", Some("nodejs")),
+    ("pg_basebackup", Some("postgresql")),
+    ("pg_ctl", Some("postgresql")),
     ("php", Some("php-cli")),
     ("postgres", Some("postgresql")),
     ("psql", Some("postgresql-client")),

@@ -1,5 +1,5 @@
 //! A relay between a client and a server that closes its connections, or stops forwarding, after a
-//! number of bytes.
+//! number of bytes, or loses the answer to one request.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,13 +7,32 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-/// What happens when a connection has carried so many bytes, in either direction.
+/// What happens, and when.
 #[derive(Clone, Copy, Debug)]
 enum Habit {
-    /// The relay closes it.
+    /// The relay closes a connection that has carried so many bytes, in either direction.
     Breaks(u64),
-    /// The relay forwards nothing more on any connection. All stay open.
+    /// The relay forwards nothing more on any connection when all have carried so many bytes. All
+    /// stay open.
     Stops(u64),
+    /// The relay closes the first connection whose client sends this text.
+    Loses(&'static str, Lost),
+}
+
+/// What is lost of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The request: the server never sees it.
+    Request,
+    /// The answer: the server has done what it was asked for.
+    Answer,
+}
+
+/// One of the two directions of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    ToServer,
+    ToClient,
 }
 
 /// The relay.
@@ -35,6 +54,14 @@ struct Line {
     fell_silent: Condvar,
 }
 
+/// What the two directions of a connection share.
+#[derive(Debug, Default)]
+struct ConnectionState {
+    carried: AtomicU64,
+    /// Whether the server's next answer is lost.
+    is_losing: AtomicBool,
+}
+
 impl Relay {
     /// A relay to `to` (`HOST:PORT`) whose connections break after `bytes` bytes each.
     #[must_use]
@@ -46,6 +73,13 @@ impl Relay {
     #[must_use]
     pub fn stopping(to: &str, bytes: u64) -> Self {
         Self::start(to, Habit::Stops(bytes))
+    }
+
+    /// A relay to `to` (`HOST:PORT`) that closes the first connection whose client sends `text`
+    /// within one packet, before the request or before its answer is forwarded.
+    #[must_use]
+    pub fn losing(to: &str, text: &'static str, lost: Lost) -> Self {
+        Self::start(to, Habit::Loses(text, lost))
     }
 
     /// `127.0.0.1:PORT`.
@@ -110,20 +144,22 @@ impl Line {
         let Ok(server) = TcpStream::connect(&self.to) else {
             return;
         };
-        let carried = Arc::new(AtomicU64::new(0));
-        let (line, back, count) = (
-            self.clone(),
-            (copy(&server), copy(&client)),
-            carried.clone(),
-        );
-        thread::spawn(move || line.carry(back.0, back.1, &count));
-        self.carry(client, server, &carried);
+        let state = Arc::new(ConnectionState::default());
+        let (line, back, shared) = (self.clone(), (copy(&server), copy(&client)), state.clone());
+        thread::spawn(move || line.carry(Direction::ToClient, back.0, back.1, &shared));
+        self.carry(Direction::ToServer, client, server, &state);
     }
 
-    fn carry(&self, mut from: TcpStream, mut to: TcpStream, carried: &AtomicU64) {
+    fn carry(
+        &self,
+        direction: Direction,
+        mut from: TcpStream,
+        mut to: TcpStream,
+        state: &ConnectionState,
+    ) {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
-            let own = carried.fetch_add(length as u64, Ordering::Relaxed);
+            let own = state.carried.fetch_add(length as u64, Ordering::Relaxed);
             let all = self.carried.fetch_add(length as u64, Ordering::Relaxed);
             match self.habit {
                 _ if self.mended.load(Ordering::Relaxed) => {}
@@ -132,7 +168,17 @@ impl Line {
                     break;
                 }
                 Habit::Stops(after) if all > after => return self.fall_silent(),
-                Habit::Breaks(_) | Habit::Stops(_) => {}
+                Habit::Loses(text, lost) if direction == Direction::ToServer => {
+                    let found = contains(&buffer[..length], text);
+                    if found && self.breaks.fetch_add(1, Ordering::Relaxed) == 0 {
+                        if lost == Lost::Request {
+                            break;
+                        }
+                        state.is_losing.store(true, Ordering::Relaxed);
+                    }
+                }
+                Habit::Loses(..) if state.is_losing.load(Ordering::Relaxed) => break,
+                Habit::Breaks(_) | Habit::Stops(_) | Habit::Loses(..) => {}
             }
             if to.write_all(&buffer[..length]).is_err() {
                 break;
@@ -150,6 +196,12 @@ impl Line {
             thread::park_timeout(std::time::Duration::from_millis(50));
         }
     }
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
 }
 
 fn copy(stream: &TcpStream) -> TcpStream {
@@ -176,6 +228,11 @@ mod tests {
         let broken = Relay::breaking(&nginx.host_port(), 100);
         assert!(ask(&broken).is_none());
         assert_eq!(broken.breaks(), 1);
+        for lost in [Lost::Request, Lost::Answer] {
+            let losing = Relay::losing(&nginx.host_port(), "GET /", lost);
+            assert!(ask(&losing).is_none());
+            assert_eq!(ask(&losing).unwrap().body, "here");
+        }
         let silent = Relay::stopping(&nginx.host_port(), 10);
         assert!(ask(&silent).is_none());
         silent.wait_until_silent();
