@@ -33,7 +33,8 @@ pub enum PostgresError {
     Other(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// What the server says, without the detail, which can contain values of rows.
+/// What the server says. Its detail can contain values of rows, so only that of our own functions is
+/// kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (SQLSTATE {code})")]
 pub struct PostgresServerError {
@@ -43,7 +44,12 @@ pub struct PostgresServerError {
     pub message: String,
     /// The constraint that is violated.
     pub constraint: Option<String>,
+    /// The detail, if the SQLSTATE is one of this program's functions (`WH…`).
+    pub detail: Option<String>,
 }
+
+/// How the SQLSTATEs of this program's functions begin.
+const OWN_CLASS: &str = "WH";
 
 /// What this program finds out itself.
 #[derive(Debug, thiserror::Error)]
@@ -76,29 +82,32 @@ impl PostgresError {
         }
     }
 
-    /// The SQLSTATE, if the server said one and it has no case of its own.
+    /// What the server says, if it said something and the case does not say it all.
     #[must_use]
-    pub fn sql_state(&self) -> Option<&str> {
+    pub fn server_error(&self) -> Option<&PostgresServerError> {
         match self {
             Self::Unavailable(source)
             | Self::Conflict(source)
             | Self::Full(source)
-            | Self::Other(source) => {
-                let server = source.downcast_ref::<PostgresServerError>()?;
-                Some(&server.code)
-            }
+            | Self::Other(source) => source.downcast_ref(),
+            Self::Unique { .. } => None,
+        }
+    }
+
+    /// The SQLSTATE, if the server said one.
+    #[must_use]
+    pub fn sql_state(&self) -> Option<&str> {
+        match self {
             Self::Unique { .. } => Some("23505"),
+            other => other.server_error().map(|error| error.code.as_str()),
         }
     }
 
     /// Whether the connection that it happened on is of no use any more.
     pub(crate) fn breaks_connection(&self) -> bool {
         match self {
-            Self::Unavailable(source) => {
-                let state = source.downcast_ref::<PostgresServerError>();
-                // These end the statement or the transaction, not the session.
-                !state.is_some_and(|error| matches!(&*error.code, "57014" | "55P03"))
-            }
+            // These end the statement or the transaction, not the session.
+            Self::Unavailable(_) => !matches!(self.sql_state(), Some("57014" | "55P03")),
             Self::Conflict(_) | Self::Full(_) | Self::Unique { .. } | Self::Other(_) => false,
         }
     }
@@ -153,6 +162,10 @@ impl PostgresServerError {
             code: state.code().to_owned(),
             message: db.map_or_else(|| error.to_string(), |db| db.message().to_owned()),
             constraint: db.and_then(|db| db.constraint()).map(str::to_owned),
+            detail: db
+                .filter(|_| state.code().starts_with(OWN_CLASS))
+                .and_then(|db| db.detail())
+                .map(str::to_owned),
         }
     }
 }

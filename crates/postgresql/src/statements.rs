@@ -141,6 +141,7 @@ async fn unprepared(
             code: "08P01".to_owned(),
             message: format!("{} parameters instead of {}", parameters.len(), types.len()),
             constraint: None,
+            detail: None,
         })));
     }
     let typed = parameters.iter().copied().zip(types.iter().cloned());

@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Row};
 
 use crate::error::{PostgresError, PostgresFailure};
 use crate::location::PostgresLocation;
-use crate::statements::{PreparedStatements, Statements};
+use crate::statements::{PreparedStatements, StatementAnswer, Statements};
 
 /// How much longer than the server an answer is waited for.
 const GRACE: Duration = Duration::from_secs(1);
@@ -90,11 +90,7 @@ impl PostgresConnection {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, PostgresError> {
-        let querying = self
-            .prepared
-            .query(&self.client, &self.statements, sql, parameters);
-        let answer = self.within(querying).await?;
-        Ok(answer.rows)
+        Ok(self.answer(sql, parameters).await?.rows)
     }
 
     /// The row of a statement that has at most one.
@@ -130,11 +126,7 @@ impl PostgresConnection {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, PostgresError> {
-        let querying = self
-            .prepared
-            .query(&self.client, &self.statements, sql, parameters);
-        let answer = self.within(querying).await?;
-        Ok(answer.changed)
+        Ok(self.answer(sql, parameters).await?.changed)
     }
 
     /// Runs statements without parameters, divided by semicolons, as one transaction if they do not
@@ -145,6 +137,16 @@ impl PostgresConnection {
     pub async fn batch_execute(&self, sql: &str) -> Result<(), PostgresError> {
         let running = async { Ok(self.client.batch_execute(sql).await?) };
         self.within(running).await
+    }
+
+    pub(crate) async fn answer(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<StatementAnswer, PostgresError> {
+        let prepared = &self.prepared;
+        self.within(prepared.query(&self.client, &self.statements, sql, parameters))
+            .await
     }
 
     /// The timeline of the server's log of changes when the connection was opened. It changes when

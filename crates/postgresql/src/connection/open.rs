@@ -10,7 +10,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Socket};
 
 use super::process_id;
-use super::{PostgresConnection, SessionTimeouts};
+use super::{CHECK_CONNECTION, PostgresConnection, SessionTimeouts};
 use crate::error::{PostgresError, PostgresFailure, with_causes};
 use crate::location::{PostgresHost, PostgresLocation, PostgresTls, TargetSession};
 use crate::statements::Statements;
@@ -32,6 +32,8 @@ const PROBE: &str = "SELECT pg_backend_pid(), current_setting('transaction_read_
                      CASE WHEN pg_is_in_recovery() THEN NULL \
                      ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END";
 
+const SHORT_PROBE: &str = "SELECT pg_backend_pid(), current_setting('transaction_read_only')";
+
 /// A parameter of our own, by which a session is known whose parameters are those of this program. A
 /// pooler may drop them without a word.
 const MARK: &str = "-c wharfinger.session=own";
@@ -48,6 +50,8 @@ enum OpenError {
     NoAddress,
     #[error("the server's answer about the session cannot be read")]
     Probe,
+    #[error("the server is too old: PostgreSQL 14 or later is needed")]
+    TooOld,
 }
 
 /// A connection to the first of the servers that is good enough, beginning with the one at
@@ -126,6 +130,7 @@ async fn open_address(
     let mut with_options = config.clone();
     with_options.options(&options);
     let (client, driver) = match connect(&with_options, tls.as_ref()).await {
+        Err(error) if is_too_old(&error) => return Err(OpenError::TooOld.into()),
         // A pooler shares sessions, so it refuses what would change one for all.
         Err(error) if refuses_options(&error) && location.session.is_empty() => {
             connect(&config, tls.as_ref()).await?
@@ -186,6 +191,12 @@ fn refuses_options(error: &tokio_postgres::Error) -> bool {
     })
 }
 
+/// Servers before 14 do not know one of the parameters.
+fn is_too_old(error: &tokio_postgres::Error) -> bool {
+    let error = error.as_db_error();
+    error.is_some_and(|error| error.message().contains(CHECK_CONNECTION))
+}
+
 type Driver = tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>;
 
 async fn connect(
@@ -226,7 +237,12 @@ async fn prepare_session(
     target: TargetSession,
 ) -> Result<PostgresConnection, BoxError> {
     let announced = process_id::announced(connection.client()).await;
-    let probe = connection.client().simple_query(PROBE).await?;
+    let client = connection.client();
+    let probe = match client.simple_query(PROBE).await {
+        // Servers before 10, and some services, do not say all of it.
+        Err(error) if error.as_db_error().is_some() => client.simple_query(SHORT_PROBE).await?,
+        probe => probe?,
+    };
     let row = probe.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
@@ -240,9 +256,11 @@ async fn prepare_session(
     if announced != process {
         connection.statements().forbid_names();
     }
-    connection.session_has_timeouts = row.get(2) == Some("own");
+    connection.session_has_timeouts = row.try_get(2).ok().flatten() == Some("own");
     connection.timeline = row
-        .get(3)
+        .try_get(3)
+        .ok()
+        .flatten()
         .and_then(|text| u32::from_str_radix(text, 16).ok());
     Ok(connection)
 }

@@ -24,7 +24,7 @@ use crate::connection::{PostgresConnection, SessionTimeouts, at_most_one, exactl
 use crate::error::{PostgresError, PostgresFailure};
 use crate::jitter::jitter;
 use crate::location::PostgresLocation;
-use crate::statements::Statements;
+use crate::statements::{StatementAnswer, Statements};
 
 /// How long a connection may be idle, and how long it may live. A longer one would stay at a server
 /// that has another name by now.
@@ -120,6 +120,13 @@ impl PostgresPool {
         self.0.settings
     }
 
+    /// Whether statements are prepared. They are not behind a pooler, where a function is cheaper than
+    /// a statement that the server plans each time. It is known after the first connection.
+    #[must_use]
+    pub fn prepares(&self) -> bool {
+        !self.0.statements.names_are_forbidden()
+    }
+
     /// A connection for statements of the caller's own, such as `BEGIN` and `COMMIT`. It goes back to
     /// the pool when it is dropped, if no statement was given up.
     ///
@@ -160,8 +167,7 @@ impl PostgresPool {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, PostgresError> {
-        self.retried(async || self.connection().await?.query(sql, parameters).await)
-            .await
+        Ok(self.answer(sql, parameters).await?.rows)
     }
 
     /// The row of a statement that has at most one.
@@ -197,21 +203,23 @@ impl PostgresPool {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, PostgresError> {
-        self.retried(async || self.connection().await?.execute(sql, parameters).await)
-            .await
+        Ok(self.answer(sql, parameters).await?.changed)
     }
 
-    async fn retried<T>(
+    async fn answer(
         &self,
-        mut attempt: impl AsyncFnMut() -> Result<T, PostgresError>,
-    ) -> Result<T, PostgresError> {
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<StatementAnswer, PostgresError> {
         for retry in 0..RETRIES {
-            match attempt().await {
-                Err(PostgresError::Conflict(_)) => wait_before(retry).await,
+            let connection = self.connection().await?;
+            match connection.answer(sql, parameters).await {
+                Err(PostgresError::Conflict(_)) => drop(connection),
                 outcome => return outcome,
             }
+            wait_before(retry).await;
         }
-        attempt().await
+        self.connection().await?.answer(sql, parameters).await
     }
 }
 

@@ -8,6 +8,7 @@ use peers::Postgres;
 use postgresql::{PoolSettings, PostgresLocation, PostgresPool};
 
 /// The password of the database user `writer`, whose characters are special in a URL.
+pub(crate) const PASSWORD: &str = "p@ss/w:o'rd";
 pub(crate) const PASSWORD_IN_URL: &str = "p%40ss%2Fw%3Ao'rd";
 
 /// A user who may do everything in a database of his own.
