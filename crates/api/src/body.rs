@@ -84,10 +84,14 @@ impl Mistake {
 
     /// What the path lacks of a member that is missing.
     fn member_below<E>(&self, separator: &str, error: &serde_path_to_error::Error<E>) -> String {
-        let is_last = error.path().iter().last().is_some_and(|last| match last {
-            Segment::Map { key } => Some(key) == self.missing.as_ref(),
-            _ => false,
-        });
+        let is_last = error
+            .path()
+            .iter()
+            .next_back()
+            .is_some_and(|last| match last {
+                Segment::Map { key } => Some(key) == self.missing.as_ref(),
+                _ => false,
+            });
         match &self.missing {
             Some(name) if !is_last => format!("{separator}{name}"),
             _ => String::new(),

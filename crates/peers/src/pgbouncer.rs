@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddrV4;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -88,7 +88,7 @@ fn user_list(users: &[(&str, &str)]) -> String {
     list
 }
 
-fn configuration(server: &Postgres, list: &PathBuf, address: SocketAddrV4, more: &str) -> String {
+fn configuration(server: &Postgres, list: &Path, address: SocketAddrV4, more: &str) -> String {
     format!(
         "[databases]\n* = host={} port={}\n\
          [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\n\

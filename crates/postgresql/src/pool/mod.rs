@@ -136,14 +136,11 @@ impl PostgresPool {
         let wait = self.0.settings.wait;
         let deadline = now() + wait;
         let permit = Arc::clone(&self.0.permits).acquire_owned();
-        let permit = match tokio::time::timeout_at(deadline, permit).await {
-            Ok(Ok(permit)) => permit,
-            // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => {
-                return Err(PostgresError::unavailable(PostgresFailure::NoConnection(
-                    wait,
-                )));
-            }
+        // The semaphore is never closed.
+        let Ok(Ok(permit)) = tokio::time::timeout_at(deadline, permit).await else {
+            return Err(PostgresError::unavailable(PostgresFailure::NoConnection(
+                wait,
+            )));
         };
         match self.0.take_idle() {
             Some(idle) => Ok(PooledConnection::new(

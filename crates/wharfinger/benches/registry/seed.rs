@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use database::{Database, DatabaseLocation};
+use database::{DatabaseLocation, SqliteDatabase};
 use oci::{Digest, RepositoryName};
 use storage::{NewManifest, NewUpload, Storage, StorageSettings, UploadId};
 use tokio::task::JoinSet;
@@ -77,7 +77,8 @@ pub(crate) fn ours(directory: &Path, image: &Image, repositories: usize) {
         let root = ours_root(directory);
         fs::create_dir_all(&root).unwrap();
         let database =
-            Database::open_exclusive(&DatabaseLocation::at(root.join("wharfinger.db"))).unwrap();
+            SqliteDatabase::open_exclusive(&DatabaseLocation::at(root.join("wharfinger.db")))
+                .unwrap();
         let clock = Arc::new(common::SystemClock);
         let storage = Storage::open(database, root, StorageSettings::default(), clock)
             .await
