@@ -29,6 +29,7 @@ mod pool;
 mod statements;
 mod tls;
 mod transaction;
+mod untyped;
 
 pub use connection::{PostgresConnection, SessionTimeouts};
 pub use error::{PostgresError, PostgresServerError};

@@ -22,6 +22,7 @@ const KEPT: usize = 1024;
 #[derive(Default)]
 pub(crate) struct Statements {
     names_are_forbidden: AtomicBool,
+    options_are_forbidden: AtomicBool,
     types: Mutex<HashMap<String, Arc<[Type]>>>,
 }
 
@@ -50,6 +51,15 @@ impl Statements {
         self.names_are_forbidden.load(Ordering::Relaxed)
     }
 
+    /// From now on, connections are opened without parameters of the session.
+    pub(crate) fn forbid_options(&self) {
+        self.options_are_forbidden.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn options_are_forbidden(&self) -> bool {
+        self.options_are_forbidden.load(Ordering::Relaxed)
+    }
+
     fn types(&self) -> MutexGuard<'_, HashMap<String, Arc<[Type]>>> {
         self.types.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,20 +81,26 @@ impl PreparedStatements {
             Err(error) => error,
             answer => return answer,
         };
-        match state(&error) {
-            // There is no statement of that name, or there is one already.
-            Some("26000" | "42P05") => {
-                statements.forbid_names();
-                self.forget_all();
-                Err(into_conflict(error))
-            }
-            // "cached plan must not change result type": the table has been altered since.
-            Some("0A000") => {
-                self.forget(sql);
-                Err(into_conflict(error))
-            }
-            _ => Err(error),
+        // "cached plan must not change result type": the table has been altered since.
+        if state(&error) == Some("0A000") {
+            self.forget(sql);
+            return Err(into_conflict(error));
         }
+        let error = Self::without_names(statements, error);
+        if statements.names_are_forbidden() {
+            self.forget_all();
+        }
+        Err(error)
+    }
+
+    /// If an error says that the session does not know a name, or knows it already, names are
+    /// forbidden from now on, and the statement can be run again.
+    pub(crate) fn without_names(statements: &Statements, error: PostgresError) -> PostgresError {
+        if !matches!(state(&error), Some("26000" | "42P05")) {
+            return error;
+        }
+        statements.forbid_names();
+        into_conflict(error)
     }
 
     async fn prepared(

@@ -1,9 +1,11 @@
 //! Rows, read column by column as text or whole number, whatever the column's type is called.
 
+use std::error::Error;
 use std::fmt::Display;
 
+use postgresql::Row as PostgresRow;
+use postgresql::types::{FromSql, Type};
 use sqlx::mysql::{MySql, MySqlRow};
-use sqlx::postgres::PgRow;
 use sqlx::{Column, ColumnIndex, Database, Decode, Row, TypeInfo, ValueRef};
 
 use crate::error::SqlError;
@@ -90,24 +92,54 @@ impl WantedColumn {
 }
 
 /// The wanted cells of a row of PostgreSQL.
-pub(crate) fn of_postgres(row: &PgRow, wanted: &[WantedColumn]) -> Result<Vec<Cell>, SqlError> {
+pub(crate) fn of_postgres(
+    row: &PostgresRow,
+    wanted: &[WantedColumn],
+) -> Result<Vec<Cell>, SqlError> {
     let read = |&column: &WantedColumn| {
-        let Some(value) = column.value(row)? else {
+        let Some(place) = column.find(row.columns().iter().map(|known| known.name()))? else {
             return Ok(Cell::Null);
         };
-        let kind = value.type_info().into_owned();
-        let bytes = value.as_bytes().map_err(SqlError::Query)?;
-        match kind.name().to_ascii_uppercase().as_str() {
-            "INT2" | "INT4" | "INT8" => integer(bytes).ok_or_else(|| column.type_error(&kind)),
+        let kind = row.columns()[place].type_();
+        let value = row.try_get::<_, Option<RawValue<'_>>>(place);
+        let value = value.map_err(|error| SqlError::Query(error.into()))?;
+        let Some(RawValue(bytes)) = value else {
+            return Ok(Cell::Null);
+        };
+        match kind.name() {
+            "int2" | "int4" | "int8" => {
+                integer(bytes).ok_or_else(|| column.type_error(&type_name(kind)))
+            }
             // A version comes first.
-            "JSONB" => column.text(bytes.get(1..).unwrap_or_default()),
+            "jsonb" => column.text(bytes.get(1..).unwrap_or_default()),
             // The blanks at its end are padding.
-            "CHAR" | "BPCHAR" => column.text(bytes.trim_ascii_end()),
-            "TEXT" | "VARCHAR" | "NAME" | "JSON" | "CITEXT" | "UNKNOWN" => column.text(bytes),
-            _ => Err(column.type_error(&kind)),
+            "bpchar" => column.text(bytes.trim_ascii_end()),
+            "text" | "varchar" | "name" | "json" | "citext" | "unknown" => column.text(bytes),
+            _ => Err(column.type_error(&type_name(kind))),
         }
     };
     wanted.iter().map(read).collect()
+}
+
+/// A value of any type, as the server sends it.
+struct RawValue<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for RawValue<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// The name of a type as SQL has it: `_text` is that of an array.
+fn type_name(kind: &Type) -> String {
+    match kind.name().strip_prefix('_') {
+        Some(item) => format!("{item}[]").to_ascii_uppercase(),
+        None => kind.name().to_ascii_uppercase(),
+    }
 }
 
 /// The wanted cells of a row of MySQL.

@@ -16,6 +16,7 @@ use tokio_postgres::{Client, Row};
 use crate::error::{PostgresError, PostgresFailure};
 use crate::location::PostgresLocation;
 use crate::statements::{PreparedStatements, StatementAnswer, Statements};
+use crate::untyped::UntypedStatements;
 
 /// How much longer than the server an answer is waited for.
 const GRACE: Duration = Duration::from_secs(1);
@@ -41,6 +42,7 @@ pub struct PostgresConnection {
     timeouts: SessionTimeouts,
     statements: Arc<Statements>,
     prepared: PreparedStatements,
+    untyped: UntypedStatements,
     waiting: AtomicUsize,
     broken: AtomicBool,
     /// Whether the server itself keeps the timeouts. Behind a pooler it does so in transactions
@@ -74,6 +76,7 @@ impl PostgresConnection {
             timeouts,
             statements,
             prepared: PreparedStatements::default(),
+            untyped: UntypedStatements::default(),
             waiting: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
             session_has_timeouts: false,
@@ -127,6 +130,26 @@ impl PostgresConnection {
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, PostgresError> {
         Ok(self.answer(sql, parameters).await?.changed)
+    }
+
+    /// The rows of a statement whose parameters are texts of types that the server chooses, as for
+    /// literals. It is not prepared. It may run twice, so it should only read.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn query_untyped(
+        &self,
+        sql: &str,
+        parameters: &[&str],
+    ) -> Result<Vec<Row>, PostgresError> {
+        let untyped = &self.untyped;
+        let outcome = self
+            .within(untyped.query(&self.client, &self.statements, sql, parameters))
+            .await;
+        if matches!(outcome, Err(PostgresError::Conflict(_))) {
+            self.give_up();
+        }
+        outcome
     }
 
     /// Runs statements without parameters, divided by semicolons, as one transaction if they do not

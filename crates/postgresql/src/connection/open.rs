@@ -126,16 +126,21 @@ async fn open_address(
         }
         PostgresTls::Required(_) | PostgresTls::Off => None,
     };
-    let options = session_options(location, timeouts);
-    let mut with_options = config.clone();
-    with_options.options(&options);
-    let (client, driver) = match connect(&with_options, tls.as_ref()).await {
-        Err(error) if is_too_old(&error) => return Err(OpenError::TooOld.into()),
-        // A pooler shares sessions, so it refuses what would change one for all.
-        Err(error) if refuses_options(&error) && location.session.is_empty() => {
-            connect(&config, tls.as_ref()).await?
+    let (client, driver) = match session_options(location, timeouts, statements) {
+        None => connect(&config, tls.as_ref()).await?,
+        Some(options) => {
+            let mut with_options = config.clone();
+            with_options.options(&options);
+            match connect(&with_options, tls.as_ref()).await {
+                Err(error) if is_too_old(&error) => return Err(OpenError::TooOld.into()),
+                // A pooler shares sessions, so it refuses what would change one for all.
+                Err(error) if refuses_options(&error) && location.session.is_empty() => {
+                    statements.forbid_options();
+                    connect(&config, tls.as_ref()).await?
+                }
+                connected => connected?,
+            }
         }
-        connected => connected?,
     };
     let connection = PostgresConnection::new(client, driver, timeouts, Arc::clone(statements));
     prepare_session(connection, location.target).await
@@ -168,9 +173,18 @@ fn config(location: &PostgresLocation, host: &PostgresHost, address: Option<Sock
     config
 }
 
-/// `-c name=value …`, in which blanks and backslashes are escaped.
-fn session_options(location: &PostgresLocation, timeouts: SessionTimeouts) -> String {
+/// `-c name=value …`, in which blanks and backslashes are escaped. There are none if nothing is to be
+/// set, or a pooler refused them.
+fn session_options(
+    location: &PostgresLocation,
+    timeouts: SessionTimeouts,
+    statements: &Statements,
+) -> Option<String> {
     let own = timeouts.parameters();
+    let is_wanted = !own.is_empty() && !statements.options_are_forbidden();
+    if !is_wanted && location.session.is_empty() {
+        return None;
+    }
     let own = own.iter().map(|(name, value)| (*name, value.as_str()));
     let given = location.session.iter();
     let given = given.map(|(name, value)| (name.as_str(), value.as_str()));
@@ -179,7 +193,7 @@ fn session_options(location: &PostgresLocation, timeouts: SessionTimeouts) -> St
         let value = value.replace('\\', "\\\\").replace(' ', "\\ ");
         options.push_str(&format!(" -c {name}={value}"));
     }
-    options
+    Some(options)
 }
 
 /// PgBouncer's message; its code is that of a protocol violation.

@@ -166,6 +166,15 @@ impl PostgresLocation {
         }
     }
 
+    /// The same with this time for connecting to each server.
+    #[must_use]
+    pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self {
+            connect_timeout,
+            ..self
+        }
+    }
+
     /// The same with parameters of the session, such as `search_path`.
     #[must_use]
     pub fn with_session(self, session: Vec<(String, String)>) -> Self {

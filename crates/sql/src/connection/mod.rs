@@ -2,8 +2,9 @@
 
 mod mysql;
 mod postgres;
-mod postgres_tls;
 mod sqlite;
+
+use postgresql::PostgresConnection;
 
 use crate::dsn::Target;
 use crate::error::SqlError;
@@ -12,7 +13,7 @@ use crate::row::{Cell, WantedColumn};
 
 /// An open connection. Dropping it while a query runs closes it.
 pub(crate) enum Connection {
-    Postgres(postgres::PostgresSession),
+    Postgres(Box<PostgresConnection>),
     MySql(Box<mysql::MySqlConnection>),
     Sqlite(sqlite::SqliteConnection),
 }
@@ -29,7 +30,7 @@ pub(crate) struct QueryRun<'a> {
 impl Connection {
     pub(crate) async fn open(target: &Target) -> Result<Self, SqlError> {
         Ok(match target {
-            Target::Postgres(target) => Self::Postgres(postgres::open(target).await?),
+            Target::Postgres(target) => Self::Postgres(Box::new(postgres::open(target).await?)),
             Target::MySql(target) => Self::MySql(Box::new(mysql::open(target).await?)),
             Target::Sqlite(target) => Self::Sqlite(sqlite::open(target).await?),
         })
@@ -67,7 +68,7 @@ impl Connection {
 
     async fn fetch_once(&mut self, run: QueryRun<'_>) -> Result<Vec<Vec<Cell>>, SqlError> {
         match self {
-            Self::Postgres(connection) => connection.fetch(run).await,
+            Self::Postgres(connection) => postgres::fetch(connection, run).await,
             Self::MySql(connection) => mysql::fetch(connection, run).await,
             Self::Sqlite(connection) => connection.fetch(run).await,
         }
@@ -76,39 +77,10 @@ impl Connection {
     /// Runs a statement of ours that gives no rows.
     async fn execute(&mut self, statement: &str) -> Result<(), SqlError> {
         match self {
-            Self::Postgres(connection) => connection.execute(statement).await,
+            Self::Postgres(connection) => postgres::execute(connection, statement).await,
             Self::MySql(connection) => mysql::execute(connection, statement).await,
             Self::Sqlite(connection) => connection.execute(statement).await,
         }
-    }
-}
-
-/// What sqlx says, by what it means for the connection and the query.
-fn query_error(error: sqlx::Error) -> SqlError {
-    match &error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => {
-            SqlError::Lost(error.into())
-        }
-        sqlx::Error::Database(database) => {
-            let code = database.code().unwrap_or_default().into_owned();
-            match code.as_str() {
-                // SQLSTATE: undefined table, as PostgreSQL and MySQL say it.
-                "42P01" | "42S02" => SqlError::NoTable(error.into()),
-                // Undefined column.
-                "42703" | "42S22" => SqlError::UnknownColumn(error.into()),
-                // Connection exceptions, resources, an administrator's shutdown.
-                code if ["08", "53", "57P"]
-                    .iter()
-                    .any(|class| code.starts_with(class)) =>
-                {
-                    SqlError::Busy(error.into())
-                }
-                // MySQL's deadlock and its query that was interrupted.
-                "40001" | "70100" => SqlError::Busy(error.into()),
-                _ => SqlError::Query(error.into()),
-            }
-        }
-        _ => SqlError::Query(error.into()),
     }
 }
 

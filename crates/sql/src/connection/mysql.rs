@@ -8,7 +8,7 @@ pub(super) use sqlx::mysql::MySqlConnection;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
-use super::{QueryRun, query_error};
+use super::QueryRun;
 use crate::dsn::{MySqlAddress, MySqlTarget, MySqlTls};
 use crate::error::SqlError;
 use crate::row::{self, Cell};
@@ -109,4 +109,28 @@ pub(super) async fn execute(
     let statement = sqlx::raw_sql(AssertSqlSafe(statement));
     let executed = statement.execute(connection).await;
     executed.map(drop).map_err(query_error)
+}
+
+/// What the server or sqlx says, by what it means for the connection and the query.
+fn query_error(error: sqlx::Error) -> SqlError {
+    match &error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => {
+            SqlError::Lost(error.into())
+        }
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default().into_owned();
+            match code.as_str() {
+                // Undefined table.
+                "42S02" => SqlError::NoTable(error.into()),
+                // Undefined column.
+                "42S22" => SqlError::UnknownColumn(error.into()),
+                // Connection exceptions, among them too many connections; a deadlock; a query that
+                // was interrupted.
+                code if code.starts_with("08") => SqlError::Busy(error.into()),
+                "40001" | "70100" => SqlError::Busy(error.into()),
+                _ => SqlError::Query(error.into()),
+            }
+        }
+        _ => SqlError::Query(error.into()),
+    }
 }

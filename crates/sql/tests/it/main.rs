@@ -15,6 +15,7 @@ mod conformance;
 mod connecting;
 mod failures;
 mod outcomes;
+mod pooler;
 mod rules;
 #[path = "../../../identity/tests/stored_users/mod.rs"]
 mod stored_users;
