@@ -19,17 +19,17 @@ pub(crate) struct TransactionId {
     timeline: Option<u32>,
 }
 
-/// The number of the transaction that is open on `connection`; none if it has changed nothing.
-pub(crate) async fn transaction_id(
+/// Begins a transaction that can change something, and learns its number in the same round trip.
+pub(crate) async fn begin(
     connection: &PostgresConnection,
-) -> Result<Option<TransactionId>, PostgresError> {
-    let sql = "SELECT pg_current_xact_id_if_assigned()::text";
-    let row = connection.query_opt(sql, &[]).await?;
-    let number = row.and_then(|row| row.get::<_, Option<String>>(0));
-    Ok(number.map(|number| TransactionId {
-        number,
+    begin: &str,
+) -> Result<TransactionId, PostgresError> {
+    let text = format!("{begin}; SELECT pg_current_xact_id()");
+    let number = connection.last_value(&text).await?;
+    Ok(TransactionId {
+        number: number.unwrap_or_default(),
         timeline: connection.timeline(),
-    }))
+    })
 }
 
 /// Asks on a new connection what became of a transaction. `lost` is why it is not known.

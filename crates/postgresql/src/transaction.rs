@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::commit;
+use crate::commit::{self, TransactionId};
 use crate::connection::{at_most_one, exactly_one};
 use crate::error::{PostgresError, PostgresFailure};
 use crate::pool::{PooledConnection, PostgresPool, RETRIES, wait_before};
@@ -33,7 +33,9 @@ pub struct Transaction(Arc<TransactionState>);
 struct TransactionState {
     connection: PooledConnection,
     pool: PostgresPool,
-    level: IsolationLevel,
+    /// Its number, if it can change anything.
+    id: Option<TransactionId>,
+    has_failed: AtomicBool,
     has_conflict: AtomicBool,
     has_ended: AtomicBool,
 }
@@ -104,14 +106,22 @@ impl PostgresPool {
         };
         let limits = connection.local_timeouts();
         let begin = format!("BEGIN ISOLATION LEVEL {level_text}{limits}");
-        if let Err(error) = connection.batch_execute(&begin).await {
-            connection.close();
-            return Err(error);
-        }
+        let begun = match level {
+            IsolationLevel::ReadOnly => connection.batch_execute(&begin).await.map(|()| None),
+            _ => commit::begin(&connection, &begin).await.map(Some),
+        };
+        let id = match begun {
+            Ok(id) => id,
+            Err(error) => {
+                connection.close();
+                return Err(error);
+            }
+        };
         Ok(Transaction(Arc::new(TransactionState {
             connection,
             pool: self.clone(),
-            level,
+            id,
+            has_failed: AtomicBool::new(false),
             has_conflict: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
         })))
@@ -186,22 +196,20 @@ impl Transaction {
     /// broke and the server could not be asked for the outcome.
     pub async fn commit(self) -> Result<(), PostgresError> {
         let connection = self.open_connection()?;
-        // A connection that breaks during the commit cannot say it any more.
-        let id = match self.0.level {
-            IsolationLevel::ReadOnly => None,
-            _ => match commit::transaction_id(connection).await {
-                Err(PostgresError::Other(_)) => {
-                    return Err(PostgresError::other(PostgresFailure::RolledBack));
-                }
-                id => id?,
-            },
-        };
+        if self.0.has_failed.load(Ordering::Relaxed) {
+            // COMMIT would roll back and not say so.
+            let check = connection.batch_execute("SELECT").await;
+            check.map_err(|error| match error {
+                PostgresError::Other(_) => PostgresError::other(PostgresFailure::RolledBack),
+                other => other,
+            })?;
+        }
         let outcome = connection.batch_execute("COMMIT").await;
         self.0.has_ended.store(true, Ordering::Relaxed);
-        match (outcome, id) {
+        match (outcome, &self.0.id) {
             (Err(error), Some(id)) if error.breaks_connection() => {
                 connection.give_up();
-                commit::settle(&self.0.pool, &id, error).await
+                commit::settle(&self.0.pool, id, error).await
             }
             (Err(error), _) => {
                 connection.give_up();
@@ -241,8 +249,11 @@ impl Transaction {
         running: impl Future<Output = Result<T, PostgresError>>,
     ) -> Result<T, PostgresError> {
         let outcome = running.await;
-        if matches!(outcome, Err(PostgresError::Conflict(_))) {
-            self.0.has_conflict.store(true, Ordering::Relaxed);
+        if let Err(error) = &outcome {
+            self.0.has_failed.store(true, Ordering::Relaxed);
+            if matches!(error, PostgresError::Conflict(_)) {
+                self.0.has_conflict.store(true, Ordering::Relaxed);
+            }
         }
         outcome
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) use open::open;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
 use crate::error::{PostgresError, PostgresFailure};
 use crate::location::PostgresLocation;
@@ -160,6 +160,17 @@ impl PostgresConnection {
     pub async fn batch_execute(&self, sql: &str) -> Result<(), PostgresError> {
         let running = async { Ok(self.client.batch_execute(sql).await?) };
         self.within(running).await
+    }
+
+    /// Runs statements without parameters, and returns the first column of the last row.
+    pub(crate) async fn last_value(&self, sql: &str) -> Result<Option<String>, PostgresError> {
+        let running = async { Ok(self.client.simple_query(sql).await?) };
+        let messages = self.within(running).await?;
+        let row = messages.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        Ok(row.and_then(|row| row.get(0)).map(str::to_owned))
     }
 
     pub(crate) async fn answer(
