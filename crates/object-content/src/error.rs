@@ -1,6 +1,7 @@
 //! What the store's errors mean.
 
 use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use object_store::client::{HttpError, HttpErrorKind};
@@ -23,12 +24,6 @@ pub enum S3OpenError {
         /// What `object_store` says.
         message: String,
     },
-    /// Another registry's images are there.
-    #[error(
-        "{0} holds the images of a registry:2 or registry:3, which cannot be read from a bucket yet: set another \
-         rootdirectory, and copy the images with `wharfinger copy`"
-    )]
-    OtherRegistry(String),
     /// No connection to the store can be made.
     #[error("{url}: {cause}")]
     Unreachable {
@@ -139,13 +134,30 @@ impl StoreFailure {
         }
     }
 
+    /// The failure of reading another registry's data. Unless it is about one object, it is
+    /// [`ErrorKind::HostUnreachable`], whatever the store says.
+    pub(crate) fn io_error(&self) -> io::Error {
+        let kind = match self.code.as_deref() {
+            // The object is in an archive.
+            Some("InvalidObjectState") => ErrorKind::Other,
+            _ if self.is_missing => ErrorKind::NotFound,
+            _ => ErrorKind::HostUnreachable,
+        };
+        let message = match self.hint() {
+            Some(hint) => format!("{} ({hint})", self.message),
+            None => self.message.clone(),
+        };
+        io::Error::new(kind, message)
+    }
+
     fn hint(&self) -> Option<&'static str> {
         Some(match self.code.as_deref() {
             Some("NoSuchBucket") => "create the bucket, or correct `bucket`",
             Some("InvalidAccessKeyId" | "XAdminUserNotFound") => "correct `accesskey`",
             Some("SignatureDoesNotMatch") => "correct `secretkey`, or `region`",
             Some("AccessDenied") => {
-                "allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload"
+                "allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload, and \
+                 s3:ListBucket for the images of another registry"
             }
             Some("RequestTimeTooSkewed") => "correct the clock of this machine",
             Some("AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {

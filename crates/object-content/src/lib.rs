@@ -10,9 +10,12 @@
 //! if more content comes, the part is sent again with it. If it is not in memory any more, the upload
 //! is completed as an object, read back, and continued as another one.
 //!
-//! Only what every S3 store can do is used: no copies, no conditions, no lists.
+//! Only what every S3 store can do is used: no conditions, and no lists and copies but to adopt
+//! another registry's data and to export.
 
+mod adopted;
 mod error;
+mod export;
 mod http_client;
 mod location;
 mod memory;
@@ -24,9 +27,11 @@ mod shared_store;
 mod store;
 mod stored_upload;
 mod tails;
+mod tree;
 mod writer;
 
 pub use error::S3OpenError;
+pub use export::BucketExport;
 pub use settings::{
     ContentChecksum, LEAST_PART, S3Credentials, S3Encryption, S3Settings, StaticCredentials,
 };

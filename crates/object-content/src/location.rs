@@ -13,9 +13,14 @@ impl KeyPrefix {
 
     /// The path of an object.
     pub(crate) fn path(&self, key: &str) -> Path {
+        Path::from(self.key(key))
+    }
+
+    /// The key with the prefix.
+    pub(crate) fn key(&self, key: &str) -> String {
         match self.0.as_str() {
-            "" => Path::from(key),
-            prefix => Path::from(format!("{prefix}/{key}")),
+            "" => key.to_owned(),
+            prefix => format!("{prefix}/{key}"),
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use common::Entropy;
-use futures_util::StreamExt;
 use object_store::aws::AmazonS3;
 use object_store::multipart::MultipartStore;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use storage::{ContentIdentity, StorageFuture};
 
+use crate::adopted::AdoptedBuckets;
 use crate::error::{S3OpenError, StoreFailure, unavailable};
 use crate::location::KeyPrefix;
 use crate::names::{IDENTITY, new_key};
@@ -16,8 +16,6 @@ use crate::settings::{LEAST_PART, S3Settings};
 use crate::shared_store::SharedStore;
 use crate::store::ObjectContent;
 
-/// Where Distribution stores everything, below its `rootdirectory`.
-const DISTRIBUTION: &str = "docker/registry/v2";
 /// What the probe writes.
 const PROBE: &[u8] = b"wharfinger";
 
@@ -38,6 +36,7 @@ impl ObjectContent {
         let shared = SharedStore::new(
             [build(false)?, build(true)?],
             KeyPrefix::new(&settings.prefix),
+            AdoptedBuckets::new(settings),
             settings.url(),
             settings.part.max(LEAST_PART),
             settings.storage_class.clone(),
@@ -48,32 +47,11 @@ impl ObjectContent {
         })
     }
 
-    /// Requires that the bucket has no images of Distribution below the prefix. A server would not
-    /// serve them, and clients would find the registry empty.
-    ///
-    /// # Errors
-    /// [`S3OpenError::OtherRegistry`].
-    async fn refuse_other_registry(&self) -> Result<(), S3OpenError> {
-        let shared = &self.shared;
-        let path = shared.path(DISTRIBUTION);
-        match shared.client.list(Some(&path)).next().await {
-            Some(Ok(_)) => Err(S3OpenError::OtherRegistry(shared.url.clone())),
-            Some(Err(error)) => {
-                // Serving needs no permission to list.
-                let cause = StoreFailure::new(&error).refused(&shared.url, "list objects");
-                tracing::warn!(%cause, "cannot see whether the bucket has images of another registry");
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
     /// Writes, reads and removes an object, and begins and ends an upload in parts. So what is wrong
     /// is known before a client pushes.
     ///
     /// # Errors
-    /// [`S3OpenError::Refused`], with what is wrong and what to do, and
-    /// [`S3OpenError::OtherRegistry`].
+    /// [`S3OpenError::Refused`], with what is wrong and what to do.
     pub async fn probe(&self) -> Result<(), S3OpenError> {
         let shared = &self.shared;
         let refused = |action| {
@@ -109,8 +87,7 @@ impl ObjectContent {
         let aborted = client.abort_multipart(&path, &id).await;
         aborted.map_err(refused("end an upload in parts"))?;
         let deleted = client.delete(&path).await;
-        deleted.map_err(refused("remove an object"))?;
-        self.refuse_other_registry().await
+        deleted.map_err(refused("remove an object"))
     }
 }
 

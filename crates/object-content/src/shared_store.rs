@@ -17,14 +17,16 @@ use object_store::{
     PutOptions, PutPayload,
 };
 use oci::DigestAlgorithm;
-use storage::{BlobReader, Error, UploadId};
+use storage::{BlobReader, Error, StoreId, UploadId};
 use tokio::time::{Instant, timeout};
 
+use crate::adopted::AdoptedBuckets;
 use crate::error::{StoreFailure, unavailable};
 use crate::location::KeyPrefix;
 use crate::memory::UploadMemory;
 use crate::names::IDENTITY;
 use crate::reader::ObjectReader;
+use crate::settings::S3Settings;
 use crate::stored_upload::MultipartUpload;
 use crate::tails::Tails;
 
@@ -42,6 +44,7 @@ pub(crate) struct SharedStore {
     pub(crate) single_deletes: AmazonS3,
     pub(crate) deletes_singly: AtomicBool,
     pub(crate) prefix: KeyPrefix,
+    pub(crate) adopted: AdoptedBuckets,
     pub(crate) url: String,
     /// The size of a part, in bytes.
     pub(crate) part: usize,
@@ -59,6 +62,7 @@ impl SharedStore {
     pub(crate) fn new(
         clients: [AmazonS3; 2],
         prefix: KeyPrefix,
+        adopted: AdoptedBuckets,
         url: String,
         part: usize,
         storage_class: Option<String>,
@@ -70,6 +74,7 @@ impl SharedStore {
             single_deletes,
             deletes_singly: AtomicBool::new(false),
             prefix,
+            adopted,
             url,
             part,
             storage_class,
@@ -83,6 +88,27 @@ impl SharedStore {
 
     pub(crate) fn path(&self, key: &str) -> Path {
         self.prefix.path(key)
+    }
+
+    /// Where an object of a store is. `None` if the store is unknown.
+    pub(crate) fn find(&self, store: StoreId, key: &str) -> Option<(AmazonS3, Path)> {
+        if store == StoreId::OWN {
+            return Some((self.client.clone(), self.path(key)));
+        }
+        let adopted = self.adopted.find(store)?;
+        let path = adopted.prefix.path(key);
+        Some((adopted.client, path))
+    }
+
+    /// The path of an object of a store, if it is in the bucket of `settings`.
+    pub(crate) fn path_in(&self, settings: &S3Settings, store: StoreId, key: &str) -> Option<Path> {
+        if store == StoreId::OWN {
+            let is_same = self.adopted.is_same_bucket(settings);
+            return is_same.then(|| self.path(key));
+        }
+        let adopted = self.adopted.find(store)?;
+        let is_same = self.adopted.is_same_store(settings) && adopted.bucket == settings.bucket;
+        is_same.then(|| adopted.prefix.path(key))
     }
 
     fn attributes(&self) -> Attributes {
@@ -184,15 +210,17 @@ impl SharedStore {
         key: &str,
         range: Range<u64>,
     ) -> Result<Box<dyn BlobReader>, Error> {
-        match self.get(key, range, None).await? {
+        match self.get(StoreId::OWN, key, range, None).await? {
             Some(reader) => Ok(Box::new(reader)),
             None => Err(Error::UploadUnknown),
         }
     }
 
-    /// A reader of a range. `None` if the object is missing, or is not of this size.
+    /// A reader of a range. `None` if the store is unknown, or the object is missing or not of this
+    /// size.
     pub(crate) async fn get(
         &self,
+        store: StoreId,
         key: &str,
         range: Range<u64>,
         size: Option<u64>,
@@ -211,7 +239,10 @@ impl SharedStore {
             range: Some(GetRange::Bounded(range)),
             ..GetOptions::default()
         };
-        match self.client.get_opts(&self.path(key), options).await {
+        let Some((client, path)) = self.find(store, key) else {
+            return Ok(None);
+        };
+        match client.get_opts(&path, options).await {
             Ok(found) if size.is_some_and(|size| size != found.meta.size) => Ok(None),
             Ok(found) => Ok(Some(ObjectReader {
                 stream: Some(found.into_stream()),
@@ -229,8 +260,11 @@ impl SharedStore {
     }
 
     /// Whether an object has this size.
-    pub(crate) async fn has(&self, key: &str, size: u64) -> Result<bool, Error> {
-        match self.client.head(&self.path(key)).await {
+    pub(crate) async fn has(&self, store: StoreId, key: &str, size: u64) -> Result<bool, Error> {
+        let Some((client, path)) = self.find(store, key) else {
+            return Ok(false);
+        };
+        match client.head(&path).await {
             Ok(object) => Ok(object.size == size),
             Err(error) => {
                 let failure = StoreFailure::new(&error);
@@ -274,6 +308,21 @@ impl SharedStore {
         Ok(())
     }
 
+    /// Removes objects of an adopted registry. Those that are gone already are no error.
+    pub(crate) async fn delete_adopted(&self, store: StoreId, key: &str) -> Result<(), Error> {
+        let Some((client, path)) = self.find(store, key) else {
+            return Ok(());
+        };
+        let Err(error) = client.delete(&path).await else {
+            return Ok(());
+        };
+        let failure = StoreFailure::new(&error);
+        if failure.is_missing() {
+            return Ok(());
+        }
+        Err(failure.unavailable("remove content of an adopted registry"))
+    }
+
     pub(crate) async fn abort(&self, key: &str, id: &str) -> Result<(), Error> {
         let (path, id) = (self.path(key), id.to_owned());
         match self.client.abort_multipart(&path, &id).await {
@@ -300,12 +349,7 @@ impl SharedStore {
         {
             return is_there;
         }
-        let path = self.path(IDENTITY);
-        let is_there = match timeout(ANSWER, self.client.head(&path)).await {
-            Ok(Ok(_)) => true,
-            Ok(Err(error)) => StoreFailure::new(&error).is_missing(),
-            Err(_) => false,
-        };
+        let is_there = answers(&self.client, &self.path(IDENTITY)).await;
         let now = Some((Instant::now(), is_there));
         *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = now;
         is_there
@@ -321,6 +365,15 @@ impl SharedStore {
     pub(crate) fn is_suspect(&self, key: &str) -> bool {
         let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         suspects.contains(key)
+    }
+}
+
+/// Whether a bucket can be asked for an object, which may be missing.
+pub(crate) async fn answers(client: &AmazonS3, path: &Path) -> bool {
+    match timeout(ANSWER, client.head(path)).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => StoreFailure::new(&error).is_missing(),
+        Err(_) => false,
     }
 }
 

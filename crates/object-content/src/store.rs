@@ -1,22 +1,23 @@
 //! The store of content in a bucket.
 
-use std::fmt;
 use std::ops::Range;
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use oci::{Digest, DigestAlgorithm};
 use storage::collection::DeletableBlob;
 use storage::hash::ContentHasher;
 use storage::{
     AdoptedStore, Blob, BlobReader, BlobStore, ContentLocation, CopyTarget, Error, StorageFuture,
-    StoreId, UploadId, UploadWriter, WrittenContent,
+    StoreId, Tree, UploadId, UploadWriter, WrittenContent,
 };
 
-use crate::names::parse_multipart;
+use crate::names::{IDENTITY, parse_multipart};
 use crate::reader::ObjectReader;
-use crate::shared_store::SharedStore;
+use crate::shared_store::{SharedStore, answers};
 use crate::stored_upload::StoredUpload;
+use crate::tree::BucketTree;
 use crate::writer::ObjectWriter;
 
 /// Content in a bucket. Clones share it.
@@ -30,13 +31,32 @@ impl BlobStore for ObjectContent {
         true
     }
 
-    fn add(&self, _: StoreId, _: &ContentLocation) -> Result<(), Error> {
-        Err(unsupported("adopt a data directory into a bucket"))
+    fn add(&self, store: StoreId, location: &ContentLocation) -> Result<(), Error> {
+        let added = self.shared.adopted.add(store, location);
+        added.map_err(|source| Error::Io {
+            action: "open the bucket of an adopted registry",
+            source: Arc::new(source),
+        })
+    }
+
+    fn tree(&self, location: &ContentLocation) -> io::Result<Arc<dyn Tree>> {
+        let at = self.shared.adopted.open(location)?;
+        Ok(Arc::new(BucketTree::new(at)))
     }
 
     fn unreachable(&self, adopted: Vec<AdoptedStore>) -> StorageFuture<'_, Vec<ContentLocation>> {
         Box::pin(async move {
-            let mut unreachable: Vec<_> = adopted.into_iter().map(|store| store.location).collect();
+            let mut unreachable = Vec::new();
+            for AdoptedStore { location, .. } in adopted {
+                let is_there = match self.shared.adopted.open(&location) {
+                    Ok(bucket) if bucket.is_own => true,
+                    Ok(bucket) => answers(&bucket.client, &bucket.prefix.path(IDENTITY)).await,
+                    Err(_) => false,
+                };
+                if !is_there {
+                    unreachable.push(location);
+                }
+            }
             if !self.shared.is_there().await {
                 unreachable.push(ContentLocation::Bucket(self.shared.url.clone()));
             }
@@ -53,11 +73,10 @@ impl BlobStore for ObjectContent {
             let damaged = Error::Damaged {
                 digest: blob.digest,
             };
-            if blob.store != StoreId::OWN {
-                return Err(damaged);
-            }
-            let found = self.shared.get(&blob.key, range, Some(blob.size)).await?;
-            let Some(reader) = found else {
+            let Blob {
+                store, key, size, ..
+            } = blob;
+            let Some(reader) = self.shared.get(*store, key, range, Some(*size)).await? else {
                 self.shared.suspect(&blob.key);
                 return Err(damaged);
             };
@@ -70,9 +89,9 @@ impl BlobStore for ObjectContent {
 
     fn check<'a>(&'a self, blob: &'a Blob) -> StorageFuture<'a, ()> {
         Box::pin(async move {
-            let is_sound = blob.store == StoreId::OWN
+            let is_sound = self.shared.find(blob.store, &blob.key).is_some()
                 && (!self.shared.is_suspect(&blob.key)
-                    || self.shared.has(&blob.key, blob.size).await?);
+                    || self.shared.has(blob.store, &blob.key, blob.size).await?);
             if is_sound {
                 return Ok(());
             }
@@ -163,9 +182,17 @@ impl BlobStore for ObjectContent {
     }
 
     fn remove<'a>(&'a self, deletable: &'a [DeletableBlob]) -> StorageFuture<'a, ()> {
-        let own = deletable.iter().filter(|blob| blob.store == StoreId::OWN);
-        let keys = own.map(|blob| blob.key.clone()).collect();
-        Box::pin(self.shared.delete(keys))
+        Box::pin(async move {
+            let (own, adopted): (Vec<_>, Vec<_>) = deletable
+                .iter()
+                .partition(|blob| blob.store == StoreId::OWN);
+            let keys = own.into_iter().map(|blob| blob.key.clone()).collect();
+            self.shared.delete(keys).await?;
+            for blob in adopted {
+                self.shared.delete_adopted(blob.store, &blob.key).await?;
+            }
+            Ok(())
+        })
     }
 
     fn remove_objects<'a>(&'a self, names: &'a [String]) -> StorageFuture<'a, ()> {

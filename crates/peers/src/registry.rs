@@ -49,6 +49,8 @@ pub struct RegistryConfig {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Its data directory, if that is not a temporary one.
     pub data: Option<PathBuf>,
+    /// The bucket that has its data instead, as the driver's members in YAML.
+    pub s3: Option<String>,
     /// More members of `http`, as YAML: `headers: {…}`.
     pub more_http: String,
     /// More sections, as YAML: `middleware: {…}`.
@@ -81,12 +83,18 @@ impl RegistryConfig {
         command
             .arg("serve")
             .arg(file)
-            .env("OTEL_TRACES_EXPORTER", "none");
+            .env("OTEL_TRACES_EXPORTER", "none")
+            // Registry 2.8 with a bucket does not start if this is set.
+            .env_remove("AWS_CA_BUNDLE");
         command
     }
 
     fn yaml(&self, directory: &Path, address: SocketAddrV4) -> String {
         let root = quoted(&self.data.clone().unwrap_or_else(|| directory.join("data")));
+        let driver = match &self.s3 {
+            Some(members) => format!("s3: {{{members}}}"),
+            None => format!("filesystem: {{rootdirectory: {root}}}"),
+        };
         let tls = self
             .tls
             .as_ref()
@@ -125,7 +133,7 @@ impl RegistryConfig {
         format!(
             "version: 0.1\n\
              log: {{level: debug}}\n\
-             storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}\n\
+             storage: {{{driver}, delete: {{enabled: true}}}}\n\
              http: {{addr: {:?}, secret: tests{tls}{}}}\n\
              {auth}{}",
             address.to_string(),

@@ -82,6 +82,18 @@ impl VersityGateway {
         SECRET_KEY
     }
 
+    /// What [`RegistryConfig::s3`](crate::RegistryConfig::s3) says of the bucket, behind a proxy at
+    /// `host_port`, with all keys below `root`.
+    #[must_use]
+    pub fn driver(&self, host_port: &str, root: &str) -> String {
+        format!(
+            "bucket: {}, region: {}, regionendpoint: 'http://{host_port}', forcepathstyle: true, \
+             secure: false, accesskey: {ACCESS_KEY}, secretkey: {SECRET_KEY}, rootdirectory: {root}",
+            self.bucket(),
+            self.region(),
+        )
+    }
+
     /// Its log.
     #[must_use]
     pub fn log(&self) -> String {

@@ -85,7 +85,7 @@ impl Storage {
     fn is_within_content(&self, path: &Path) -> bool {
         let existing = path.ancestors().find_map(|above| above.canonicalize().ok());
         match (&self.shared.home, existing) {
-            (Some(home), Some(existing)) => existing.starts_with(home),
+            (Some(ContentLocation::Directory(home)), Some(existing)) => existing.starts_with(home),
             _ => false,
         }
     }

@@ -10,16 +10,18 @@
 //! a bucket has to, because nothing can be renamed there. Then the upload's row keeps
 //! [`UploadObjects`], and content is written under its final key at once.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::ops::Range;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::{fmt, io};
 
 use bytes::Bytes;
 use oci::{Digest, DigestAlgorithm};
 
 use crate::collection::DeletableBlob;
 use crate::hash::ContentHasher;
+use crate::tree::{Tree, open_directory};
 use crate::{
     AdoptedStore, Blob, ContentLocation, Error, StorageFuture, StoreId, UploadId, UploadObjects,
 };
@@ -37,6 +39,14 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Error::Io`] if the location cannot be opened.
     fn add(&self, store: StoreId, location: &ContentLocation) -> Result<(), Error>;
+
+    /// Reads another registry's data at a location of this store.
+    ///
+    /// # Errors
+    /// If the store cannot read data there.
+    fn tree(&self, location: &ContentLocation) -> io::Result<Arc<dyn Tree>> {
+        open_directory(location)
+    }
 
     /// The locations that cannot be reached now, of our own content and of `adopted`. An adopted
     /// store that can be reached again is served again.

@@ -10,8 +10,10 @@ use common::Clock;
 use database::SqliteDatabase;
 
 use crate::recovery::recover_uploads;
+use crate::shared::SharedState;
 use crate::{
-    BlobStore, MetadataStores, Sqlite, Storage, StorageFuture, StorageOpenError, StorageSettings,
+    BlobStore, ContentLocation, MetadataStores, Sqlite, Storage, StorageFuture, StorageOpenError,
+    StorageSettings,
 };
 
 /// Content that says which database it belongs to.
@@ -51,7 +53,7 @@ impl Storage {
             }
         }
         recover_uploads(&rows, content.as_ref()).await?;
-        Ok(Self::with_bucket(rows, content, settings))
+        Self::with_bucket(rows, content, settings).await
     }
 
     /// Opens the storage for a command. A server may be running.
@@ -66,20 +68,30 @@ impl Storage {
     ) -> Result<Self, StorageOpenError> {
         let rows = Sqlite::for_command(database, settings.retention, clock)?;
         belongs_to(&rows, content.as_ref()).await?;
-        Ok(Self::with_bucket(rows, content, settings))
+        Self::with_bucket(rows, content, settings).await
     }
 
-    fn with_bucket(
+    async fn with_bucket(
         rows: Sqlite,
         content: Arc<dyn ContentIdentity>,
         settings: StorageSettings,
-    ) -> Self {
+    ) -> Result<Self, StorageOpenError> {
         let rows = Arc::new(rows);
         let metadata = MetadataStores {
             backup: Some(Arc::clone(&rows) as _),
             ..MetadataStores::new(rows)
         };
-        Self::new(metadata, content, settings.limits)
+        let home = ContentLocation::Bucket(content.location());
+        let storage = Self {
+            shared: Arc::new(SharedState::new(
+                metadata,
+                content,
+                settings.limits,
+                Some(home),
+            )),
+        };
+        storage.add_stores().await?;
+        Ok(storage)
     }
 }
 

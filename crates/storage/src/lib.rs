@@ -54,6 +54,7 @@ mod settings;
 mod shared;
 mod sqlite;
 mod storage;
+mod tree;
 mod upload;
 mod verify;
 
@@ -78,5 +79,6 @@ pub use settings::{Retention, StorageSettings, UploadLimits};
 pub use shared::MetadataStores;
 pub use sqlite::Sqlite;
 pub use storage::Storage;
+pub use tree::{EntryKind, LinkFile, Tree, TreeEntry};
 pub use upload::Upload;
 pub use verify::{ContentHealth, VerifyResult};

@@ -1,6 +1,5 @@
 //! What all clones of a [`Storage`](crate::Storage) share.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::active_uploads::ActiveUploads;
@@ -61,8 +60,8 @@ pub(crate) struct SharedState {
     pub(crate) metadata: MetadataStores,
     pub(crate) content: Arc<dyn BlobStore>,
     pub(crate) limits: UploadLimits,
-    /// The directory of our own content, without symbolic links, if the content is in one.
-    pub(crate) home: Option<PathBuf>,
+    /// Where our own content is: a directory without symbolic links, or a bucket.
+    pub(crate) home: Option<ContentLocation>,
     /// Uploads that requests are writing to.
     pub(crate) active: ActiveUploads,
     ongoing: Mutex<Vec<Arc<OngoingAdoption>>>,
@@ -73,7 +72,7 @@ impl SharedState {
         metadata: MetadataStores,
         content: Arc<dyn BlobStore>,
         limits: UploadLimits,
-        home: Option<PathBuf>,
+        home: Option<ContentLocation>,
     ) -> Self {
         Self {
             metadata,
@@ -90,12 +89,17 @@ impl SharedState {
         self.ongoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A location with an absolute path, as messages show it: without the `.` of a directory that is
-    /// adopted in place.
+    /// A location with an absolute path, as messages show it: without the `.` of data that are adopted
+    /// in place.
     pub(crate) fn resolve(&self, location: &ContentLocation) -> ContentLocation {
         match (&self.home, location) {
-            (Some(home), ContentLocation::Directory(path)) => {
+            (Some(ContentLocation::Directory(home)), ContentLocation::Directory(path)) => {
                 ContentLocation::Directory(home.join(path).components().collect())
+            }
+            (Some(home @ ContentLocation::Bucket(_)), ContentLocation::Directory(path))
+                if path.as_os_str() == "." =>
+            {
+                home.clone()
             }
             (_, location) => location.clone(),
         }

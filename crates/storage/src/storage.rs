@@ -83,6 +83,7 @@ impl Storage {
             ..MetadataStores::new(rows)
         };
         let home = files.path().canonicalize().ok();
+        let home = home.map(ContentLocation::Directory);
         Self {
             shared: Arc::new(SharedState::new(metadata, Arc::new(files), limits, home)),
         }
@@ -185,12 +186,12 @@ impl Storage {
     }
 
     /// Adds the stores that were adopted since.
-    async fn add_stores(&self) -> Result<(), Error> {
+    pub(crate) async fn add_stores(&self) -> Result<(), Error> {
         for AdoptedStore { id, location } in self.blobs().stores().await? {
             let location = self.shared.resolve(&location);
             // Without it, its blobs are damaged. All others are served.
             if let Err(error) = self.shared.content.add(id, &location) {
-                tracing::error!(path = %location, %error, "an adopted data directory is missing");
+                tracing::error!(path = %location, %error, "the data of an adopted registry are missing");
             }
         }
         Ok(())

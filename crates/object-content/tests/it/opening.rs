@@ -66,21 +66,6 @@ async fn the_probe_says_what_is_wrong_and_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_with_the_images_of_another_registry_is_refused() {
-    let gateway = VersityGateway::start();
-    let link = "registry/docker/registry/v2/repositories/a/_manifests/tags/1/current/link";
-    gateway.write_file(link, "sha256:…");
-    let right = settings(&gateway, gateway.host_port(), LEAST_PART);
-    let message = probe(&right).await;
-    assert!(message.contains("set another rootdirectory"), "{message}");
-    let elsewhere = S3Settings {
-        prefix: "other".to_owned(),
-        ..right
-    };
-    content(&elsewhere).probe().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_without_bulk_deletion_is_served() {
     let world = World::new(LEAST_PART).await;
     for content in ["one", "two", "three"] {

@@ -1,25 +1,41 @@
-//! Taking over a data directory in place.
+//! Taking over another registry's data in place.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::layout::BASE;
 use super::ongoing::OngoingAdoption;
 use super::report::{AdoptError, AdoptionCheck, AdoptionReport};
-use super::tree;
-use crate::{AdoptionStage, ContentLocation, Error, PageRequest, Storage};
+use crate::{AdoptionStage, ContentLocation, Error, PageRequest, Storage, Tree};
 
-/// Repositories that are read at once: their rows share commits.
-const AT_ONCE: usize = 8;
-
-/// The location of a data directory that is the directory of our own content. The two can be moved
-/// together.
+/// The location of data that are where our own content is. The two can be moved together.
 const HERE: &str = ".";
 
-/// What a starting server finds in the directory of its own content.
+/// Where another registry's data are.
+#[derive(Clone, Copy, Debug)]
+pub enum RegistryData<'a> {
+    /// A data directory. A relative path begins in the working directory.
+    Directory(&'a Path),
+    /// A bucket and a prefix, as a URL: `s3://bucket/prefix`.
+    Bucket(&'a str),
+}
+
+impl<'a> From<&'a Path> for RegistryData<'a> {
+    fn from(path: &'a Path) -> Self {
+        Self::Directory(path)
+    }
+}
+
+impl<'a> From<&'a PathBuf> for RegistryData<'a> {
+    fn from(path: &'a PathBuf) -> Self {
+        Self::Directory(path)
+    }
+}
+
+/// What a starting server finds where its own content is.
 #[derive(Debug)]
 pub enum Discovery {
     /// No data directory, or one that was adopted.
@@ -32,64 +48,68 @@ pub enum Discovery {
 }
 
 impl Storage {
-    /// Reads the data directory at `path` into rows: [`begin_adoption`](Self::begin_adoption) and
+    /// Reads the data of another registry into rows: [`begin_adoption`](Self::begin_adoption) and
     /// then [`complete_adoption`](Self::complete_adoption).
     ///
     /// # Errors
     /// [`AdoptError`]. Problems of single files are not fatal: they are in the report.
     pub async fn adopt(
         &self,
-        path: &Path,
+        data: impl Into<RegistryData<'_>>,
         check: AdoptionCheck,
         report: impl FnMut(&AdoptionReport) + Send,
     ) -> Result<AdoptionReport, AdoptError> {
-        let adoption = self.begin_adoption(path, check).await?;
+        let adoption = self.begin_adoption(data, check).await?;
         self.complete_adoption(&adoption, report).await
     }
 
-    /// What a starting server finds at `root`, the directory of its own content. A data directory is
+    /// What a starting server finds in `data`, where its own content is. Another registry's data are
     /// adopted when the server starts for the first time, that is, when it has no image yet. An
     /// adoption that was interrupted continues.
     ///
     /// # Errors
     /// [`AdoptError`].
-    pub async fn discover(&self, root: &Path) -> Result<Discovery, AdoptError> {
-        let root = match open(root) {
-            Err(AdoptError::NoDataDirectory(_)) => return Ok(Discovery::Nothing),
-            opened => opened?,
+    pub async fn discover(
+        &self,
+        data: impl Into<RegistryData<'_>>,
+    ) -> Result<Discovery, AdoptError> {
+        let data = data.into();
+        let Some((location, _)) = self.find(data).await? else {
+            return Ok(Discovery::Nothing);
         };
         let rows = &self.shared.metadata.adoption;
-        match rows.stage(&self.location(&root)?).await? {
+        match rows.stage(&location).await? {
             AdoptionStage::Complete | AdoptionStage::Final => return Ok(Discovery::Nothing),
             AdoptionStage::Unknown if self.has_images().await? => return Ok(Discovery::Unrelated),
             AdoptionStage::Unknown | AdoptionStage::Reading => {}
         }
-        self.begin_adoption(&root, AdoptionCheck::Manifests)
+        self.begin_adoption(data, AdoptionCheck::Manifests)
             .await
             .map(Discovery::Unread)
     }
 
-    /// Begins to adopt the data directory at `path`, or continues after an interruption. From now on
+    /// Begins to adopt the data of another registry, or continues after an interruption. From now on
     /// [`ensure_adopted`](Self::ensure_adopted) reads a repository on demand, and
-    /// [`complete_adoption`](Self::complete_adoption) reads the rest. Nothing in the directory is
-    /// moved, changed or removed until [`finalize_adoption`](Self::finalize_adoption).
+    /// [`complete_adoption`](Self::complete_adoption) reads the rest. None of the data are moved,
+    /// changed or removed until [`finalize_adoption`](Self::finalize_adoption).
     ///
     /// # Errors
     /// [`AdoptError`].
     pub async fn begin_adoption(
         &self,
-        path: &Path,
+        data: impl Into<RegistryData<'_>>,
         check: AdoptionCheck,
     ) -> Result<Arc<OngoingAdoption>, AdoptError> {
-        let root = open(path)?;
+        let (location, tree) = self.find_some(data.into()).await?;
         let rows = &self.shared.metadata.adoption;
-        let progress = rows.begin(&self.location(&root)?).await?;
+        let progress = rows.begin(&location).await?;
         let store = progress.store;
-        let location = ContentLocation::Directory(root);
+        let location = self.shared.resolve(&location);
         self.shared.content.add(store, &location)?;
         let adoption = Arc::new(OngoingAdoption::new(
             Arc::clone(rows),
             location,
+            tree,
             check,
             progress,
         ));
@@ -112,9 +132,10 @@ impl Storage {
     ) -> Result<AdoptionReport, AdoptError> {
         let mut names = adoption.list().await?.into_iter();
         adoption.begin_count(names.len());
+        let at_once = adoption.parallel_repositories();
         let mut tasks = JoinSet::new();
         loop {
-            for name in names.by_ref().take(AT_ONCE - tasks.len()) {
+            for name in names.by_ref().take(at_once.saturating_sub(tasks.len())) {
                 let adoption = Arc::clone(adoption);
                 tasks.spawn(async move { adoption.ensure_adopted(&name).await });
             }
@@ -146,13 +167,16 @@ impl Storage {
         Ok(())
     }
 
-    /// Makes a complete adoption of `path` final: the content is ours from now on, and garbage
+    /// Makes a complete adoption of `data` final: the content is ours from now on, and garbage
     /// collection may remove it. Returns the stage after that.
     ///
     /// # Errors
     /// [`AdoptError`].
-    pub async fn finalize_adoption(&self, path: &Path) -> Result<AdoptionStage, AdoptError> {
-        let location = self.location(&open(path)?)?;
+    pub async fn finalize_adoption(
+        &self,
+        data: impl Into<RegistryData<'_>>,
+    ) -> Result<AdoptionStage, AdoptError> {
+        let (location, _) = self.find_some(data.into()).await?;
         let rows = &self.shared.metadata.adoption;
         Ok(rows.finish(&location).await?)
     }
@@ -160,11 +184,17 @@ impl Storage {
     /// A location whose adoption is not complete: rows lack what was not read yet. A location that
     /// is gone does not count, because nothing more can be read from it.
     pub(crate) async fn half_read(&self) -> Result<Option<ContentLocation>, Error> {
-        let unfinished = self.shared.metadata.adoption.unfinished().await?;
-        let mut locations = unfinished
-            .iter()
-            .map(|location| self.shared.resolve(location));
-        Ok(locations.find(tree::has_data))
+        for location in self.shared.metadata.adoption.unfinished().await? {
+            let location = self.shared.resolve(&location);
+            let Ok(tree) = self.shared.content.tree(&location) else {
+                continue;
+            };
+            let task = spawn_blocking(move || check_data(&*tree).is_ok());
+            if task.await.map_or_else(Error::from_join_error, Ok)? {
+                return Ok(Some(location));
+            }
+        }
+        Ok(None)
     }
 
     async fn has_images(&self) -> Result<bool, Error> {
@@ -179,31 +209,68 @@ impl Storage {
             .is_empty())
     }
 
-    /// The location of a data directory, as rows have it.
-    fn location(&self, root: &Path) -> Result<ContentLocation, AdoptError> {
-        if self.shared.home.as_deref() == Some(root) {
-            return Ok(ContentLocation::Directory(PathBuf::from(HERE)));
+    async fn find_some(
+        &self,
+        data: RegistryData<'_>,
+    ) -> Result<(ContentLocation, Arc<dyn Tree>), AdoptError> {
+        let missing = || match data {
+            RegistryData::Directory(path) => ContentLocation::Directory(path.to_owned()),
+            RegistryData::Bucket(url) => ContentLocation::Bucket(url.to_owned()),
+        };
+        let found = self.find(data).await?;
+        found.ok_or_else(|| AdoptError::NoData(missing()))
+    }
+
+    /// The location of another registry's data, as rows have it, and a tree that reads them.
+    async fn find(
+        &self,
+        data: RegistryData<'_>,
+    ) -> Result<Option<(ContentLocation, Arc<dyn Tree>)>, AdoptError> {
+        let absolute = match data {
+            RegistryData::Directory(path) => ContentLocation::Directory(canonical(path)?),
+            RegistryData::Bucket(url) => {
+                ContentLocation::Bucket(url.trim_end_matches('/').to_owned())
+            }
+        };
+        let unreadable = |source| AdoptError::Read {
+            location: absolute.clone(),
+            source,
+        };
+        let tree = self.shared.content.tree(&absolute).map_err(unreadable)?;
+        let reader = Arc::clone(&tree);
+        let task = spawn_blocking(move || check_data(&*reader));
+        match task.await.map_or_else(Error::from_join_error, Ok)? {
+            Ok(()) => {}
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(None);
+            }
+            Err(source) => return Err(unreadable(source)),
         }
-        if root.to_str().is_none() {
-            return Err(AdoptError::Path(root.to_owned()));
-        }
-        Ok(ContentLocation::Directory(root.to_owned()))
+        let location = match absolute {
+            here if self.shared.home.as_ref() == Some(&here) => {
+                ContentLocation::Directory(PathBuf::from(HERE))
+            }
+            ContentLocation::Directory(path) if path.to_str().is_none() => {
+                return Err(AdoptError::Path(path));
+            }
+            elsewhere => elsewhere,
+        };
+        Ok(Some((location, tree)))
     }
 }
 
-/// The path without symbolic links, if it is that of a data directory.
-fn open(path: &Path) -> Result<PathBuf, AdoptError> {
-    let unreadable = |path: PathBuf| {
-        let location = ContentLocation::Directory(path);
-        move |source| AdoptError::Read { location, source }
-    };
-    let canonical = path.canonicalize();
-    let root = canonical.map_err(unreadable(path.to_owned()))?;
-    match root.join(BASE).read_dir() {
-        Ok(_) => Ok(root),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Err(AdoptError::NoDataDirectory(root))
-        }
-        Err(source) => Err(unreadable(root.join(BASE))(source)),
-    }
+/// Requires that a tree has a registry's data.
+fn check_data(tree: &dyn Tree) -> io::Result<()> {
+    let listed = tree.list(&[BASE.to_owned()]).pop();
+    listed.unwrap_or(Ok(Vec::new())).map(drop)
+}
+
+/// The path without symbolic links.
+fn canonical(path: &Path) -> Result<PathBuf, AdoptError> {
+    path.canonicalize().map_err(|source| AdoptError::Read {
+        location: ContentLocation::Directory(path.to_owned()),
+        source,
+    })
 }

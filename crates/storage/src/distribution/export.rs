@@ -1,15 +1,21 @@
-//! Export: writing a data directory that Distribution's registry can serve.
+//! Export: writing data that Distribution's registry can serve.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fmt, fs, io};
 
+use bytes::Bytes;
+use common::BoxFuture;
 use oci::{Digest, RepositoryName};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::layout::{blob_path, repositories_path, repository_path};
 use crate::blob_store::CopyTarget;
 use crate::files::{make_directory, replace};
-use crate::{Blob, ContentLocation, Error, PageRequest, Storage, StoredManifest, TaggedManifest};
+use crate::{
+    Blob, BlobStore, ContentLocation, Error, PageRequest, Storage, StorageFuture, StoredManifest,
+    TaggedManifest,
+};
 
 /// Rows that are read at once.
 const ROWS: u32 = 500;
@@ -47,35 +53,89 @@ pub enum ExportError {
     Storage(#[from] Error),
 }
 
-impl Storage {
-    /// Writes everything that can be pulled to the data directory `target`. That may hold another
-    /// registry's data: existing content is kept, and tags are moved to where they point here. Blobs
-    /// are hard links to our own files if possible, or else copies. `report` is called after each
-    /// repository.
+/// Where an export writes.
+pub trait ExportTarget: fmt::Debug + Send + Sync {
+    /// What messages call a file of it.
+    fn name(&self, path: &str) -> PathBuf;
+
+    /// How many blobs are copied at once.
+    fn parallel_blobs(&self) -> usize;
+
+    /// Prepares the target: an empty registry can be served, too.
+    fn prepare(&self) -> StorageFuture<'_, ()>;
+
+    /// Writes small files. Those that exist already get the new content.
     ///
-    /// The caller [holds](Self::hold) garbage collection.
+    /// Fails with the file that was not written.
+    fn write<'a>(
+        &'a self,
+        files: Vec<ExportFile>,
+    ) -> BoxFuture<'a, Result<(), (ExportFile, Error)>>;
+
+    /// Copies a blob, unless a file of its size exists.
+    fn copy<'a>(
+        &'a self,
+        content: &'a dyn BlobStore,
+        blob: &'a Blob,
+        path: &'a str,
+    ) -> StorageFuture<'a, ()>;
+}
+
+/// A small file of an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportFile {
+    /// Its path.
+    pub path: String,
+    /// Its content.
+    pub content: Bytes,
+}
+
+impl Storage {
+    /// Writes everything that can be pulled to the data directory `target`, as
+    /// [`export_to`](Self::export_to) does. Blobs are hard links to our own files if possible, or else
+    /// copies.
     ///
     /// # Errors
     /// [`ExportError`]. Called again, it continues.
     pub async fn export(
         &self,
         target: &Path,
+        report: impl FnMut(&ExportReport) + Send,
+    ) -> Result<ExportReport, ExportError> {
+        let location = ContentLocation::absolute(target).map_err(Error::io("find a directory"))?;
+        let target = target.to_owned();
+        let directory = Arc::new(DirectoryTarget { target, location });
+        self.export_to(directory, report).await
+    }
+
+    /// Writes everything that can be pulled to `target`. That may hold another registry's data:
+    /// existing content is kept, and tags are moved to where they point here. `report` is called after
+    /// each repository.
+    ///
+    /// The caller [holds](Self::hold) garbage collection.
+    ///
+    /// # Errors
+    /// [`ExportError`]. Called again, it continues.
+    pub async fn export_to(
+        &self,
+        target: Arc<dyn ExportTarget>,
         mut report: impl FnMut(&ExportReport) + Send,
     ) -> Result<ExportReport, ExportError> {
         if let Some(location) = self.half_read().await? {
             return Err(ExportError::HalfRead(location));
         }
-        make_repositories(target).await?;
+        let prepared = target.prepare().await;
+        prepared.map_err(|source| ExportError::Write {
+            path: target.name(&repositories_path()),
+            source,
+        })?;
         let mut exported = ExportReport::default();
-        let mut page = PageRequest {
-            after: None,
-            limit: ROWS,
-        };
+        let mut page = first_page();
         loop {
             let names = self.manifests().repositories(page.clone()).await?;
             page.after = names.entries.last().cloned();
             for name in names.entries.iter().filter_map(|name| name.parse().ok()) {
-                match self.export_repository(target, &name, &mut exported).await {
+                match self.export_repository(&target, &name, &mut exported).await {
                     // It was deleted meanwhile.
                     Err(ExportError::Storage(Error::RepositoryUnknown)) => {}
                     done => done?,
@@ -91,135 +151,123 @@ impl Storage {
 
     async fn export_repository(
         &self,
-        target: &Path,
+        target: &Arc<dyn ExportTarget>,
         name: &RepositoryName,
         exported: &mut ExportReport,
     ) -> Result<(), ExportError> {
         let inventory = &self.shared.metadata.inventory;
-        let writer = LayoutWriter {
-            target: target.to_owned(),
-            home: target.join(repository_path(name)),
-        };
-        let mut page = PageRequest {
-            after: None,
-            limit: ROWS,
-        };
+        let home = repository_path(name);
+        let mut page = first_page();
         loop {
             let blobs = inventory.linked(name, page.clone()).await?;
             page.after = blobs.entries.last().map(|blob| blob.generation);
             exported.blobs += blobs.entries.len() as u64;
-            for blob in &blobs.entries {
-                self.export_blob(target, blob).await?;
-            }
-            writer.each(blobs.entries, LayoutWriter::blob).await?;
+            let links = blobs.entries.iter().map(|blob| {
+                let place = format!("{home}/_layers/{}", parts(&blob.digest));
+                link(&place, &blob.digest)
+            });
+            let links = links.collect();
+            self.export_blobs(target, blobs.entries).await?;
+            write(&**target, links).await?;
             if !blobs.more {
                 break;
             }
         }
-        let mut page = PageRequest {
-            after: None,
-            limit: ROWS,
-        };
+        let mut page = first_page();
         loop {
             let manifests = inventory.manifests(name, page.clone()).await?;
             page.after = manifests.entries.last().map(|manifest| manifest.digest);
             exported.manifests += manifests.entries.len() as u64;
-            writer
-                .each(manifests.entries, LayoutWriter::manifest)
-                .await?;
+            let mut contents = Vec::new();
+            let mut links = Vec::new();
+            for StoredManifest { digest, bytes, .. } in manifests.entries {
+                let place = format!("{home}/_manifests/revisions/{}", parts(&digest));
+                links.push(link(&place, &digest));
+                contents.push(ExportFile {
+                    path: blob_path(&digest),
+                    content: bytes,
+                });
+            }
+            write(&**target, contents).await?;
+            write(&**target, links).await?;
             if !manifests.more {
                 break;
             }
         }
-        let mut page = PageRequest {
-            after: None,
-            limit: ROWS,
-        };
+        let mut page = first_page();
         loop {
             let tags = inventory.tags(name, page.clone()).await?;
             page.after = tags.entries.last().map(|entry| entry.tag.to_string());
             exported.tags += tags.entries.len() as u64;
-            writer.each(tags.entries, LayoutWriter::tag).await?;
+            let links = tags
+                .entries
+                .iter()
+                .flat_map(|TaggedManifest { tag, digest }| {
+                    let place = format!("{home}/_manifests/tags/{tag}");
+                    let known = format!("{place}/index/{}", parts(digest));
+                    [
+                        link(&known, digest),
+                        link(&format!("{place}/current"), digest),
+                    ]
+                });
+            write(&**target, links.collect()).await?;
             if !tags.more {
                 return Ok(());
             }
         }
     }
 
-    async fn export_blob(&self, target: &Path, blob: &Blob) -> Result<(), ExportError> {
-        let location = ContentLocation::absolute(target).map_err(Error::io("find a directory"))?;
-        let to = CopyTarget {
-            location,
-            key: blob_path(&blob.digest),
-            may_share: true,
-        };
-        let copied = self.shared.content.copy(blob, &to).await;
-        copied.map_err(|source| ExportError::Write {
-            path: target.join(to.key),
-            source,
-        })
-    }
-}
-
-/// Creates the directory of all repositories: an empty registry has it, too.
-async fn make_repositories(target: &Path) -> Result<(), ExportError> {
-    let path = target.join(repositories_path());
-    let task = spawn_blocking(move || {
-        make_directory(&path)
-            .map_err(Error::io("create a directory"))
-            .map_err(|source| ExportError::Write { path, source })
-    });
-    task.await
-        .unwrap_or_else(|error| Error::from_join_error(error).map_err(Into::into))
-}
-
-/// Writes the small files of a repository.
-#[derive(Clone)]
-struct LayoutWriter {
-    target: PathBuf,
-    home: PathBuf,
-}
-
-impl LayoutWriter {
-    /// Writes each of `entries` on a thread that may block.
-    async fn each<T: Send + 'static>(
+    async fn export_blobs(
         &self,
-        entries: Vec<T>,
-        write: impl Fn(&Self, &T) -> Result<(), ExportError> + Send + 'static,
+        target: &Arc<dyn ExportTarget>,
+        blobs: Vec<Blob>,
     ) -> Result<(), ExportError> {
-        let writer = self.clone();
-        let task =
-            spawn_blocking(move || entries.iter().try_for_each(|entry| write(&writer, entry)));
-        task.await
-            .unwrap_or_else(|error| Error::from_join_error(error).map_err(Into::into))
+        let mut blobs = blobs.into_iter();
+        let mut tasks = JoinSet::new();
+        loop {
+            let free = target.parallel_blobs().saturating_sub(tasks.len());
+            for blob in blobs.by_ref().take(free) {
+                let (target, content) = (Arc::clone(target), Arc::clone(&self.shared.content));
+                tasks.spawn(async move {
+                    let path = blob_path(&blob.digest);
+                    let copied = target.copy(&*content, &blob, &path).await;
+                    copied.map_err(|source| ExportError::Write {
+                        path: target.name(&path),
+                        source,
+                    })
+                });
+            }
+            match tasks.join_next().await {
+                Some(copied) => {
+                    copied.unwrap_or_else(|error| {
+                        Error::from_join_error(error).map_err(Into::into)
+                    })?;
+                }
+                None => return Ok(()),
+            }
+        }
     }
+}
 
-    fn blob(&self, blob: &Blob) -> Result<(), ExportError> {
-        self.link(&format!("_layers/{}", parts(&blob.digest)), &blob.digest)
+fn first_page<T>() -> PageRequest<T> {
+    PageRequest {
+        after: None,
+        limit: ROWS,
     }
+}
 
-    fn manifest(&self, manifest: &StoredManifest) -> Result<(), ExportError> {
-        let to = self.target.join(blob_path(&manifest.digest));
-        write(to, &manifest.bytes)?;
-        self.link(
-            &format!("_manifests/revisions/{}", parts(&manifest.digest)),
-            &manifest.digest,
-        )
-    }
+async fn write(target: &dyn ExportTarget, files: Vec<ExportFile>) -> Result<(), ExportError> {
+    let written = target.write(files).await;
+    written.map_err(|(file, source)| ExportError::Write {
+        path: target.name(&file.path),
+        source,
+    })
+}
 
-    fn tag(&self, TaggedManifest { tag, digest }: &TaggedManifest) -> Result<(), ExportError> {
-        self.link(
-            &format!("_manifests/tags/{tag}/index/{}", parts(digest)),
-            digest,
-        )?;
-        self.link(&format!("_manifests/tags/{tag}/current"), digest)
-    }
-
-    fn link(&self, directory: &str, digest: &Digest) -> Result<(), ExportError> {
-        write(
-            self.home.join(directory).join("link"),
-            digest.to_string().as_bytes(),
-        )
+fn link(directory: &str, digest: &Digest) -> ExportFile {
+    ExportFile {
+        path: format!("{directory}/link"),
+        content: digest.to_string().into(),
     }
 }
 
@@ -227,14 +275,77 @@ fn parts(digest: &Digest) -> String {
     format!("{}/{}", digest.algorithm(), digest.encoded())
 }
 
+/// A data directory.
+#[derive(Debug)]
+struct DirectoryTarget {
+    /// As the caller names it.
+    target: PathBuf,
+    location: ContentLocation,
+}
+
+impl ExportTarget for DirectoryTarget {
+    fn name(&self, path: &str) -> PathBuf {
+        self.target.join(path)
+    }
+
+    fn parallel_blobs(&self) -> usize {
+        1
+    }
+
+    fn prepare(&self) -> StorageFuture<'_, ()> {
+        let path = self.target.join(repositories_path());
+        Box::pin(async move {
+            let task = spawn_blocking(move || make_directory(&path));
+            let made = task.await.map_or_else(Error::from_join_error, Ok)?;
+            made.map_err(Error::io("create a directory"))
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        files: Vec<ExportFile>,
+    ) -> BoxFuture<'a, Result<(), (ExportFile, Error)>> {
+        let target = self.target.clone();
+        Box::pin(async move {
+            let task = spawn_blocking(move || {
+                files.into_iter().try_for_each(|file| {
+                    let written = write_file(&target.join(&file.path), &file.content);
+                    written.map_err(|error| (file, Error::io("write a file")(error)))
+                })
+            });
+            match task.await {
+                Ok(written) => written,
+                Err(error) => Error::from_join_error(error).map_err(|error| {
+                    let nothing = ExportFile {
+                        path: String::new(),
+                        content: Bytes::new(),
+                    };
+                    (nothing, error)
+                }),
+            }
+        })
+    }
+
+    fn copy<'a>(
+        &'a self,
+        content: &'a dyn BlobStore,
+        blob: &'a Blob,
+        path: &'a str,
+    ) -> StorageFuture<'a, ()> {
+        let to = CopyTarget {
+            location: self.location.clone(),
+            key: path.to_owned(),
+            may_share: true,
+        };
+        Box::pin(async move { content.copy(blob, &to).await })
+    }
+}
+
 /// Writes a small file, unless it has this content already.
-fn write(path: PathBuf, bytes: &[u8]) -> Result<(), ExportError> {
-    if fs::read(&path).is_ok_and(|there| there == bytes) {
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    let made = path.parent().map_or(Ok(()), make_directory);
-    let written = made.and_then(|()| replace(&path, |temporary| fs::write(temporary, bytes)));
-    written
-        .map_err(Error::io("write a file"))
-        .map_err(|source| ExportError::Write { path, source })
+    path.parent().map_or(Ok(()), make_directory)?;
+    replace(path, |temporary| fs::write(temporary, bytes))
 }

@@ -1,8 +1,9 @@
 //! Distribution's registry (2.x and 3.x): taking over its data, and going back.
 //!
-//! *Adoption* reads a data directory of that registry into rows and leaves every file in place.
-//! *Export* writes such a directory, with hard links to our files if the file system allows it. The
-//! layout, under `docker/registry/v2`:
+//! *Adoption* reads the data of that registry into rows and leaves every file in place, in a
+//! directory or in a bucket: a [`Tree`](crate::Tree) reads them.
+//! *Export* writes such data: to a directory, with hard links to our files if the file system allows
+//! it, or to a bucket. The layout, under `docker/registry/v2`:
 //!
 //! ```text
 //! blobs/sha256/ab/abcdef…/data                                   a blob, or a manifest
@@ -20,10 +21,9 @@ mod ongoing;
 mod problem;
 mod reader;
 mod report;
-mod tree;
 
-pub use adopt::Discovery;
-pub use export::{ExportError, ExportReport};
+pub use adopt::{Discovery, RegistryData};
+pub use export::{ExportError, ExportFile, ExportReport, ExportTarget};
 pub use ongoing::OngoingAdoption;
 pub use problem::{AdoptionProblem, AdoptionProblemKind};
 pub use report::{AdoptError, AdoptionCheck, AdoptionReport};

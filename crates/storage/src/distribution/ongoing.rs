@@ -2,7 +2,9 @@
 //! request needs is read first. So everything in the directory can be pulled at once.
 
 use std::collections::HashMap;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use oci::RepositoryName;
 use tokio::sync::OnceCell;
@@ -11,10 +13,11 @@ use tokio::task::spawn_blocking;
 use super::problem::AdoptionProblem;
 use super::reader::DataDirectoryReader;
 use super::report::{AdoptError, AdoptionCheck, AdoptionReport};
-use super::tree;
 use crate::seams::{AdoptionTotals, RepositoryPart};
-use crate::{AdoptionProgress, AdoptionStore, ContentLocation, Error, StoreId};
+use crate::{AdoptionProgress, AdoptionStore, ContentLocation, Error, StoreId, Tree};
 
+/// When a client may try again while another registry's data cannot be reached.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Rows in one transaction.
 const ROWS: usize = 500;
 
@@ -24,6 +27,7 @@ const ROWS: usize = 500;
 pub struct OngoingAdoption {
     pub(super) store: StoreId,
     location: ContentLocation,
+    tree: Arc<dyn Tree>,
     check: AdoptionCheck,
     rows: Arc<dyn AdoptionStore>,
     /// Repositories that are read or being read. Each is read once; other requests for it wait.
@@ -36,6 +40,7 @@ impl OngoingAdoption {
     pub(super) fn new(
         rows: Arc<dyn AdoptionStore>,
         location: ContentLocation,
+        tree: Arc<dyn Tree>,
         check: AdoptionCheck,
         AdoptionProgress {
             store,
@@ -50,6 +55,7 @@ impl OngoingAdoption {
         Self {
             store,
             location,
+            tree,
             check,
             rows,
             repositories,
@@ -62,12 +68,17 @@ impl OngoingAdoption {
         }
     }
 
+    /// How many repositories are read at once: their rows share commits.
+    pub(super) fn parallel_repositories(&self) -> usize {
+        self.tree.parallel_repositories().max(1)
+    }
+
     /// Every repository, by name.
     pub(super) async fn list(self: &Arc<Self>) -> Result<Vec<RepositoryName>, AdoptError> {
         let adoption = Arc::clone(self);
         let task = spawn_blocking(move || {
-            let tree = tree::open(&adoption.location)?;
-            let mut reader = DataDirectoryReader::new(&*tree, AdoptionCheck::Manifests);
+            adoption.tree.prepare()?;
+            let mut reader = DataDirectoryReader::new(&*adoption.tree, AdoptionCheck::Manifests);
             reader.repositories().map(|names| (names, reader.problems))
         });
         let listed = task.await.map_or_else(Error::from_join_error, Ok)?;
@@ -99,25 +110,21 @@ impl OngoingAdoption {
     async fn has(self: &Arc<Self>, name: &RepositoryName) -> Result<bool, Error> {
         let (adoption, name) = (Arc::clone(self), name.clone());
         let task = spawn_blocking(move || {
-            let tree = tree::open(&adoption.location)?;
-            DataDirectoryReader::new(&*tree, AdoptionCheck::Manifests).has(&name)
+            DataDirectoryReader::new(&*adoption.tree, AdoptionCheck::Manifests).has(&name)
         });
         task.await
             .map_or_else(Error::from_join_error, Ok)?
-            .map_err(Error::io(
-                "look for a repository in an adopted data directory",
-            ))
+            .map_err(failed("look for a repository in an adopted data directory"))
     }
 
     async fn read(self: &Arc<Self>, name: &RepositoryName) -> Result<(), Error> {
         let (adoption, name) = (Arc::clone(self), name.clone());
         let task = spawn_blocking(move || {
-            let tree = tree::open(&adoption.location)?;
-            let mut reader = DataDirectoryReader::new(&*tree, adoption.check);
-            Ok((reader.repository(name), reader.problems))
+            let mut reader = DataDirectoryReader::new(&*adoption.tree, adoption.check);
+            Ok((reader.repository(name)?, reader.problems))
         });
         let read = task.await.map_or_else(Error::from_join_error, Ok)?;
-        let (found, problems) = read.map_err(Error::io("read an adopted data directory"))?;
+        let (found, problems) = read.map_err(failed("read an adopted data directory"))?;
         let totals = found.totals.unwrap_or_default();
         for part in parts(found) {
             self.rows.adopt(self.store, part).await?;
@@ -144,6 +151,19 @@ impl AdoptionReport {
         self.tags += totals.tags;
         self.blobs += totals.blobs;
         self.problems.extend(problems);
+    }
+}
+
+/// For `map_err`: the failure of an action. A tree that cannot be reached may be reached again.
+fn failed(action: &'static str) -> impl FnOnce(io::Error) -> Error {
+    move |error| match error.kind() {
+        ErrorKind::HostUnreachable => {
+            tracing::error!(cause = %error, "cannot {action}");
+            Error::Unavailable {
+                retry_after: RETRY_AFTER,
+            }
+        }
+        _ => Error::io(action)(error),
     }
 }
 

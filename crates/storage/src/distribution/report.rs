@@ -36,9 +36,9 @@ pub struct AdoptionReport {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdoptError {
-    /// The directory is not a registry's.
-    #[error("{} is not a registry's data directory: docker/registry/v2 is missing", .0.display())]
-    NoDataDirectory(PathBuf),
+    /// There are no data of a registry.
+    #[error("{0} has no data of another registry: docker/registry/v2 is missing")]
+    NoData(ContentLocation),
     /// Its path is not in UTF-8.
     #[error("the path {} is not in UTF-8", .0.display())]
     Path(PathBuf),

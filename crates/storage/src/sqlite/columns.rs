@@ -88,6 +88,10 @@ pub(super) fn upload_id(row: &Row<'_>) -> rusqlite::Result<UploadId> {
 
 /// The location of an adopted store, as its row has it.
 pub(super) fn location(path: String) -> ContentLocation {
+    // A directory's path begins with a slash, or is relative and short.
+    if path.contains("://") && !path.starts_with('/') {
+        return ContentLocation::Bucket(path);
+    }
     ContentLocation::Directory(path.into())
 }
 
@@ -97,9 +101,7 @@ pub(super) fn location_text(location: &ContentLocation) -> Result<String, Error>
         ContentLocation::Directory(path) => path.to_str().map(str::to_owned).ok_or_else(|| {
             Error::io("store a path that is not in UTF-8")(ErrorKind::InvalidFilename.into())
         }),
-        ContentLocation::Bucket(_) => {
-            Err(Error::io("adopt a bucket")(ErrorKind::Unsupported.into()))
-        }
+        ContentLocation::Bucket(url) => Ok(url.clone()),
     }
 }
 

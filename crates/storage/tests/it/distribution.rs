@@ -187,7 +187,7 @@ async fn a_command_adopts_while_the_server_runs() {
         .adopt(world.directory.path(), AdoptionCheck::Manifests, |_| {})
         .await
         .unwrap_err();
-    assert!(matches!(error, AdoptError::NoDataDirectory(_)));
+    assert!(matches!(error, AdoptError::NoData(_)));
     assert_eq!(
         world
             .storage

@@ -4,15 +4,16 @@
 //! Repositories that clients request are adopted first, the others in turn. This file writes the
 //! progress to the log.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::{Clock, SystemClock};
-use storage::Storage;
 use storage::distribution::{
-    AdoptError, AdoptionProblem, AdoptionReport, Discovery, OngoingAdoption,
+    AdoptError, AdoptionProblem, AdoptionReport, Discovery, OngoingAdoption, RegistryData,
 };
+use storage::{ContentLocation, Storage};
 
 use crate::failure::Failure;
 
@@ -28,9 +29,24 @@ pub(super) async fn discover(
     storage: &Storage,
     root: &Path,
 ) -> Result<Option<Arc<OngoingAdoption>>, Failure> {
-    let directory = root.display();
+    discover_data(storage, RegistryData::Directory(root), &root.display()).await
+}
+
+/// The data of another registry in the bucket of our own content, if they are to be adopted.
+pub(super) async fn discover_bucket(
+    storage: &Storage,
+    url: &str,
+) -> Result<Option<Arc<OngoingAdoption>>, Failure> {
+    discover_data(storage, RegistryData::Bucket(url), &url).await
+}
+
+async fn discover_data(
+    storage: &Storage,
+    data: RegistryData<'_>,
+    directory: &(dyn Display + Sync),
+) -> Result<Option<Arc<OngoingAdoption>>, Failure> {
     match storage
-        .discover(root)
+        .discover(data)
         .await
         .map_err(|error| failure(&error))?
     {
@@ -45,8 +61,8 @@ pub(super) async fn discover(
         Discovery::Unrelated => {
             tracing::warn!(
                 %directory,
-                "another registry's data directory was never adopted, and is not now: this registry has images of its own; \
-                 `wharfinger registry adopt FILE DIR` adopts it"
+                "another registry's data were never adopted, and are not now: this registry has images of its own; \
+                 `wharfinger registry adopt FILE DATA` adopts them"
             );
             Ok(None)
         }
@@ -113,7 +129,7 @@ impl Log {
             let untold = report.problems.len() - TOLD;
             tracing::warn!(
                 untold,
-                "more was not adopted: `wharfinger registry adopt FILE DIR` lists all of it"
+                "more was not adopted: `wharfinger registry adopt FILE DATA` lists all of it"
             );
         }
         tracing::info!(
@@ -122,18 +138,22 @@ impl Log {
             manifests = report.manifests,
             blobs = report.blobs,
             problems = report.problems.len(),
-            "adopted; the files stay as they are until `wharfinger registry adopt FILE DIR --final`"
+            "adopted; the files stay as they are until `wharfinger registry adopt FILE DATA --final`"
         );
     }
 }
 
 fn failure(error: &AdoptError) -> Failure {
-    let failure =
-        Failure::system("another registry's data directory cannot be adopted").caused_by(error);
+    let failure = Failure::system("another registry's data cannot be adopted").caused_by(error);
     match error {
-        AdoptError::Read { .. } => {
-            failure.hint("the user that this server runs as must be able to read all of it")
-        }
+        AdoptError::Read {
+            location: ContentLocation::Directory(_),
+            ..
+        } => failure.hint("the user that this server runs as must be able to read all of it"),
+        AdoptError::Read { .. } => failure.hint(
+            "the key of registry.storage.s3 must be allowed to list and read the bucket \
+             (s3:ListBucket, s3:GetObject)",
+        ),
         _ => failure,
     }
 }

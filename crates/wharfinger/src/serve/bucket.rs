@@ -21,6 +21,12 @@ pub(crate) fn content(
     config: &S3Config,
     entropy: Arc<dyn Entropy>,
 ) -> Result<ObjectContent, Failure> {
+    ObjectContent::new(&settings(config)?, entropy)
+        .map_err(|error| Failure::system("cannot use the bucket").caused_by(&error))
+}
+
+/// How the bucket of `config` is asked.
+pub(crate) fn settings(config: &S3Config) -> Result<S3Settings, Failure> {
     let tls = config.tls.config().map_err(|error| {
         Failure::system("registry.storage.s3: the certificates cannot be used").caused_by(&error)
     })?;
@@ -40,7 +46,7 @@ pub(crate) fn content(
             Failure::system("registry.storage.s3: the HTTP client cannot be set up")
                 .caused_by(&error)
         })?;
-    let settings = S3Settings {
+    Ok(S3Settings {
         bucket: config.bucket.clone(),
         prefix: config.prefix.clone(),
         region: config.region.clone(),
@@ -52,9 +58,7 @@ pub(crate) fn content(
         checksum: config.checksum,
         part: config.part,
         client,
-    };
-    ObjectContent::new(&settings, entropy)
-        .map_err(|error| Failure::system("cannot use the bucket").caused_by(&error))
+    })
 }
 
 /// The same, tried: what is wrong is known before clients push.

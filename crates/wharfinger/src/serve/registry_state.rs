@@ -66,10 +66,11 @@ impl RegistryState {
         let root = match (root, &config.storage) {
             (None, config::StorageDriver::S3(bucket)) => {
                 let storage = open_bucket(bucket, database, settings, clock, entropy).await?;
+                let unread = adoption::discover_bucket(&storage, &bucket.url()).await?;
                 return Ok(Self {
                     storage,
                     cursors,
-                    unread: None,
+                    unread,
                     is_read_only: false,
                 });
             }

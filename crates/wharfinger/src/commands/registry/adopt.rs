@@ -1,31 +1,35 @@
 //! `wharfinger registry adopt`: serving what another registry has stored, in place.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use common::escape_line;
 use serde_json::{Value, json};
-use storage::AdoptionStage;
-use storage::distribution::{AdoptError, AdoptionCheck, AdoptionProblem, AdoptionReport};
+use storage::distribution::{
+    AdoptError, AdoptionCheck, AdoptionProblem, AdoptionReport, RegistryData,
+};
+use storage::{AdoptionStage, ContentLocation};
 
 use super::progress::Progress;
 use super::{count, open, print};
 use crate::failure::Failure;
 
-/// Serve the data directory of a registry 2.x or 3.x in place
+/// Serve the data of a registry 2.x or 3.x in place
 ///
-/// Afterwards this registry serves every image in it. The command moves and changes no file, and
-/// garbage collection skips the directory until `--final`, so the other registry can still use it. If
+/// Afterwards this registry serves every image in them. The command moves and changes no file, and
+/// garbage collection skips these data until `--final`, so the other registry can still use them. If
 /// it is interrupted, run it again to continue. It lists what cannot be adopted and adopts the rest.
 /// Adopting again resets --final; repeat it.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The server's configuration.
     file: PathBuf,
-    /// The other registry's data directory: the one with docker/registry/v2 in it.
-    directory: PathBuf,
-    /// Make a complete adoption final: garbage collection may then remove files from the directory.
+    /// The other registry's data, with docker/registry/v2 in them: a directory, or s3://BUCKET/PREFIX in
+    /// the store of `registry.storage.s3`.
+    data: PathBuf,
+    /// Make a complete adoption final: garbage collection may then remove files from the data.
     /// This cannot be undone.
     #[arg(long, conflicts_with = "check_digests")]
     r#final: bool,
@@ -56,7 +60,7 @@ impl Arguments {
             } else {
                 AdoptionCheck::Manifests
             };
-            let adopted = opened.storage.adopt(&self.directory, check, told).await;
+            let adopted = opened.storage.adopt(self.data(), check, told).await;
             adopted.map_err(|error| failure(&error))?
         };
         print(self.json, &self.json_of(&report), &self.human(&report))?;
@@ -65,10 +69,10 @@ impl Arguments {
 
     async fn finish(&self) -> Result<ExitCode, Failure> {
         let opened = open::existing(&self.file).await?;
-        let directory = self.directory.display();
+        let directory = self.data.display();
         let stage = opened
             .storage
-            .finalize_adoption(&self.directory)
+            .finalize_adoption(self.data())
             .await
             .map_err(|error| failure(&error))?;
         let command = format!(
@@ -99,11 +103,18 @@ impl Arguments {
         Ok(ExitCode::SUCCESS)
     }
 
+    fn data(&self) -> RegistryData<'_> {
+        match self.data.to_str() {
+            Some(url) if url.starts_with("s3://") => RegistryData::Bucket(url),
+            _ => RegistryData::Directory(&self.data),
+        }
+    }
+
     fn human(&self, report: &AdoptionReport) -> String {
         let mut text: String = report.problems.iter().map(problem_line).collect();
         text += &format!(
             "adopted {}: {}, {}, {} and {}",
-            self.directory.display(),
+            self.data.display(),
             count(report.of as u64, "repository"),
             count(report.tags, "tag"),
             count(report.manifests, "manifest"),
@@ -125,7 +136,7 @@ impl Arguments {
         let problems = problems
             .map(|problem| json!({"path": problem.path, "problem": problem.kind.to_string()}));
         json!({
-            "directory": self.directory.display().to_string(),
+            "directory": self.data.display().to_string(),
             "repositories": report.of,
             "manifests": report.manifests,
             "tags": report.tags,
@@ -136,12 +147,19 @@ impl Arguments {
 }
 
 fn failure(error: &AdoptError) -> Failure {
+    let refused = Failure::usage("nothing was adopted").caused_by(error);
     match error {
-        AdoptError::NoDataDirectory(_) => Failure::usage("nothing was adopted")
-            .caused_by(error)
+        AdoptError::NoData(ContentLocation::Directory(_)) => refused
             .hint("name the directory of REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY, usually /var/lib/registry"),
-        AdoptError::Path(_) | AdoptError::Read { .. } => Failure::usage("nothing was adopted")
-            .caused_by(error)
+        AdoptError::NoData(ContentLocation::Bucket(_)) => refused
+            .hint("name the bucket and the rootdirectory of the other registry: s3://BUCKET/ROOTDIRECTORY"),
+        AdoptError::Read { source, .. } if source.kind() == ErrorKind::Unsupported => refused.hint(
+            "data in a bucket can be adopted if `registry.storage.s3` names a bucket of the same store, \
+             and data in a directory if the registry stores files",
+        ),
+        AdoptError::Read { location: ContentLocation::Bucket(_), .. } => refused
+            .hint("the key of `registry.storage.s3` must be allowed to list and read that bucket"),
+        AdoptError::Path(_) | AdoptError::Read { .. } => refused
             .hint("the user that this server runs as must be able to read all of it"),
         _ => {
             Failure::system("the adoption is not complete").caused_by(error).hint("run the command again to continue")

@@ -5,18 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{SystemClock, SystemEntropy};
+use data_encoding::HEXLOWER;
 use database::{DatabaseLocation, SqliteDatabase};
+use object_content::ObjectContent;
 use storage::collection::CollectionPolicy;
 use storage::{Retention, Storage, StorageSettings};
 
+use super::hold::random_id;
 use crate::commands::configuration::load;
 use crate::config::{Config, LoadedConfig, S3Config, StorageDriver};
 use crate::failure::{FULL_DISK, Failure};
-use crate::serve::bucket::content;
+use crate::serve::bucket::{content, probed_content};
 
 /// A registry's storage, and the configuration that says where it is.
 pub(super) struct Opened {
     pub(super) storage: Storage,
+    /// The content, if it is in a bucket.
+    pub(super) bucket: Option<ObjectContent>,
     pub(super) places: Places,
     /// The configuration's file and every file that it names.
     pub(super) files: Vec<PathBuf>,
@@ -45,39 +50,71 @@ pub(super) async fn existing(file: &Path) -> Result<Opened, Failure> {
     beside(loaded, places).await
 }
 
+/// Where the registry of another configuration stores its content, which may have no database here.
+pub(super) fn content_of(file: &Path) -> Result<Content, Failure> {
+    let loaded = load(file)?;
+    let stored = loaded.config.registry.as_ref();
+    match stored.map(|registry| &registry.storage) {
+        Some(StorageDriver::Filesystem(root)) => Ok(Content::Directory(root.clone())),
+        Some(StorageDriver::S3(bucket)) => Ok(Content::Bucket(bucket.clone())),
+        Some(StorageDriver::InMemory) | None => {
+            let message = format!("{} names no directory and no bucket", file.display());
+            Err(Failure::usage(message).hint("write storage: {filesystem: …} or storage: {s3: …}"))
+        }
+    }
+}
+
 /// Opens it, and creates it first if no server has.
 pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
     let loaded = load(file)?;
     let places = Places::of(&loaded.config, file)?;
-    let Content::Directory(root) = &places.content else {
-        let message = "a registry whose content is in a bucket cannot take in other registries yet";
-        return Err(Failure::usage(message).hint("copy the images with `wharfinger copy`"));
-    };
-    if !places.database.path().exists() || !root.exists() {
-        let database = SqliteDatabase::open_exclusive(&places.database)
-            .map_err(|error| no_database(&error))?;
-        let clock = Arc::new(SystemClock);
-        let made = Storage::open(database, root, places.settings, clock).await;
-        // Closed again at once, so that a server may start while the command works.
-        drop(made.map_err(|error| no_content(&error))?);
+    match &places.content {
+        Content::Directory(root) if !places.database.path().exists() || !root.exists() => {
+            let database = new_database(&places)?;
+            let clock = Arc::new(SystemClock);
+            let made = Storage::open(database, root, places.settings, clock).await;
+            // Closed again at once, so that a server may start while the command works.
+            drop(made.map_err(|error| no_content(&error))?);
+        }
+        Content::Bucket(bucket) if !places.database.path().exists() => {
+            drop(new_bucket(bucket, &places).await?);
+        }
+        Content::Directory(_) | Content::Bucket(_) => {}
     }
     beside(loaded, places).await
+}
+
+fn new_database(places: &Places) -> Result<SqliteDatabase, Failure> {
+    SqliteDatabase::open_exclusive(&places.database).map_err(|error| no_database(&error))
+}
+
+/// Opens the storage with its content in a bucket as a server does.
+async fn new_bucket(bucket: &S3Config, places: &Places) -> Result<Storage, Failure> {
+    let database = new_database(places)?;
+    let content = Arc::new(probed_content(bucket, Arc::new(SystemEntropy)).await?);
+    let identity = HEXLOWER.encode(&random_id()?);
+    let clock = Arc::new(SystemClock);
+    let opened = Storage::open_bucket(database, content, &identity, places.settings, clock).await;
+    opened.map_err(|error| no_content(&error))
 }
 
 async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
     let database = SqliteDatabase::open(&places.database).map_err(|error| no_database(&error))?;
     let (settings, clock) = (places.settings, Arc::new(SystemClock));
+    let mut bucket = None;
     let storage = match &places.content {
         Content::Directory(root) => {
             Storage::open_for_command(database, root, settings, clock).await
         }
-        Content::Bucket(bucket) => {
-            let content = Arc::new(content(bucket, Arc::new(SystemEntropy))?);
-            Storage::open_bucket_for_command(database, content, settings, clock).await
+        Content::Bucket(config) => {
+            let content = content(config, Arc::new(SystemEntropy))?;
+            bucket = Some(content.clone());
+            Storage::open_bucket_for_command(database, Arc::new(content), settings, clock).await
         }
     };
     Ok(Opened {
         storage: storage.map_err(|error| no_content(&error))?,
+        bucket,
         places,
         files: loaded.files,
     })

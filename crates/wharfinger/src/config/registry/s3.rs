@@ -74,6 +74,15 @@ impl Words for ChecksumWord {
 }
 
 impl S3Config {
+    /// What messages call the bucket: `s3://bucket/prefix`.
+    pub(crate) fn url(&self) -> String {
+        let Self { bucket, prefix, .. } = self;
+        match prefix.as_str() {
+            "" => format!("s3://{bucket}"),
+            prefix => format!("s3://{bucket}/{prefix}"),
+        }
+    }
+
     /// Declares `registry.storage.s3.*`.
     pub(super) fn read(s3: &mut Section<'_>) -> Option<Self> {
         let bucket = s3.find(

@@ -481,7 +481,7 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     let (code, told) = refused(&world, "adopt", &[&world.path("")]);
     assert!(
         code == Some(2)
-            && told.contains("is not a registry's data directory")
+            && told.contains("has no data of another registry")
             && told.contains("hint: "),
         "{told}"
     );

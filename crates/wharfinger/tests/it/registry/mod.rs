@@ -2,6 +2,7 @@
 //! registry:2's place.
 
 mod adopt;
+mod adopt_bucket;
 mod backup;
 mod bucket;
 pub(crate) mod commands;

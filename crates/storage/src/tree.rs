@@ -3,68 +3,154 @@
 //! A directory may hold anything: links that lead out of it, pipes, links to parent directories.
 //! Nothing outside of it is ever opened, and no pipe is waited for.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use oci::{Digest, DigestAlgorithm};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::layout::BASE;
 use crate::{ContentLocation, hash};
 
-/// A tree of directories and files, with paths from its root. The error of a missing file is
-/// [`ErrorKind::NotFound`].
-pub(super) trait Tree {
-    /// The entries of a directory, by name.
-    fn list(&self, directory: &str) -> io::Result<Vec<TreeEntry>>;
+/// A tree of directories and files, with paths from its root. Its methods may block.
+///
+/// The error of a missing file or directory is [`ErrorKind::NotFound`]. The error of a tree that
+/// cannot be reached now is [`ErrorKind::HostUnreachable`]: then nothing is skipped. With any other
+/// error, only this file or directory cannot be read.
+///
+/// Methods take many paths at once, so that a remote tree can ask for many at once.
+pub trait Tree: fmt::Debug + Send + Sync {
+    /// How many repositories are read at once.
+    fn parallel_repositories(&self) -> usize {
+        8
+    }
 
-    /// Whether a path exists.
-    fn exists(&self, path: &str) -> io::Result<bool>;
+    /// Prepares for reading everything.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn prepare(&self) -> io::Result<()> {
+        Ok(())
+    }
 
-    /// A file's content, which may have at most `limit` bytes.
-    fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>>;
+    /// The entries of each directory, by name.
+    fn list(&self, directories: &[String]) -> Vec<io::Result<Vec<TreeEntry>>>;
 
-    /// A file's length in bytes.
-    fn size(&self, path: &str) -> io::Result<u64>;
+    /// The files `ALGORITHM/HASH/link` below a directory, by their paths. `None` if the tree can only
+    /// [list](Self::list) one directory after the other.
+    fn links(&self, _directory: &str) -> Option<io::Result<Vec<LinkFile>>> {
+        None
+    }
+
+    /// Whether a directory exists.
+    ///
+    /// # Errors
+    /// If this cannot be known.
+    fn exists(&self, directory: &str) -> io::Result<bool>;
+
+    /// The content of each file, which may have at most `limit` bytes.
+    fn read(&self, files: &[String], limit: u64) -> Vec<io::Result<Vec<u8>>>;
+
+    /// The length of each file in bytes.
+    fn sizes(&self, files: &[String]) -> Vec<io::Result<u64>>;
 
     /// A file's length in bytes, and its digest.
-    fn digest(&self, path: &str, algorithm: DigestAlgorithm) -> io::Result<(u64, Digest)>;
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn digest(&self, file: &str, algorithm: DigestAlgorithm) -> io::Result<(u64, Digest)>;
 }
 
 /// An entry of a directory.
-pub(super) struct TreeEntry {
-    pub(super) name: String,
-    pub(super) kind: EntryKind,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeEntry {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
 }
 
+/// What an entry of a directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EntryKind {
+pub enum EntryKind {
+    /// A directory.
     Directory,
+    /// A symbolic link.
     Link,
     /// A file, or something else without entries.
     Other,
 }
 
-/// The tree at a location. A new kind of location needs another implementation of [`Tree`] here.
-pub(super) fn open(location: &ContentLocation) -> io::Result<Box<dyn Tree>> {
+/// A file `ALGORITHM/HASH/link`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkFile {
+    /// The first part of its path.
+    pub algorithm: String,
+    /// The second part.
+    pub encoded: String,
+    /// Whether it is as long as the digest that its path has. Then it need not be read.
+    pub has_own_length: bool,
+}
+
+/// The tree in a directory of this machine.
+pub(crate) fn open_directory(location: &ContentLocation) -> io::Result<Arc<dyn Tree>> {
     match location {
-        ContentLocation::Directory(path) => Ok(Box::new(DirectoryTree::open(path)?)),
-        ContentLocation::Bucket(_) => Err(io::ErrorKind::Unsupported.into()),
+        ContentLocation::Directory(path) => Ok(Arc::new(DirectoryTree(path.clone()))),
+        ContentLocation::Bucket(_) => Err(ErrorKind::Unsupported.into()),
     }
 }
 
-/// Whether a registry's data can be read at a location.
-pub(super) fn has_data(location: &ContentLocation) -> bool {
-    open(location).is_ok_and(|tree| tree.list(BASE).is_ok())
-}
-
-/// A tree in a directory. Links are followed as long as they stay within it.
+/// A tree in a directory. It is opened for each call, because it may be unmounted and come back.
 #[derive(Debug)]
-struct DirectoryTree(File);
+struct DirectoryTree(PathBuf);
 
 impl DirectoryTree {
+    /// Does the same with each path.
+    fn each<T>(
+        &self,
+        paths: &[String],
+        work: impl Fn(&OpenDirectory, &str) -> io::Result<T>,
+    ) -> Vec<io::Result<T>> {
+        match OpenDirectory::open(&self.0) {
+            Ok(root) => paths.iter().map(|path| work(&root, path)).collect(),
+            Err(error) => {
+                let kind = error.kind();
+                paths.iter().map(|_| Err(kind.into())).collect()
+            }
+        }
+    }
+}
+
+impl Tree for DirectoryTree {
+    fn list(&self, directories: &[String]) -> Vec<io::Result<Vec<TreeEntry>>> {
+        self.each(directories, OpenDirectory::list)
+    }
+
+    fn exists(&self, directory: &str) -> io::Result<bool> {
+        OpenDirectory::open(&self.0)?.exists(directory)
+    }
+
+    fn read(&self, files: &[String], limit: u64) -> Vec<io::Result<Vec<u8>>> {
+        self.each(files, |root, file| root.read(file, limit))
+    }
+
+    fn sizes(&self, files: &[String]) -> Vec<io::Result<u64>> {
+        self.each(files, OpenDirectory::size)
+    }
+
+    fn digest(&self, file: &str, algorithm: DigestAlgorithm) -> io::Result<(u64, Digest)> {
+        OpenDirectory::open(&self.0)?.digest(file, algorithm)
+    }
+}
+
+/// An open directory. Links are followed as long as they stay within it.
+#[derive(Debug)]
+struct OpenDirectory(File);
+
+impl OpenDirectory {
     fn open(root: &Path) -> io::Result<Self> {
         File::open(root).map(Self)
     }
@@ -95,9 +181,7 @@ impl DirectoryTree {
             Err(io::Error::other("not a regular file"))
         }
     }
-}
 
-impl Tree for DirectoryTree {
     fn list(&self, directory: &str) -> io::Result<Vec<TreeEntry>> {
         let directory = self.open_at(directory, OFlags::DIRECTORY)?;
         let mut entries = Vec::new();
@@ -183,7 +267,7 @@ mod tests {
         let pipe = root.join("a/pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
 
-        let tree = DirectoryTree::open(root).unwrap();
+        let tree = OpenDirectory::open(root).unwrap();
         assert_eq!(tree.read("a/within", 10).unwrap(), b"inside");
         assert_eq!(tree.size("a/b/file").unwrap(), 6);
         for path in [
