@@ -1,28 +1,31 @@
 //! Stops asking a server or a program that keeps failing.
 //!
-//! While it is down, every login would wait for the time limit and hold a place in the queue. So
+//! While it is down, every request would wait for the time limit and hold a place in the queue. So
 //! after some failures in a row the circuit is *open*: requests fail at once. After a pause one
 //! request tries again, and its success closes the circuit.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::Clock;
 
-/// How many failures in a row open the circuit.
-pub(crate) const FAILURES: u32 = 5;
+/// How many failures in a row open the circuit, unless another number is set.
+const FAILURES: u32 = 5;
 
 /// How long an open circuit stays open at first. Each trial that fails doubles it.
-pub(crate) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause.
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Counts failures of one server or program.
-pub(crate) struct CircuitBreaker {
+pub struct CircuitBreaker {
     /// The section of the configuration, for the log.
     section: &'static str,
     clock: Arc<dyn Clock>,
+    /// How many failures in a row open the circuit.
+    failures: u32,
     circuit: Mutex<Circuit>,
 }
 
@@ -43,28 +46,43 @@ enum Circuit {
 
 /// A request that may be made. If it is only dropped, because its caller has gone, it counts
 /// neither as a failure nor as a success.
+#[derive(Debug)]
 #[must_use]
-pub(crate) struct Attempt<'a> {
+pub struct CircuitAttempt<'a> {
     breaker: &'a CircuitBreaker,
     is_trial: bool,
 }
 
 /// The circuit is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CircuitOpen;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it kept failing, and is not asked until it answers a trial")]
+pub struct CircuitOpen;
 
 impl CircuitBreaker {
-    pub(crate) fn new(section: &'static str, clock: Arc<dyn Clock>) -> Self {
+    /// The breaker of one server or program, by the section of the configuration that names it.
+    #[must_use]
+    pub fn new(section: &'static str, clock: Arc<dyn Clock>) -> Self {
         Self {
             section,
             clock,
+            failures: FAILURES,
             circuit: Mutex::new(Circuit::Closed { failures: 0 }),
         }
     }
 
+    /// Opens the circuit after so many failures in a row. A server that many requests ask at once
+    /// needs more, because some of them may fail while it answers others.
+    #[must_use]
+    pub fn opening_after(self, failures: u32) -> Self {
+        Self { failures, ..self }
+    }
+
     /// Whether a request would be admitted now. A request that must wait for its turn asks this
     /// first.
-    pub(crate) fn check(&self) -> Result<(), CircuitOpen> {
+    ///
+    /// # Errors
+    /// [`CircuitOpen`].
+    pub fn check(&self) -> Result<(), CircuitOpen> {
         match *self.circuit() {
             Circuit::Closed { .. } => Ok(()),
             Circuit::Open { since, pause } if self.is_over(since, pause) => Ok(()),
@@ -72,7 +90,11 @@ impl CircuitBreaker {
         }
     }
 
-    pub(crate) fn admit(&self) -> Result<Attempt<'_>, CircuitOpen> {
+    /// Admits a request, whose caller says what became of it.
+    ///
+    /// # Errors
+    /// [`CircuitOpen`].
+    pub fn admit(&self) -> Result<CircuitAttempt<'_>, CircuitOpen> {
         let mut circuit = self.circuit();
         let is_trial = match *circuit {
             Circuit::Closed { .. } => false,
@@ -82,7 +104,7 @@ impl CircuitBreaker {
             }
             Circuit::Open { .. } | Circuit::Trial { .. } => return Err(CircuitOpen),
         };
-        Ok(Attempt {
+        Ok(CircuitAttempt {
             breaker: self,
             is_trial,
         })
@@ -100,8 +122,18 @@ impl CircuitBreaker {
     }
 }
 
-impl Attempt<'_> {
-    pub(crate) fn succeeded(mut self) {
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker")
+            .field("section", &self.section)
+            .field("circuit", &*self.circuit())
+            .finish_non_exhaustive()
+    }
+}
+
+impl CircuitAttempt<'_> {
+    /// It was answered.
+    pub fn succeeded(mut self) {
         let mut circuit = self.breaker.circuit();
         if !matches!(*circuit, Circuit::Closed { .. }) {
             tracing::info!(section = self.breaker.section, "a backend answers again");
@@ -111,12 +143,13 @@ impl Attempt<'_> {
         self.is_trial = false;
     }
 
-    pub(crate) fn failed(mut self) {
+    /// It was not answered, or the answer says that the server failed.
+    pub fn failed(mut self) {
         let breaker = self.breaker;
         let since = breaker.clock.now();
         let mut circuit = breaker.circuit();
         let pause = match *circuit {
-            Circuit::Closed { failures } if failures + 1 < FAILURES => {
+            Circuit::Closed { failures } if failures + 1 < breaker.failures => {
                 let failures = failures + 1;
                 *circuit = Circuit::Closed { failures };
                 None
@@ -124,7 +157,7 @@ impl Attempt<'_> {
             Circuit::Closed { .. } => {
                 tracing::warn!(
                     section = breaker.section,
-                    failures = FAILURES,
+                    failures = breaker.failures,
                     "a backend keeps failing: requests that need it fail at once until it answers"
                 );
                 Some(FIRST_PAUSE)
@@ -141,7 +174,7 @@ impl Attempt<'_> {
     }
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for CircuitAttempt<'_> {
     /// A trial that was given up lets the next request try.
     fn drop(&mut self) {
         if !self.is_trial {

@@ -87,6 +87,7 @@ pub use chain::{
     AcceptedLogin, AskedBackend, AuthenticatorChain, BackendAnswer, CurrentAccount, EarlierLogin,
     NamedAccount, OwnerStatus, SessionStatus,
 };
+pub use circuit_breaker::{CircuitAttempt, CircuitBreaker, CircuitOpen};
 pub use ext_auth::ExtAuth;
 pub use external_backend::ExternalBackend;
 pub use fair_semaphore::{FairSemaphore, Permit, RETRY_AFTER, TooManyWaiting};
