@@ -14,6 +14,7 @@ use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use std::{fmt, io};
 
 use bytes::Bytes;
@@ -61,6 +62,21 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
         blob: &'a Blob,
         range: Range<u64>,
     ) -> StorageFuture<'a, Box<dyn BlobReader>>;
+
+    /// Where a client can get the content of a blob from the store itself. `None` if this store, or
+    /// this blob, has no such place.
+    ///
+    /// Everyone who has the URL can read the content for as long as it is valid, so only a client that
+    /// may pull the blob gets it. [`Retention::retain`](crate::Retention::retain) is longer than any
+    /// URL is valid.
+    fn locate<'a>(&'a self, _blob: &'a Blob) -> StorageFuture<'a, Option<ContentUrl>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Whether this process still reads a blob in a way that its removal would interrupt.
+    fn is_being_read(&self, _blob: &DeletableBlob) -> bool {
+        false
+    }
 
     /// Whether all of a blob can be opened. Nothing is read.
     ///
@@ -112,6 +128,61 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// or never was, is no error.
     fn remove_objects<'a>(&'a self, _names: &'a [String]) -> StorageFuture<'a, ()> {
         Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// A URL with which a client reads content from the store itself. It is as secret as a token: it is
+/// never shown, and never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ContentUrl {
+    url: Arc<str>,
+    valid_for: Duration,
+}
+
+impl ContentUrl {
+    /// A URL that is valid for so long from now on.
+    #[must_use]
+    pub fn new(url: Arc<str>, valid_for: Duration) -> Self {
+        Self { url, valid_for }
+    }
+
+    /// The URL, for the client.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.url
+    }
+
+    /// How long it is valid.
+    #[must_use]
+    pub fn valid_for(&self) -> Duration {
+        self.valid_for
+    }
+
+    /// The name or the address of the store, without a port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let (_, rest) = self.url.split_once("://").unwrap_or_default();
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        Self::host_of(authority)
+    }
+
+    /// The host of `HOST:PORT`, without the brackets of an IPv6 address.
+    #[must_use]
+    pub fn host_of(authority: &str) -> &str {
+        let address = authority.strip_prefix('[');
+        if let Some((address, _)) = address.and_then(|rest| rest.split_once(']')) {
+            return address;
+        }
+        authority.split(':').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ContentUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContentUrl")
+            .field("host", &self.host())
+            .field("valid_for", &self.valid_for)
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,4 +248,24 @@ pub struct WrittenContent {
     pub objects: Option<UploadObjects>,
     /// The end of it that is only in memory, if the store chooses keys and publication is next.
     pub unsaved: Vec<Bytes>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_shows_its_host_and_nothing_else() {
+        let url = |text: &str| ContentUrl::new(text.into(), Duration::from_secs(60));
+        for (text, host) in [
+            ("https://s3.example.com/b/k?sig=secret", "s3.example.com"),
+            ("http://127.0.0.1:9000/b/k", "127.0.0.1"),
+            ("http://[::1]:9000/b/k", "::1"),
+            ("https://b.example?sig=secret", "b.example"),
+        ] {
+            let url = url(text);
+            assert_eq!(url.host(), host);
+            assert!(!format!("{url:?}").contains("secret"), "{url:?}");
+        }
+    }
 }

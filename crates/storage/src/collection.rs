@@ -12,8 +12,10 @@
 //! 3. **Sweep**: a blob that has been marked for the wait, and to which still nothing refers, is
 //!    *deleting*. Now no client can see it. If the same content is uploaded again, it gets another
 //!    row and another key.
-//! 4. **Remove**: its content is removed, and the directory is synced. Then its row is removed. A
-//!    crash in between leaves the row, and the next pass removes the content again.
+//! 4. **Remove**: once it has been *deleting* for [`Retention::retain`](crate::Retention::retain), and
+//!    this process does not read it any more, its content is removed, and the directory is synced. Then
+//!    its row is removed. A crash in between leaves the row, and the next pass removes the content
+//!    again.
 //!
 //! If two passes run at once, some work is done twice, and no harm.
 
@@ -107,7 +109,9 @@ impl Storage {
     async fn remove_deletable(&self, report: &mut CollectionReport) -> Result<(), Error> {
         let collection = &self.shared.metadata.collection;
         loop {
-            let deletable = collection.deletable(REMOVED).await?;
+            let mut deletable = collection.deletable(REMOVED).await?;
+            // A later pass removes what clients are still reading.
+            deletable.retain(|blob| !self.shared.content.is_being_read(blob));
             if deletable.is_empty() {
                 return Ok(());
             }

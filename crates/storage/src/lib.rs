@@ -59,7 +59,7 @@ mod upload;
 mod verify;
 
 pub use backup::BackupError;
-pub use blob_store::{BlobReader, BlobStore, CopyTarget, UploadWriter, WrittenContent};
+pub use blob_store::{BlobReader, BlobStore, ContentUrl, CopyTarget, UploadWriter, WrittenContent};
 pub use content_identity::ContentIdentity;
 pub use error::{DigestMismatch, Error, StorageFuture};
 pub use files::{Files, StorageOpenError};

@@ -31,6 +31,9 @@ pub struct Retention {
     pub grace: Duration,
     /// How long an upload may be idle before it expires.
     pub upload_expiry: Duration,
+    /// How long the content of a blob stays after no client can see the blob any more. Longer than
+    /// any URL that leads to the content ([`BlobStore::locate`](crate::BlobStore::locate)).
+    pub retain: Duration,
 }
 
 impl Default for Retention {
@@ -38,6 +41,7 @@ impl Default for Retention {
         Self {
             grace: Duration::from_secs(24 * 3600),
             upload_expiry: Duration::from_secs(7 * 24 * 3600),
+            retain: Duration::ZERO,
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::recovery::recover_uploads;
 use crate::shared::{MetadataStores, SharedState};
 use crate::upload::{Upload, run_to_completion};
 use crate::{
-    AdoptedStore, Blob, BlobIndex, BlobReader, BlobStore, ChangeSet, ContentLocation, Error, Files,
-    ManifestChange, ManifestStore, NewManifest, NewOutboxRecord, NewUpload, OutboxStore, Sqlite,
-    StorageOpenError, StorageSettings, StoreId, UploadId, UploadLimits,
+    AdoptedStore, Blob, BlobIndex, BlobReader, BlobStore, ChangeSet, ContentLocation, ContentUrl,
+    Error, Files, ManifestChange, ManifestStore, NewManifest, NewOutboxRecord, NewUpload,
+    OutboxStore, Sqlite, StorageOpenError, StorageSettings, StoreId, UploadId, UploadLimits,
 };
 
 /// The storage of a registry. Clones share it.
@@ -133,6 +133,15 @@ impl Storage {
             }
             opened => opened,
         }
+    }
+
+    /// Where a client can get the content of a blob from its store itself, if it can. The caller has
+    /// found the blob for a client that may pull it.
+    ///
+    /// # Errors
+    /// If the store cannot say it.
+    pub async fn locate(&self, blob: &Blob) -> Result<Option<ContentUrl>, Error> {
+        self.shared.content.locate(blob).await
     }
 
     /// Stores a manifest and points `tags` at it. The content of each blob that it needs must exist;

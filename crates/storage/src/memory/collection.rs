@@ -134,8 +134,10 @@ impl CollectionStore for MemoryMetadata {
             if tables.is_held(self.now()) {
                 return Ok(Vec::new());
             }
+            let deleted_by = self.before(self.retain());
             let rows = tables.blobs.values();
-            let deleting = rows.filter(|row| row.state == BlobState::Deleting);
+            let deleting =
+                rows.filter(|row| row.state == BlobState::Deleting && row.since <= deleted_by);
             let deletable = deleting.map(|row| DeletableBlob {
                 generation: row.blob.generation,
                 digest: row.blob.digest,

@@ -66,6 +66,10 @@ impl MemoryMetadata {
     }
 
     /// An upload that has been idle since before this has expired.
+    pub(super) fn retain(&self) -> Duration {
+        self.shared.retention.retain
+    }
+
     pub(super) fn upload_expiry(&self) -> i64 {
         self.before(self.shared.retention.upload_expiry)
     }

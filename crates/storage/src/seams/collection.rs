@@ -38,7 +38,8 @@ pub trait CollectionStore: fmt::Debug + Send + Sync {
     /// how many were moved; 0 means that no more are left.
     fn sweep(&self, policy: CollectionPolicy) -> StorageFuture<'_, u64>;
 
-    /// At most `limit` blobs whose content is to be removed, by generation. Empty during a hold.
+    /// At most `limit` blobs whose content is to be removed, by generation: those that have been
+    /// *deleting* for as long as [`Retention::retain`](crate::Retention::retain). Empty during a hold.
     fn deletable(&self, limit: u32) -> StorageFuture<'_, Vec<DeletableBlob>>;
 
     /// Removes the rows of blobs whose content has been removed. Rows that are not *deleting* stay.

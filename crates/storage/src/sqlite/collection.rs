@@ -115,18 +115,25 @@ impl CollectionStore for Sqlite {
 
     fn deletable(&self, limit: u32) -> StorageFuture<'_, Vec<DeletableBlob>> {
         let now = self.now();
+        let deleted_by = now.saturating_sub(seconds(self.shared.retention.retain));
         Box::pin(self.read(move |connection| {
             if is_held(connection, now)? {
                 return Ok(Vec::new());
             }
             let mut list = connection.prepare_cached(
-                "SELECT generation, digest, size, store, key FROM blobs WHERE state = 3 AND state <> 1
-                 ORDER BY generation LIMIT ?1",
+                "SELECT generation, digest, size, store, key FROM blobs
+                 WHERE state = 3 AND state <> 1 AND since <= ?2 ORDER BY generation LIMIT ?1",
             )?;
-            let deletable = list.query_map([limit], |row| {
+            let deletable = list.query_map([i64::from(limit), deleted_by], |row| {
                 let digest = row.get::<_, Packed>(1)?.0;
                 let store = StoreId(row.get(3)?);
-                Ok(DeletableBlob { generation: row.get(0)?, digest, size: row.get(2)?, store, key: row.get(4)? })
+                Ok(DeletableBlob {
+                    generation: row.get(0)?,
+                    digest,
+                    size: row.get(2)?,
+                    store,
+                    key: row.get(4)?,
+                })
             })?;
             Ok(deletable.collect::<Result<_, _>>()?)
         }))

@@ -24,6 +24,7 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const RETENTION: Retention = Retention {
     grace: DAY,
     upload_expiry: Duration::from_secs(7 * 24 * 3600),
+    retain: Duration::ZERO,
 };
 
 /// Collects what nothing refers to, and keeps untagged manifests.

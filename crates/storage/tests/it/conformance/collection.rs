@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage::collection::{CollectionPolicy, Garbage, GarbageBlob};
-use storage::{BlobReservation, Error};
+use storage::{BlobReservation, Error, Retention};
 use tokio::task::JoinSet;
 
-use super::bench::{Bench, COLLECT, Collected, DAY, HOUR, MakeStores, SECOND, first};
+use super::bench::{Bench, COLLECT, Collected, DAY, HOUR, MakeStores, RETENTION, SECOND, first};
 use crate::world::{image, index, name, sha256};
 
 /// Marked blobs wait.
@@ -279,6 +279,24 @@ pub(crate) async fn purge_removes_only_what_is_deleting(make: MakeStores) {
     bench.collection().purge(Vec::new()).await.unwrap();
     assert!(!bench.has_blob("a", b"idle").await);
     assert_eq!(idle.size, 4);
+}
+
+pub(crate) async fn content_stays_while_it_is_retained(make: MakeStores) {
+    let retention = Retention {
+        retain: HOUR,
+        ..RETENTION
+    };
+    let bench = Bench::with(make, retention).await;
+    bench.blob("a", b"idle").await;
+    bench.pass(DAY + SECOND);
+    assert_eq!(bench.mark(COLLECT).await, 1);
+    // The time counts from when no client can see the blob.
+    bench.pass(DAY);
+    assert_eq!(bench.sweep(COLLECT).await, 1);
+    bench.pass(HOUR - SECOND);
+    assert_eq!(bench.deletable().await, []);
+    bench.pass(SECOND);
+    assert_eq!(bench.deletable().await.len(), 1);
 }
 
 pub(crate) async fn deletable_blobs_in_portions(make: MakeStores) {

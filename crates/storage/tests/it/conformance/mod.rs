@@ -186,6 +186,7 @@ macro_rules! conformance {
                     content_uploaded_again_is_another_blob,
                     purge_removes_only_what_is_deleting,
                     deletable_blobs_in_portions,
+                    content_stays_while_it_is_retained,
                     a_plan_changes_nothing_and_is_carried_out,
                     many_blobs_and_repositories_take_several_steps,
                 }

@@ -23,6 +23,7 @@ use crate::world::{descriptor, image, index, manifest, name, sha256, tag};
 const RETENTION: Retention = Retention {
     grace: DAY,
     upload_expiry: Duration::from_secs(8 * 3600),
+    retain: Duration::ZERO,
 };
 
 const REPOSITORIES: [&str; 3] = ["a", "a-b", "a/b"];
