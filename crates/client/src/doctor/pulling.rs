@@ -113,6 +113,16 @@ impl ProbeRun<'_> {
         let request = ClientRequest::get(to.clone()).authorization(false_token.as_ref());
         let with = self.open_transport().send(&request).await;
         if authorization.is_some() && with.is_ok_and(|response| !response.status().is_success()) {
+            let registry = url.host_str().unwrap_or_default();
+            if is_at_or_below(where_to, registry) {
+                return self.fail(
+                    ID,
+                    format!("the registry redirects layers to {where_to}, which rejects requests with an Authorization \
+                     header. docker, containerd and other clients in Go send the token of {registry} there"),
+                    format!("give the store a name that does not end with {registry}, or set \
+                     storage.redirect.disable: true, so that the registry sends layers itself"),
+                );
+            }
             return self.warn(
                 ID,
                 format!("the registry redirects layers to {where_to}, which rejects requests with an Authorization header"),
@@ -149,4 +159,11 @@ impl ProbeRun<'_> {
         };
         self.fail(ID, with_sources(error), remedy);
     }
+}
+
+/// Whether Go's clients send the `Authorization` header for `registry` along to `host`: it is the same
+/// host, whatever its port, or one below it.
+fn is_at_or_below(host: &str, registry: &str) -> bool {
+    let rest = host.strip_suffix(registry);
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

@@ -519,12 +519,21 @@ async fn layers_that_come_from_elsewhere() {
         reference: Some("1".parse().unwrap()),
         ..target(stub)
     };
-    let stub = serving(format!("http://{}/bucket", picky.host()));
+    let elsewhere = picky.host().replace("127.0.0.1", "localhost");
+    let stub = serving(format!("http://{elsewhere}/bucket"));
     warns(
         &image(&stub),
         "pull",
         "rejects requests with an Authorization header",
         "Only one auth mechanism",
+    )
+    .await;
+    let own = serving(format!("http://{}/bucket", picky.host()));
+    fails(
+        &image(&own),
+        &["pull"],
+        "send the token of 127.0.0.1 there",
+        "a name that does not end with 127.0.0.1",
     )
     .await;
     let gone = serving("http://127.0.0.1:1/bucket".to_owned());
