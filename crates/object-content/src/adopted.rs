@@ -3,49 +3,52 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use object_store::aws::AmazonS3;
+use common::{Clock, Entropy};
+use object_store::path::Path;
 use storage::{ContentLocation, StoreId};
 
-use crate::location::KeyPrefix;
+use crate::open::open_store;
 use crate::settings::S3Settings;
+use crate::shared_store::SharedStore;
 
 /// What the URL of a bucket begins with.
 const SCHEME: &str = "s3://";
-
-/// A bucket, or a part of it.
-#[derive(Clone, Debug)]
-pub(crate) struct BucketLocation {
-    pub(crate) client: AmazonS3,
-    pub(crate) bucket: String,
-    pub(crate) prefix: KeyPrefix,
-    /// Whether it is where our own content is.
-    pub(crate) is_own: bool,
-}
 
 /// The buckets of adopted registries.
 pub(crate) struct AdoptedBuckets {
     /// Those of our own bucket.
     settings: S3Settings,
-    stores: RwLock<HashMap<StoreId, BucketLocation>>,
+    entropy: Arc<dyn Entropy>,
+    clock: Arc<dyn Clock>,
+    stores: RwLock<HashMap<StoreId, Arc<SharedStore>>>,
 }
 
 impl AdoptedBuckets {
-    pub(crate) fn new(settings: &S3Settings) -> Self {
+    pub(crate) fn new(
+        settings: S3Settings,
+        entropy: Arc<dyn Entropy>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
-            settings: settings.clone(),
+            settings,
+            entropy,
+            clock,
             stores: RwLock::default(),
         }
     }
 
-    /// The bucket at a location.
-    pub(crate) fn open(&self, location: &ContentLocation) -> io::Result<BucketLocation> {
-        let own = || self.settings.url();
+    /// The bucket at a location, which may be that of our own content.
+    pub(crate) fn open(
+        &self,
+        own: &Arc<SharedStore>,
+        location: &ContentLocation,
+    ) -> io::Result<Arc<SharedStore>> {
         let url = match location {
-            ContentLocation::Bucket(url) => url.trim_end_matches('/').to_owned(),
+            ContentLocation::Bucket(url) => url.trim_end_matches('/'),
             // Data that are where our own content is.
-            ContentLocation::Directory(path) if path.as_os_str() == "." => own(),
+            ContentLocation::Directory(path) if path.as_os_str() == "." => own.url.as_str(),
             ContentLocation::Directory(_) => {
                 return Err(io::Error::new(
                     ErrorKind::Unsupported,
@@ -53,47 +56,45 @@ impl AdoptedBuckets {
                 ));
             }
         };
-        let (bucket, prefix) = parse(&url).ok_or_else(|| {
+        if url == own.url {
+            return Ok(Arc::clone(own));
+        }
+        let (bucket, prefix) = parse(url).ok_or_else(|| {
             io::Error::new(
                 ErrorKind::InvalidInput,
                 "not the URL of a bucket: write s3://BUCKET/PREFIX",
             )
         })?;
-        let is_own = url == own();
         let settings = S3Settings {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
             ..self.settings.clone()
         };
-        let client = settings.build(false).map_err(io::Error::other)?;
-        Ok(BucketLocation {
-            client,
-            bucket: bucket.to_owned(),
-            prefix: KeyPrefix::new(prefix),
-            is_own,
-        })
+        let opened = open_store(&settings, &self.entropy, &self.clock);
+        opened.map(Arc::new).map_err(io::Error::other)
     }
 
-    /// Whether `settings` are those of the same store.
-    pub(crate) fn is_same_store(&self, settings: &S3Settings) -> bool {
-        self.settings.endpoint == settings.endpoint && self.settings.region == settings.region
-    }
-
-    /// Whether `settings` name our own bucket.
-    pub(crate) fn is_same_bucket(&self, settings: &S3Settings) -> bool {
-        self.is_same_store(settings) && self.settings.bucket == settings.bucket
-    }
-
-    pub(crate) fn add(&self, store: StoreId, location: &ContentLocation) -> io::Result<()> {
-        let opened = self.open(location)?;
+    pub(crate) fn add(&self, store: StoreId, opened: Arc<SharedStore>) {
         let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
         stores.insert(store, opened);
-        Ok(())
     }
 
-    pub(crate) fn find(&self, store: StoreId) -> Option<BucketLocation> {
+    pub(crate) fn find(&self, store: StoreId) -> Option<Arc<SharedStore>> {
         let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
         stores.get(&store).cloned()
+    }
+
+    /// The path of an object of `store`, if it is in the bucket of `settings`.
+    pub(crate) fn path_in(
+        &self,
+        settings: &S3Settings,
+        store: &SharedStore,
+        key: &str,
+    ) -> Option<Path> {
+        let is_same_store =
+            self.settings.endpoint == settings.endpoint && self.settings.region == settings.region;
+        let (bucket, _) = parse(&store.url)?;
+        (is_same_store && bucket == settings.bucket).then(|| store.path(key))
     }
 }
 

@@ -4,11 +4,14 @@ use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use identity::CircuitOpen;
 use object_store::client::{HttpError, HttpErrorKind};
 use storage::Error;
 
 /// When a client may try again while the store is away.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// S3's word for a request whose time is not the store's.
+const SKEWED: &str = "RequestTimeTooSkewed";
 /// How much of a message of the store is shown, in characters.
 const MESSAGE: usize = 300;
 
@@ -53,6 +56,12 @@ pub(crate) struct StoreFailure {
     message: String,
     is_missing: bool,
     is_unreachable: bool,
+    /// Whether the object is another one than the request named.
+    is_changed: bool,
+    /// Whether another request may succeed in a moment.
+    may_pass: bool,
+    /// Whether the store was not asked, because it kept failing.
+    was_not_asked: bool,
 }
 
 impl StoreFailure {
@@ -60,6 +69,7 @@ impl StoreFailure {
         let text = full_text(error);
         let code = element(&text, "Code").map(str::to_owned);
         let connection = failed_connection(error);
+        let time = element(&text, "ServerTime").filter(|_| code.as_deref() == Some(SKEWED));
         let message = match (element(&text, "Message"), &code, &connection) {
             (Some(message), Some(code), _) => first_of(&format!("{code}: {message}")),
             (None, Some(code), _) => first_of(code),
@@ -70,10 +80,17 @@ impl StoreFailure {
             // What happened is at the end.
             _ => last_of(&text),
         };
+        let message = match time {
+            Some(time) => format!("{message} The store's clock says {}", first_of(time)),
+            None => message,
+        };
         Self {
             is_unreachable: code.is_none() && connection.is_some(),
             status: status(&text),
             message: common::escape_line(&message).into_owned(),
+            is_changed: matches!(error, object_store::Error::Precondition { .. }),
+            may_pass: may_pass(error, status(&text)),
+            was_not_asked: causes(error).any(|cause| cause.is::<CircuitOpen>()),
             is_missing: matches!(error, object_store::Error::NotFound { .. })
                 && code.as_deref() != Some("NoSuchBucket"),
             code,
@@ -88,6 +105,16 @@ impl StoreFailure {
     /// Whether the object ends before the range that was asked for.
     pub(crate) fn is_short(&self) -> bool {
         self.code.as_deref() == Some("InvalidRange") || self.status == Some(416)
+    }
+
+    /// Whether the object is another one than the request named.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Whether another request may succeed in a moment.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.may_pass
     }
 
     /// Whether the store does not have what its row says: another request would say the same.
@@ -109,7 +136,12 @@ impl StoreFailure {
 
     /// The failure for a client, once it is in the log.
     pub(crate) fn unavailable(&self, action: &str) -> Error {
-        tracing::error!(cause = %self.message, "the object store failed: cannot {action}");
+        if self.was_not_asked {
+            // The log says once that the store keeps failing.
+            tracing::debug!("the object store keeps failing: cannot {action}");
+        } else {
+            tracing::error!(cause = %self.message, "the object store failed: cannot {action}");
+        }
         Error::Unavailable {
             retry_after: RETRY_AFTER,
         }
@@ -159,7 +191,7 @@ impl StoreFailure {
                 "allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload, and \
                  s3:ListBucket for the images of another registry"
             }
-            Some("RequestTimeTooSkewed") => "correct the clock of this machine",
+            Some(SKEWED) => "correct the clock of this machine",
             Some("AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
                 "correct `region`"
             }
@@ -195,10 +227,32 @@ fn full_text(error: &object_store::Error) -> String {
     text
 }
 
+/// An error and all its causes.
+fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = error;
+    std::iter::successors(Some(first), |&cause| cause.source())
+}
+
+/// Whether another request may succeed: the connection failed, or the store says so.
+fn may_pass(error: &object_store::Error, status: Option<u16>) -> bool {
+    let is_connection = causes(error).any(|cause| {
+        let http = cause.downcast_ref::<HttpError>();
+        http.is_some_and(|http| {
+            matches!(
+                http.kind(),
+                HttpErrorKind::Connect
+                    | HttpErrorKind::Request
+                    | HttpErrorKind::Timeout
+                    | HttpErrorKind::Interrupted
+            )
+        })
+    });
+    is_connection || matches!(status, Some(408 | 429 | 500 | 502..=504))
+}
+
 /// Why no connection could be made, if that is what is wrong.
 fn failed_connection(error: &object_store::Error) -> Option<String> {
-    let first: &(dyn StdError + 'static) = error;
-    let causes = || std::iter::successors(Some(first), |&cause| cause.source());
+    let causes = || causes(error);
     causes().find(|cause| {
         let http = cause.downcast_ref::<HttpError>();
         http.is_some_and(|http| http.kind() == HttpErrorKind::Connect)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::BoxFuture;
+use common::{BoxFuture, Clock};
 use futures_util::stream::{self, StreamExt};
 use object_store::aws::AmazonS3;
 use object_store::multipart::MultipartStore;
@@ -18,8 +18,8 @@ use storage::{Blob, BlobReader, BlobStore, Error, StorageFuture};
 
 use crate::error::{S3OpenError, StoreFailure, unavailable};
 use crate::location::KeyPrefix;
+use crate::open::open_client;
 use crate::settings::{LEAST_PART, S3Settings};
-use crate::shared_store::SharedStore;
 use crate::store::ObjectContent;
 
 /// Small files that are written at once.
@@ -37,7 +37,7 @@ pub struct BucketExport {
     settings: S3Settings,
     prefix: KeyPrefix,
     /// The content that is exported, if the store can copy it within this bucket.
-    own: Option<Arc<SharedStore>>,
+    own: Option<ObjectContent>,
 }
 
 impl BucketExport {
@@ -48,17 +48,13 @@ impl BucketExport {
     pub fn new(
         settings: &S3Settings,
         content: Option<&ObjectContent>,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Self, S3OpenError> {
-        let client = settings.build(false);
-        let client = client.map_err(|error| S3OpenError::Settings {
-            url: settings.url(),
-            message: common::escape_line(&error.to_string()).into_owned(),
-        })?;
         Ok(Self {
-            client,
+            client: open_client(settings, clock)?,
             settings: settings.clone(),
             prefix: KeyPrefix::new(&settings.prefix),
-            own: content.map(|content| Arc::clone(&content.shared)),
+            own: content.cloned(),
         })
     }
 
@@ -96,8 +92,10 @@ impl BucketExport {
 
     /// Asks the store to copy. Returns false if it cannot.
     async fn copy_within(&self, blob: &Blob, to: &Path) -> bool {
-        let own = self.own.as_ref();
-        let from = own.and_then(|own| own.path_in(&self.settings, blob.store, &blob.key));
+        let from = self.own.as_ref().and_then(|own| {
+            let store = own.at(blob.store)?;
+            own.adopted.path_in(&self.settings, &store, &blob.key)
+        });
         match from {
             Some(from) if blob.size <= LARGEST_COPY => self.client.copy(&from, to).await.is_ok(),
             _ => false,

@@ -10,20 +10,28 @@
 //! if more content comes, the part is sent again with it. If it is not in memory any more, the upload
 //! is completed as an object, read back, and continued as another one.
 //!
-//! Only what every S3 store can do is used: no conditions, and no lists and copies but to adopt
-//! another registry's data and to export.
+//! Only what every S3 store can do is used: no conditions but one, for a read that continues after its
+//! connection broke names the ETag of the object. Lists and copies are used only to adopt another
+//! registry's data and to export.
+//!
+//! Clients can be sent to the store ([`storage::BlobStore::locate`]), with URLs that this crate signs.
 
 mod adopted;
 mod error;
 mod export;
 mod http_client;
+mod in_use;
 mod location;
 mod memory;
 mod names;
 mod open;
 mod reader;
 mod settings;
+mod shared_credentials;
 mod shared_store;
+mod signature;
+mod signed_urls;
+mod small_content;
 mod store;
 mod stored_upload;
 mod tails;
@@ -33,6 +41,7 @@ mod writer;
 pub use error::S3OpenError;
 pub use export::BucketExport;
 pub use settings::{
-    ContentChecksum, LEAST_PART, S3Credentials, S3Encryption, S3Settings, StaticCredentials,
+    ContentChecksum, LEAST_PART, RedirectSettings, S3Credentials, S3Encryption, S3Settings,
+    StaticCredentials,
 };
 pub use store::ObjectContent;

@@ -1,5 +1,6 @@
 //! Which bucket it is, and how it is used.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::Secret;
@@ -7,6 +8,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 
 use crate::http_client::Connector;
+use crate::shared_credentials::SharedCredentials;
 
 /// The smallest part of an upload that is not its last, in bytes, as S3 demands.
 pub const LEAST_PART: usize = 5 << 20;
@@ -38,8 +40,29 @@ pub struct S3Settings {
     pub checksum: Option<ContentChecksum>,
     /// The size of the parts of large uploads, in bytes, at least [`LEAST_PART`].
     pub part: usize,
+    /// Whether and how clients are sent to the store.
+    pub redirect: Option<RedirectSettings>,
     /// Sends the requests.
     pub client: reqwest::Client,
+}
+
+/// How clients are sent to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedirectSettings {
+    /// How long URLs are valid, at least a minute and at most seven days.
+    pub lifetime: Duration,
+    /// The URL whose scheme, host and port clients use. `None`: those that the server uses.
+    pub endpoint: Option<String>,
+}
+
+/// What a client of the store is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientPurpose {
+    Anything,
+    /// Deletion, for stores that cannot delete many objects at once.
+    SingleDeletes,
+    /// Reading: requests are not repeated.
+    Reading,
 }
 
 /// Who asks the store.
@@ -47,8 +70,9 @@ pub struct S3Settings {
 pub enum S3Credentials {
     /// A key that is given.
     Static(StaticCredentials),
-    /// What the platform gives: `AWS_*` variables, the identity of a workload, of a task, or of the
-    /// machine, in the order in which AWS's libraries look.
+    /// What the platform gives: `AWS_*` variables, the identity of a workload, the file of shared
+    /// credentials, the identity of a task, or of the machine, in the order in which AWS's libraries
+    /// look.
     Platform(Vec<(String, Secret)>),
 }
 
@@ -92,22 +116,42 @@ impl S3Settings {
         }
     }
 
-    /// The client of the bucket. `deletes_singly`: for stores that cannot delete many objects at once.
-    pub(crate) fn build(&self, deletes_singly: bool) -> object_store::Result<AmazonS3> {
+    /// The URL of the bucket, as `object_store` builds it.
+    pub(crate) fn bucket_url(&self) -> String {
+        let Self { bucket, region, .. } = self;
+        match &self.endpoint {
+            Some(endpoint) if self.path_style => {
+                format!("{}/{bucket}", endpoint.trim_end_matches('/'))
+            }
+            Some(endpoint) => self.bucket_endpoint(endpoint),
+            None if self.path_style => format!("https://s3.{region}.amazonaws.com/{bucket}"),
+            None => format!("https://{bucket}.s3.{region}.amazonaws.com"),
+        }
+    }
+
+    /// A client of the bucket.
+    pub(crate) fn build(
+        &self,
+        purpose: ClientPurpose,
+        connector: Connector,
+    ) -> object_store::Result<AmazonS3> {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&self.bucket)
             .with_region(&self.region)
             .with_virtual_hosted_style_request(!self.path_style)
             // Content comes with its digest, which is computed before it is acknowledged.
             .with_unsigned_payload(true)
-            .with_disable_bulk_delete(deletes_singly)
+            .with_disable_bulk_delete(purpose == ClientPurpose::SingleDeletes)
             .with_retry(RetryConfig {
                 backoff: BackoffConfig::default(),
-                max_retries: RETRIES,
+                max_retries: match purpose {
+                    ClientPurpose::Reading => 0,
+                    ClientPurpose::Anything | ClientPurpose::SingleDeletes => RETRIES,
+                },
                 retry_timeout: RETRY_TIMEOUT,
             })
             .with_client_options(ClientOptions::new().with_allow_http(true))
-            .with_http_connector(Connector(self.client.clone()));
+            .with_http_connector(connector);
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(self.bucket_endpoint(endpoint));
         }
@@ -121,7 +165,10 @@ impl S3Settings {
                     None => builder,
                 }
             }
-            S3Credentials::Platform(variables) => with_variables(builder, variables),
+            S3Credentials::Platform(variables) => match SharedCredentials::find(variables)? {
+                Some(shared) => builder.with_credentials(Arc::new(shared)),
+                None => with_variables(builder, variables),
+            },
         };
         builder = match &self.encryption {
             Some(S3Encryption::StoreKey) => {

@@ -1,7 +1,6 @@
 //! Requests to the store.
 
 use std::collections::HashSet;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,20 +12,18 @@ use object_store::aws::AmazonS3;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMultipartOptions,
-    PutOptions, PutPayload,
+    Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload,
 };
-use oci::DigestAlgorithm;
-use storage::{BlobReader, Error, StoreId, UploadId};
+use storage::{ContentUrl, Error, UploadId};
 use tokio::time::{Instant, timeout};
 
-use crate::adopted::AdoptedBuckets;
 use crate::error::{StoreFailure, unavailable};
+use crate::in_use::ObjectsInUse;
 use crate::location::KeyPrefix;
 use crate::memory::UploadMemory;
 use crate::names::IDENTITY;
-use crate::reader::ObjectReader;
-use crate::settings::S3Settings;
+use crate::signed_urls::SignedUrls;
+use crate::small_content::SmallContent;
 use crate::stored_upload::MultipartUpload;
 use crate::tails::Tails;
 
@@ -37,14 +34,26 @@ const ANSWER_AGE: Duration = Duration::from_secs(5);
 /// How many blobs are remembered whose content was missing.
 const SUSPECTS: usize = 10_000;
 
+/// Clients of one store, which differ in how they ask.
+pub(crate) struct StoreClients {
+    pub(crate) client: AmazonS3,
+    pub(crate) single_deletes: AmazonS3,
+    pub(crate) reading_client: AmazonS3,
+}
+
 /// What all clones and writers share.
 pub(crate) struct SharedStore {
     pub(crate) client: AmazonS3,
     /// The same store, for a store that cannot delete many objects at once.
     pub(crate) single_deletes: AmazonS3,
+    /// The same store, whose requests are not repeated: readers do that themselves.
+    pub(crate) reading_client: AmazonS3,
+    /// Where clients are sent to, if they are.
+    pub(crate) signed_urls: Option<SignedUrls>,
+    pub(crate) in_use: ObjectsInUse,
+    pub(crate) small: SmallContent,
     pub(crate) deletes_singly: AtomicBool,
     pub(crate) prefix: KeyPrefix,
-    pub(crate) adopted: AdoptedBuckets,
     pub(crate) url: String,
     /// The size of a part, in bytes.
     pub(crate) part: usize,
@@ -60,21 +69,28 @@ pub(crate) struct SharedStore {
 
 impl SharedStore {
     pub(crate) fn new(
-        clients: [AmazonS3; 2],
+        clients: StoreClients,
+        signed_urls: Option<SignedUrls>,
         prefix: KeyPrefix,
-        adopted: AdoptedBuckets,
         url: String,
         part: usize,
         storage_class: Option<String>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        let [client, single_deletes] = clients;
+        let StoreClients {
+            client,
+            single_deletes,
+            reading_client,
+        } = clients;
         Self {
             client,
             single_deletes,
+            reading_client,
+            signed_urls,
+            in_use: ObjectsInUse::default(),
+            small: SmallContent::default(),
             deletes_singly: AtomicBool::new(false),
             prefix,
-            adopted,
             url,
             part,
             storage_class,
@@ -88,27 +104,6 @@ impl SharedStore {
 
     pub(crate) fn path(&self, key: &str) -> Path {
         self.prefix.path(key)
-    }
-
-    /// Where an object of a store is. `None` if the store is unknown.
-    pub(crate) fn find(&self, store: StoreId, key: &str) -> Option<(AmazonS3, Path)> {
-        if store == StoreId::OWN {
-            return Some((self.client.clone(), self.path(key)));
-        }
-        let adopted = self.adopted.find(store)?;
-        let path = adopted.prefix.path(key);
-        Some((adopted.client, path))
-    }
-
-    /// The path of an object of a store, if it is in the bucket of `settings`.
-    pub(crate) fn path_in(&self, settings: &S3Settings, store: StoreId, key: &str) -> Option<Path> {
-        if store == StoreId::OWN {
-            let is_same = self.adopted.is_same_bucket(settings);
-            return is_same.then(|| self.path(key));
-        }
-        let adopted = self.adopted.find(store)?;
-        let is_same = self.adopted.is_same_store(settings) && adopted.bucket == settings.bucket;
-        is_same.then(|| adopted.prefix.path(key))
     }
 
     fn attributes(&self) -> Attributes {
@@ -204,67 +199,24 @@ impl SharedStore {
         }
     }
 
-    /// Reads an object that an upload has.
-    pub(crate) async fn read(
-        &self,
-        key: &str,
-        range: Range<u64>,
-    ) -> Result<Box<dyn BlobReader>, Error> {
-        match self.get(StoreId::OWN, key, range, None).await? {
-            Some(reader) => Ok(Box::new(reader)),
-            None => Err(Error::UploadUnknown),
-        }
-    }
-
-    /// A reader of a range. `None` if the store is unknown, or the object is missing or not of this
-    /// size.
-    pub(crate) async fn get(
-        &self,
-        store: StoreId,
-        key: &str,
-        range: Range<u64>,
-        size: Option<u64>,
-    ) -> Result<Option<ObjectReader>, Error> {
-        let left = range.end.saturating_sub(range.start);
-        // The digest is only for messages about damaged content.
-        let digest = storage::hash::digest(DigestAlgorithm::Sha256, b"");
-        if left == 0 {
-            return Ok(Some(ObjectReader {
-                stream: None,
-                digest,
-                left,
-            }));
-        }
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(range)),
-            ..GetOptions::default()
-        };
-        let Some((client, path)) = self.find(store, key) else {
+    /// Where a client can read an object by itself.
+    pub(crate) async fn locate(&self, key: &str) -> Result<Option<ContentUrl>, Error> {
+        let Some(signed_urls) = &self.signed_urls else {
             return Ok(None);
         };
-        match client.get_opts(&path, options).await {
-            Ok(found) if size.is_some_and(|size| size != found.meta.size) => Ok(None),
-            Ok(found) => Ok(Some(ObjectReader {
-                stream: Some(found.into_stream()),
-                digest,
-                left,
-            })),
-            Err(error) => {
-                let failure = StoreFailure::new(&error);
-                if failure.is_missing() || failure.is_short() {
-                    return Ok(None);
-                }
-                Err(failure.unavailable("read content"))
-            }
+        // A client could not tell that it is missing. The server can.
+        if self.is_suspect(key) {
+            return Ok(None);
         }
+        let credential = self.client.credentials().get_credential().await;
+        let credential = credential.map_err(unavailable("sign a URL"))?;
+        let path = self.path(key);
+        Ok(Some(signed_urls.sign(path.as_ref(), credential)))
     }
 
     /// Whether an object has this size.
-    pub(crate) async fn has(&self, store: StoreId, key: &str, size: u64) -> Result<bool, Error> {
-        let Some((client, path)) = self.find(store, key) else {
-            return Ok(false);
-        };
-        match client.head(&path).await {
+    pub(crate) async fn has(&self, key: &str, size: u64) -> Result<bool, Error> {
+        match self.client.head(&self.path(key)).await {
             Ok(object) => Ok(object.size == size),
             Err(error) => {
                 let failure = StoreFailure::new(&error);
@@ -308,21 +260,6 @@ impl SharedStore {
         Ok(())
     }
 
-    /// Removes objects of an adopted registry. Those that are gone already are no error.
-    pub(crate) async fn delete_adopted(&self, store: StoreId, key: &str) -> Result<(), Error> {
-        let Some((client, path)) = self.find(store, key) else {
-            return Ok(());
-        };
-        let Err(error) = client.delete(&path).await else {
-            return Ok(());
-        };
-        let failure = StoreFailure::new(&error);
-        if failure.is_missing() {
-            return Ok(());
-        }
-        Err(failure.unavailable("remove content of an adopted registry"))
-    }
-
     pub(crate) async fn abort(&self, key: &str, id: &str) -> Result<(), Error> {
         let (path, id) = (self.path(key), id.to_owned());
         match self.client.abort_multipart(&path, &id).await {
@@ -349,7 +286,12 @@ impl SharedStore {
         {
             return is_there;
         }
-        let is_there = answers(&self.client, &self.path(IDENTITY)).await;
+        let path = self.path(IDENTITY);
+        let is_there = match timeout(ANSWER, self.client.head(&path)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => StoreFailure::new(&error).is_missing(),
+            Err(_) => false,
+        };
         let now = Some((Instant::now(), is_there));
         *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = now;
         is_there
@@ -365,15 +307,6 @@ impl SharedStore {
     pub(crate) fn is_suspect(&self, key: &str) -> bool {
         let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         suspects.contains(key)
-    }
-}
-
-/// Whether a bucket can be asked for an object, which may be missing.
-pub(crate) async fn answers(client: &AmazonS3, path: &Path) -> bool {
-    match timeout(ANSWER, client.head(path)).await {
-        Ok(Ok(_)) => true,
-        Ok(Err(error)) => StoreFailure::new(&error).is_missing(),
-        Err(_) => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The store of content in a bucket.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -9,13 +10,14 @@ use oci::{Digest, DigestAlgorithm};
 use storage::collection::DeletableBlob;
 use storage::hash::ContentHasher;
 use storage::{
-    AdoptedStore, Blob, BlobReader, BlobStore, ContentLocation, CopyTarget, Error, StorageFuture,
-    StoreId, Tree, UploadId, UploadWriter, WrittenContent,
+    AdoptedStore, Blob, BlobReader, BlobStore, ContentLocation, ContentUrl, CopyTarget, Error,
+    StorageFuture, StoreId, Tree, UploadId, UploadWriter, WrittenContent,
 };
 
-use crate::names::{IDENTITY, parse_multipart};
+use crate::adopted::AdoptedBuckets;
+use crate::names::parse_multipart;
 use crate::reader::ObjectReader;
-use crate::shared_store::{SharedStore, answers};
+use crate::shared_store::SharedStore;
 use crate::stored_upload::StoredUpload;
 use crate::tree::BucketTree;
 use crate::writer::ObjectWriter;
@@ -24,6 +26,21 @@ use crate::writer::ObjectWriter;
 #[derive(Clone)]
 pub struct ObjectContent {
     pub(crate) shared: Arc<SharedStore>,
+    pub(crate) adopted: Arc<AdoptedBuckets>,
+}
+
+impl ObjectContent {
+    /// The bucket of a store.
+    pub(crate) fn at(&self, store: StoreId) -> Option<Arc<SharedStore>> {
+        match store {
+            StoreId::OWN => Some(Arc::clone(&self.shared)),
+            adopted => self.adopted.find(adopted),
+        }
+    }
+
+    fn is_own(&self, store: &Arc<SharedStore>) -> bool {
+        Arc::ptr_eq(store, &self.shared)
+    }
 }
 
 impl BlobStore for ObjectContent {
@@ -32,28 +49,32 @@ impl BlobStore for ObjectContent {
     }
 
     fn add(&self, store: StoreId, location: &ContentLocation) -> Result<(), Error> {
-        let added = self.shared.adopted.add(store, location);
-        added.map_err(|source| Error::Io {
+        let opened = self.adopted.open(&self.shared, location);
+        let opened = opened.map_err(|source| Error::Io {
             action: "open the bucket of an adopted registry",
             source: Arc::new(source),
-        })
+        })?;
+        self.adopted.add(store, opened);
+        Ok(())
     }
 
     fn tree(&self, location: &ContentLocation) -> io::Result<Arc<dyn Tree>> {
-        let at = self.shared.adopted.open(location)?;
-        Ok(Arc::new(BucketTree::new(at)))
+        let opened = self.adopted.open(&self.shared, location)?;
+        Ok(Arc::new(BucketTree::new(opened)))
     }
 
     fn unreachable(&self, adopted: Vec<AdoptedStore>) -> StorageFuture<'_, Vec<ContentLocation>> {
         Box::pin(async move {
             let mut unreachable = Vec::new();
-            for AdoptedStore { location, .. } in adopted {
-                let is_there = match self.shared.adopted.open(&location) {
-                    Ok(bucket) if bucket.is_own => true,
-                    Ok(bucket) => answers(&bucket.client, &bucket.prefix.path(IDENTITY)).await,
-                    Err(_) => false,
-                };
-                if !is_there {
+            for AdoptedStore { id, location } in adopted {
+                if self.at(id).is_none() && self.add(id, &location).is_err() {
+                    unreachable.push(location);
+                    continue;
+                }
+                let store = self.at(id).filter(|store| !self.is_own(store));
+                if let Some(store) = store
+                    && !store.is_there().await
+                {
                     unreachable.push(location);
                 }
             }
@@ -73,11 +94,12 @@ impl BlobStore for ObjectContent {
             let damaged = Error::Damaged {
                 digest: blob.digest,
             };
-            let Blob {
-                store, key, size, ..
-            } = blob;
-            let Some(reader) = self.shared.get(*store, key, range, Some(*size)).await? else {
-                self.shared.suspect(&blob.key);
+            let Some(store) = self.at(blob.store) else {
+                return Err(damaged);
+            };
+            let found = store.get_blob(&blob.key, range, blob.size).await?;
+            let Some(reader) = found else {
+                store.suspect(&blob.key);
                 return Err(damaged);
             };
             Ok(Box::new(ObjectReader {
@@ -87,11 +109,28 @@ impl BlobStore for ObjectContent {
         })
     }
 
+    fn locate<'a>(&'a self, blob: &'a Blob) -> StorageFuture<'a, Option<ContentUrl>> {
+        Box::pin(async move {
+            match self.at(blob.store) {
+                Some(store) => store.locate(&blob.key).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn is_being_read(&self, blob: &DeletableBlob) -> bool {
+        let store = self.at(blob.store);
+        store.is_some_and(|store| store.in_use.has(&blob.key))
+    }
+
     fn check<'a>(&'a self, blob: &'a Blob) -> StorageFuture<'a, ()> {
         Box::pin(async move {
-            let is_sound = self.shared.find(blob.store, &blob.key).is_some()
-                && (!self.shared.is_suspect(&blob.key)
-                    || self.shared.has(blob.store, &blob.key, blob.size).await?);
+            let is_sound = match self.at(blob.store) {
+                Some(store) => {
+                    !store.is_suspect(&blob.key) || store.has(&blob.key, blob.size).await?
+                }
+                None => false,
+            };
             if is_sound {
                 return Ok(());
             }
@@ -183,13 +222,18 @@ impl BlobStore for ObjectContent {
 
     fn remove<'a>(&'a self, deletable: &'a [DeletableBlob]) -> StorageFuture<'a, ()> {
         Box::pin(async move {
-            let (own, adopted): (Vec<_>, Vec<_>) = deletable
-                .iter()
-                .partition(|blob| blob.store == StoreId::OWN);
-            let keys = own.into_iter().map(|blob| blob.key.clone()).collect();
-            self.shared.delete(keys).await?;
-            for blob in adopted {
-                self.shared.delete_adopted(blob.store, &blob.key).await?;
+            let mut keys: BTreeMap<StoreId, Vec<String>> = BTreeMap::new();
+            for DeletableBlob { store, key, .. } in deletable {
+                keys.entry(*store).or_default().push(key.clone());
+            }
+            for (store, keys) in keys {
+                let Some(store) = self.at(store) else {
+                    continue;
+                };
+                for key in &keys {
+                    store.small.remove(key);
+                }
+                store.delete(keys).await?;
             }
             Ok(())
         })

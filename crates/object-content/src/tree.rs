@@ -1,10 +1,10 @@
 //! Reading another registry's data in a bucket, many requests at once.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use oci::{Digest, DigestAlgorithm};
@@ -13,8 +13,8 @@ use storage::{EntryKind, LinkFile, Tree, TreeEntry};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::adopted::BucketLocation;
 use crate::error::StoreFailure;
+use crate::shared_store::SharedStore;
 
 /// Requests that are under way at once.
 const REQUESTS: usize = 64;
@@ -26,10 +26,8 @@ const PAGE: usize = 1000;
 const BLOBS: &str = "docker/registry/v2/blobs/sha256";
 
 /// Data of Distribution's registry in a bucket.
-#[derive(Debug)]
 pub(crate) struct BucketTree {
-    client: AmazonS3,
-    at: BucketLocation,
+    store: Arc<SharedStore>,
     requests: Semaphore,
     /// The sizes of all blobs, sorted by their digests; `None` until they are listed.
     sizes: Mutex<Option<Arc<Vec<BlobSize>>>>,
@@ -39,17 +37,16 @@ pub(crate) struct BucketTree {
 type BlobSize = ([u8; 32], u64);
 
 impl BucketTree {
-    pub(crate) fn new(at: BucketLocation) -> Self {
+    pub(crate) fn new(store: Arc<SharedStore>) -> Self {
         Self {
-            client: at.client.clone(),
-            at,
+            store,
             requests: Semaphore::new(REQUESTS),
             sizes: Mutex::default(),
         }
     }
 
     fn path(&self, path: &str) -> io::Result<Path> {
-        let whole = self.at.prefix.key(path);
+        let whole = self.store.prefix.key(path);
         Path::parse(whole).map_err(|error| io::Error::new(ErrorKind::InvalidFilename, error))
     }
 
@@ -68,7 +65,11 @@ impl BucketTree {
     }
 
     async fn list_one(&self, directory: Path) -> io::Result<Vec<TreeEntry>> {
-        let listed = self.client.list_with_delimiter(Some(&directory)).await;
+        let listed = self
+            .store
+            .client
+            .list_with_delimiter(Some(&directory))
+            .await;
         let listed = listed.map_err(failure)?;
         let entry = |path: &Path, kind| {
             let name = path.filename()?.to_owned();
@@ -90,7 +91,7 @@ impl BucketTree {
     }
 
     async fn read_one(&self, file: Path, limit: u64) -> io::Result<Vec<u8>> {
-        let found = self.client.get(&file).await.map_err(failure)?;
+        let found = self.store.client.get(&file).await.map_err(failure)?;
         if found.meta.size > limit {
             return Err(io::Error::new(
                 ErrorKind::FileTooLarge,
@@ -101,11 +102,11 @@ impl BucketTree {
     }
 
     async fn size_of(&self, file: Path) -> io::Result<u64> {
-        Ok(self.client.head(&file).await.map_err(failure)?.size)
+        Ok(self.store.client.head(&file).await.map_err(failure)?.size)
     }
 
     async fn digest_of(&self, file: Path, algorithm: DigestAlgorithm) -> io::Result<(u64, Digest)> {
-        let found = self.client.get(&file).await.map_err(failure)?;
+        let found = self.store.client.get(&file).await.map_err(failure)?;
         let mut content = found.into_stream();
         let (mut hasher, mut length) = (ContentHasher::new(algorithm), 0);
         while let Some(chunk) = content.try_next().await.map_err(failure)? {
@@ -117,7 +118,7 @@ impl BucketTree {
 
     /// The sizes of all blobs below a directory, at most about `limit`.
     async fn blob_sizes(&self, directory: Path, limit: usize) -> io::Result<Vec<BlobSize>> {
-        let objects = self.client.list(Some(&directory)).take(limit);
+        let objects = self.store.client.list(Some(&directory)).take(limit);
         objects
             .map_err(failure)
             .try_filter_map(|object| {
@@ -172,7 +173,7 @@ impl Tree for BucketTree {
         let list = async {
             let directory = self.path(directory)?;
             let _permit = self.requests.acquire().await.map_err(io::Error::other)?;
-            let objects = self.client.list(Some(&directory));
+            let objects = self.store.client.list(Some(&directory));
             let links = objects.map_err(failure).try_filter_map(|object| {
                 let link = link_file(&directory, &object.location, object.size);
                 std::future::ready(Ok(link))
@@ -186,7 +187,7 @@ impl Tree for BucketTree {
         Handle::current().block_on(async {
             let directory = self.path(directory)?;
             let _permit = self.requests.acquire().await.map_err(io::Error::other)?;
-            let mut objects = self.client.list(Some(&directory));
+            let mut objects = self.store.client.list(Some(&directory));
             Ok(objects.try_next().await.map_err(failure)?.is_some())
         })
     }
@@ -224,6 +225,14 @@ impl Tree for BucketTree {
             let _permit = self.requests.acquire().await.map_err(io::Error::other)?;
             self.digest_of(file, algorithm).await
         })
+    }
+}
+
+impl fmt::Debug for BucketTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BucketTree")
+            .field("url", &self.store.url)
+            .finish_non_exhaustive()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::conditions::{etag, if_none_match_matches};
 use crate::error::RegistryError;
 use crate::multipart;
 use crate::ranges::{RequestedRange, requested_range};
+use crate::redirects::RedirectRules;
 use crate::request::ApiRequest;
 use crate::response;
 use crate::response_body::{Body, HttpResponse};
@@ -25,6 +26,7 @@ pub(crate) async fn fetch(
     proof: &Authorized<'_, Pull>,
     digest: &Digest,
     call: &ApiRequest<'_>,
+    redirects: Option<&RedirectRules>,
     entropy: &dyn Entropy,
 ) -> Result<HttpResponse, RegistryError> {
     let tag = etag(digest);
@@ -44,7 +46,13 @@ pub(crate) async fn fetch(
     } else if call.is_head() {
         response.headers_mut().insert(CONTENT_LENGTH, size.into());
     } else {
-        match requested_range(call.headers(), &tag, size) {
+        let range = requested_range(call.headers(), &tag, size);
+        if let Some(rules) = redirects
+            && let Some(redirect) = rules.respond(proof, &blob, digest, &range, call).await?
+        {
+            return Ok(redirect);
+        }
+        match range {
             RequestedRange::Whole => {
                 let reader = proof.read(&blob, 0..size).await?;
                 *response.body_mut() = Body::stream(reader, size);

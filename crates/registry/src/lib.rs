@@ -44,6 +44,7 @@ mod principal;
 mod pull_permissions;
 mod query;
 mod ranges;
+mod redirects;
 mod referrers;
 mod request;
 mod request_body;
@@ -64,6 +65,7 @@ pub use outbox::OutboxWriter;
 pub use pull_permissions::{
     Caller, PullPermissions, VisibleRepositories, VisibleRepositoriesFuture,
 };
+pub use redirects::RedirectRules;
 pub use response_body::{Body, HttpResponse};
 pub use routes::Registry;
 pub use settings::{

@@ -17,6 +17,7 @@ use crate::catalog::CatalogPages;
 use crate::error::RegistryError;
 use crate::mount_challenges::MountChallenges;
 use crate::outbox::OutboxWriter;
+use crate::redirects::RedirectRules;
 use crate::request::{ApiRequest, Environment};
 use crate::request_body::BoundedBody;
 use crate::response;
@@ -38,6 +39,7 @@ pub struct Registry {
     body_timeout: std::time::Duration,
     body_memory: Arc<BodyMemory>,
     headers: HeaderMap,
+    redirects: Option<RedirectRules>,
     observers: Observers,
     outbox: Option<Arc<dyn OutboxWriter>>,
     clock: Arc<dyn Clock>,
@@ -69,6 +71,7 @@ impl Registry {
             stall: body_timeout,
             headers,
             upload_grace,
+            redirects,
             upstream,
             observers,
             outbox,
@@ -101,6 +104,7 @@ impl Registry {
             body_timeout,
             body_memory: Arc::default(),
             headers,
+            redirects,
             observers,
             outbox,
             clock,
@@ -184,7 +188,7 @@ impl Registry {
             }
             (Route::Blob(name, digest), MethodKind::Read) => {
                 let proof = access.authorize::<Pull>(call, name).await?;
-                blobs::fetch(&proof, &digest, call, entropy).await
+                blobs::fetch(&proof, &digest, call, self.redirects.as_ref(), entropy).await
             }
             (Route::Blob(name, digest), MethodKind::Delete) => {
                 let proof = access.authorize::<Delete>(call, name).await?;

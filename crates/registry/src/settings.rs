@@ -12,6 +12,7 @@ use crate::caching_verifier::CachingVerifier;
 use crate::cursor::CursorKey;
 use crate::outbox::OutboxWriter;
 use crate::pull_permissions::PullPermissions;
+use crate::redirects::RedirectRules;
 use crate::upstream::Upstream;
 
 /// Everything that a [`Registry`](crate::Registry) is built from, besides its storage.
@@ -36,6 +37,8 @@ pub struct RegistrySettings {
     pub headers: HeaderMap,
     /// How long an upload may go on with the token that began it after that token has ended.
     pub upload_grace: Duration,
+    /// Which clients are sent to the store of a blob. `None`: this server sends all content.
+    pub redirects: Option<RedirectRules>,
     /// Another registry, which is asked for what is not here.
     pub upstream: Option<Arc<dyn Upstream>>,
     /// These get an event for everything that happens.

@@ -62,7 +62,7 @@ const FLOORS: [(&str, &[&str]); 29] = [
         ],
     ),
     ("storage", &["common", "oci", "hash-state", "database"]),
-    ("object-content", &["common", "oci", "storage"]),
+    ("object-content", &["common", "oci", "identity", "storage"]),
     (
         "registry",
         &["common", "oci", "token", "identity", "storage", "event"],

@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{SystemClock, SystemEntropy};
 use database::{DatabaseLocation, SqliteDatabase};
-use object_content::{ObjectContent, S3Credentials, S3Settings, StaticCredentials};
+use object_content::{
+    ObjectContent, RedirectSettings, S3Credentials, S3Settings, StaticCredentials,
+};
 use oci::{Digest, DigestAlgorithm, RepositoryName};
-use peers::{FaultProxy, VersityGateway};
+use peers::{FaultProxy, Minio, VersityGateway};
 use storage::collection::{CollectionPolicy, CollectionReport};
 use storage::{Blob, Error, NewUpload, Storage, StorageOpenError, StorageSettings, UploadId, hash};
 use tempfile::TempDir;
@@ -24,24 +26,46 @@ pub(crate) struct World {
     next_id: AtomicU64,
 }
 
+/// How a bucket of a test's server is asked.
 pub(crate) fn settings(gateway: &VersityGateway, host_port: &str, part: usize) -> S3Settings {
+    let key = (gateway.access_key(), gateway.secret_key());
+    settings_of(gateway.bucket(), gateway.region(), key, host_port, part)
+}
+
+pub(crate) fn settings_of_minio(minio: &Minio) -> S3Settings {
+    let key = (minio.access_key(), minio.secret_key());
+    let host_port = minio.host_port();
+    settings_of(minio.bucket(), minio.region(), key, host_port, LEAST_PART)
+}
+
+fn settings_of(
+    bucket: &str,
+    region: &str,
+    (access_key, secret_key): (&str, &str),
+    host_port: &str,
+    part: usize,
+) -> S3Settings {
     let tls = rustls::crypto::aws_lc_rs::default_provider();
     let _ = tls.install_default();
     S3Settings {
-        bucket: gateway.bucket().to_owned(),
+        bucket: bucket.to_owned(),
         prefix: "registry".to_owned(),
-        region: gateway.region().to_owned(),
+        region: region.to_owned(),
         endpoint: Some(format!("http://{host_port}")),
         path_style: true,
         credentials: S3Credentials::Static(StaticCredentials {
-            access_key: gateway.access_key().to_owned(),
-            secret_key: gateway.secret_key().into(),
+            access_key: access_key.to_owned(),
+            secret_key: secret_key.into(),
             session_token: None,
         }),
         encryption: None,
         storage_class: None,
         checksum: None,
         part,
+        redirect: Some(RedirectSettings {
+            lifetime: Duration::from_secs(1200),
+            endpoint: None,
+        }),
         client: reqwest::Client::builder()
             .no_proxy()
             .connect_timeout(Duration::from_secs(5))
@@ -52,7 +76,7 @@ pub(crate) fn settings(gateway: &VersityGateway, host_port: &str, part: usize) -
 }
 
 pub(crate) fn content(settings: &S3Settings) -> ObjectContent {
-    ObjectContent::new(settings, Arc::new(SystemEntropy)).unwrap()
+    ObjectContent::new(settings, Arc::new(SystemEntropy), Arc::new(SystemClock)).unwrap()
 }
 
 pub(crate) async fn open(
@@ -183,6 +207,30 @@ impl World {
             untagged: None,
         };
         self.storage.collect(policy).await.unwrap()
+    }
+
+    /// Collects whatever no manifest refers to.
+    pub(crate) async fn collect_everything(&self) {
+        let policy = CollectionPolicy {
+            grace: Duration::ZERO,
+            wait: Duration::ZERO,
+            untagged: None,
+        };
+        // Leases count in whole seconds.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        self.storage.collect(policy).await.unwrap();
+    }
+
+    /// Reads, again while the store counts as failing, as clients do.
+    pub(crate) async fn read_at_last(&self, blob: &Blob) -> Vec<u8> {
+        loop {
+            match self.read(blob).await {
+                Err(Error::Unavailable { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                read => return read.unwrap(),
+            }
+        }
     }
 
     /// The keys of all content.

@@ -51,6 +51,9 @@ async fn each_platform_says_who_asks() {
     let directory = tempfile::tempdir().unwrap();
     let token = directory.path().join("token").display().to_string();
     fs::write(&token, "a web identity").unwrap();
+    let shared = directory.path().join("credentials").display().to_string();
+    let profile = "[ci]\naws_access_key_id = ASIATEST\naws_secret_access_key = s\naws_session_token = a token\n";
+    fs::write(&shared, profile).unwrap();
     let stub = HttpStub::start(answer);
     let right = settings(&gateway, &stub.address().to_string(), LEAST_PART);
     let (url, container) = (stub.url(""), stub.url("/container"));
@@ -70,6 +73,10 @@ async fn each_platform_says_who_asks() {
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.as_str()),
         ],
         &[("AWS_METADATA_ENDPOINT", url.as_str())],
+        &[
+            ("AWS_SHARED_CREDENTIALS_FILE", shared.as_str()),
+            ("AWS_PROFILE", "ci"),
+        ],
     ] {
         let owned = variables.iter();
         let owned = owned.map(|(name, value)| ((*name).to_owned(), (*value).into()));

@@ -47,6 +47,75 @@ async fn a_pull_continues_after_a_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_continues_after_many_cuts() {
+    let world = World::new(LEAST_PART).await;
+    let content = bytes(2 * LEAST_PART + 1000);
+    let blob = world.push(&content).await.unwrap();
+    world.proxy.take_seen();
+    for _ in 0..9 {
+        world.proxy.fail("GET ", 0, Fault::CutAnswer(1_000_000));
+    }
+    assert!(world.read(&blob).await.unwrap() == content);
+    assert_eq!(world.proxy.take_seen().len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_does_not_continue_with_other_content() {
+    let world = World::new(LEAST_PART).await;
+    let content = bytes(LEAST_PART + 1000);
+    let blob = world.push(&content).await.unwrap();
+    world.proxy.fail("GET ", 0, Fault::CutAnswer(300_000));
+    let whole = 0..blob.size;
+    let mut reader = world.storage.read(&name(), &blob, whole).await.unwrap();
+    reader.next().await.unwrap().unwrap();
+    let key = format!("registry/{}", blob.key);
+    world.gateway.remove_file(&key);
+    let other = "x".repeat(content.len());
+    world.gateway.write_file(&key, &other);
+    let failed = loop {
+        match reader.next().await.unwrap() {
+            Ok(chunk) => assert!(!chunk.starts_with(b"xxx")),
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(failed, Error::Damaged { digest } if digest == blob.digest),
+        "{failed:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_content_that_does_not_begin_to_arrive_is_asked_for_again() {
+    let world = World::new(LEAST_PART).await;
+    let blob = world.push(b"content").await.unwrap();
+    world.proxy.take_seen();
+    let slow = Fault::Delay(Duration::from_secs(600));
+    world.proxy.fail("GET ", 0, slow);
+    assert_eq!(world.read(&blob).await.unwrap(), b"content");
+    assert_eq!(world.proxy.take_seen().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_keeps_failing_is_not_asked_for_a_while() {
+    let world = World::new(LEAST_PART).await;
+    let blob = world.push(b"content").await.unwrap();
+    world.proxy.fail_all(Some(Fault::Status(503)));
+    loop {
+        world.proxy.take_seen();
+        let read = world.read(&blob).await;
+        assert!(matches!(read, Err(Error::Unavailable { .. })), "{read:?}");
+        if world.proxy.take_seen().is_empty() {
+            break;
+        }
+    }
+    // What needs no request goes on: a client reads from the store, if that is possible.
+    assert!(world.storage.locate(&blob).await.unwrap().is_some());
+    world.storage.check_blob(&name(), &blob).await.unwrap();
+    world.proxy.fail_all(None);
+    assert_eq!(world.read_at_last(&blob).await, b"content");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_completion_that_fails_within_its_answer_is_repeated() {
     let world = World::new(LEAST_PART).await;
     let content = bytes(LEAST_PART + 1000);

@@ -12,6 +12,7 @@ mod content_suite;
 mod credentials;
 mod faults;
 mod opening;
+mod redirects;
 mod requests;
 mod suite;
 mod uploads;

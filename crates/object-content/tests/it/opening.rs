@@ -6,7 +6,7 @@ use common::SystemClock;
 use database::{DatabaseLocation, SqliteDatabase};
 use object_content::{S3Credentials, S3Settings, StaticCredentials};
 use oci::DigestAlgorithm;
-use peers::{Fault, FaultProxy, VersityGateway};
+use peers::{Fault, FaultProxy, HttpStub, StubAnswer, VersityGateway};
 use storage::{NewUpload, Storage, StorageOpenError, StorageSettings, UploadId};
 
 use crate::bucket::{LEAST_PART, World, content, name, open, settings, sha256};
@@ -125,4 +125,25 @@ async fn a_bucket_belongs_to_one_database() {
     drop(files);
     let bucket = open(&three, content(&elsewhere)).await;
     assert!(matches!(bucket, Err(StorageOpenError::ContentInFiles(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_wrong_is_named() {
+    let gateway = VersityGateway::start();
+    let stub = HttpStub::start(|_| {
+        let body = "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and \
+            the current time is too large.</Message><RequestTime>20261129T100000Z</RequestTime>\
+            <ServerTime>2026-11-29T11:00:00Z</ServerTime></Error>";
+        StubAnswer::Status(403, body.to_owned())
+    });
+    let skewed = settings(&gateway, &stub.address().to_string(), LEAST_PART);
+    let message = probe(&skewed).await;
+    assert!(
+        message.contains("The store's clock says 2026-11-29T11:00:00Z"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("(correct the clock of this machine)"),
+        "{message}"
+    );
 }

@@ -55,6 +55,25 @@ async fn two_small_blobs_and_a_manifest_are_two_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_is_read_once_and_a_layer_by_clients() {
+    let world = World::new(PART).await;
+    let (config, layer) = (b"{}".to_vec(), bytes(100_000));
+    let small = world.push(&config).await.unwrap();
+    let large = world.push(&layer).await.unwrap();
+    world.proxy.take_seen();
+    for _ in 0..3 {
+        assert!(world.storage.locate(&large).await.unwrap().is_some());
+        assert_eq!(world.read(&small).await.unwrap(), config);
+    }
+    assert_eq!(world.proxy.take_seen().len(), 1);
+    let part = 1..2;
+    let mut reader = world.storage.read(&name(), &small, part).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().unwrap(), b"}".as_slice());
+    assert!(reader.next().await.is_none());
+    assert_eq!(world.proxy.take_seen(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_layer_of_25_mib_and_a_configuration_are_seven_requests() {
     let world = World::new(PART).await;
     let layer = bytes(25 << 20);

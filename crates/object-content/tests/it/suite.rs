@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bucket::{LEAST_PART, content, settings};
+use crate::bucket::{LEAST_PART, content, settings, settings_of_minio};
 use crate::content_suite::{TestedStore, content_suite};
 
 async fn versitygw() -> TestedStore {
@@ -15,4 +15,15 @@ async fn versitygw() -> TestedStore {
     }
 }
 
+async fn minio() -> TestedStore {
+    let minio = peers::Minio::start();
+    let content = content(&settings_of_minio(&minio));
+    content.probe().await.unwrap();
+    TestedStore {
+        store: Arc::new(content),
+        _guard: Box::new(minio),
+    }
+}
+
 content_suite!(in_versitygw, crate::suite::versitygw);
+content_suite!(in_minio, crate::suite::minio);

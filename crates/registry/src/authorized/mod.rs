@@ -15,6 +15,7 @@ use std::sync::Arc;
 use oci::RepositoryName;
 use storage::{Error, Storage};
 
+pub(crate) use self::pull::PullableBlob;
 pub(crate) use self::push::MountSource;
 use crate::principal::Principal;
 use crate::upstream::Upstream;

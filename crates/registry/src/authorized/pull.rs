@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use oci::{Digest, Reference};
 use storage::{
-    Blob, BlobReader, Error, ListPage, PageRequest, ReferrerEntry, StoredManifest, UploadId,
+    Blob, BlobReader, ContentUrl, Error, ListPage, PageRequest, ReferrerEntry, StoredManifest,
+    UploadId,
 };
 
 use super::{Authorized, Pull};
@@ -133,6 +134,14 @@ impl Authorized<'_, Pull> {
         };
         blob.map(PullableBlob::Upstream)
             .ok_or(Error::BlobUnknown.into())
+    }
+
+    /// Where the client can get the content of a blob from its store itself.
+    pub(crate) async fn locate(&self, blob: &PullableBlob) -> Result<Option<ContentUrl>, Error> {
+        match blob {
+            PullableBlob::Stored(blob) => self.resources.storage.locate(blob).await,
+            PullableBlob::Upstream(_) => Ok(None),
+        }
     }
 
     /// The content of a blob, or a range of it.

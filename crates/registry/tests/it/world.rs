@@ -101,6 +101,7 @@ pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
         headers: HeaderMap::new(),
         sparse: SparseManifests::Indexes,
         upload_grace: Duration::ZERO,
+        redirects: None,
         upstream: None,
         observers: Observers::default(),
         outbox: None,

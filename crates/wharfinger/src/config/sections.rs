@@ -24,7 +24,7 @@ use super::login;
 use super::login_order;
 use super::mongo::{self, MongoRulesConfig, MongoUsersConfig};
 use super::personal_tokens;
-use super::registry::RegistryServerConfig;
+use super::registry::{RegistryServerConfig, StorageDriver};
 use super::schema::key;
 use super::section::Section;
 use super::server::ServerConfig;
@@ -179,6 +179,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         |section| RegistryServerConfig::read(section, has_token_server),
     );
     refuse_database_in_memory(root, registry.as_ref());
+    warn_of_store_at_own_host(root, server.as_ref(), registry.as_ref());
     let needs_database = refresh_tokens.is_some()
         || personal_tokens.is_some()
         || sign_in.iter().any(SignInConfig::needs_database)
@@ -320,6 +321,41 @@ fn refuse_database_in_memory(root: &Section<'_>, registry: Option<&RegistryServe
                  them",
             );
         }
+    }
+}
+
+/// Go's clients send the registry's token along to a store at its host or below it, and the store
+/// refuses it. So no client is sent there, and the file says that they should.
+fn warn_of_store_at_own_host(
+    root: &Section<'_>,
+    server: Option<&ServerConfig>,
+    registry: Option<&RegistryServerConfig>,
+) {
+    let url = server.and_then(|server| server.public_url.as_deref());
+    let own = url.and_then(|url| url.parse::<http::Uri>().ok());
+    let own = own.as_ref().and_then(http::Uri::host);
+    let (Some(own), Some(StorageDriver::S3(s3))) =
+        (own, registry.map(|registry| &registry.storage))
+    else {
+        return;
+    };
+    let host = s3.client_host();
+    let store = ::storage::ContentUrl::host_of(&host).to_ascii_lowercase();
+    let own = own.trim_matches(['[', ']']).to_ascii_lowercase();
+    let is_below = store
+        .strip_suffix(&own)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    if s3.redirect.enabled && is_below {
+        let message = format!(
+            "no effect: docker would send its token along to {store}, which is at or below the host of \
+             server.public_url, and the store would refuse it; write an endpoint with another host, or enabled: false"
+        );
+        let position = root
+            .present("registry")
+            .map_or(root.position, |registry| registry.position());
+        let name = "registry.storage.redirect";
+        root.context
+            .warn(position, name, Problem::NoEffect, message);
     }
 }
 

@@ -369,7 +369,7 @@ fn read_client_address(
     (header.and_then(|header| header.value), position, proxies)
 }
 
-fn read_networks(setting: &Setting<'_>) -> Option<Vec<IpNetwork>> {
+pub(super) fn read_networks(setting: &Setting<'_>) -> Option<Vec<IpNetwork>> {
     let items = setting.items()?;
     Some(
         items

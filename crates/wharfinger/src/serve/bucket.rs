@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::Entropy;
-use object_content::{ObjectContent, S3Settings};
+use common::{Entropy, SystemClock};
+use object_content::{ObjectContent, RedirectSettings, S3Settings};
 
 use crate::config::S3Config;
 use crate::failure::Failure;
@@ -21,7 +21,7 @@ pub(crate) fn content(
     config: &S3Config,
     entropy: Arc<dyn Entropy>,
 ) -> Result<ObjectContent, Failure> {
-    ObjectContent::new(&settings(config)?, entropy)
+    ObjectContent::new(&settings(config)?, entropy, Arc::new(SystemClock))
         .map_err(|error| Failure::system("cannot use the bucket").caused_by(&error))
 }
 
@@ -57,6 +57,10 @@ pub(crate) fn settings(config: &S3Config) -> Result<S3Settings, Failure> {
         storage_class: config.storage_class.clone(),
         checksum: config.checksum,
         part: config.part,
+        redirect: Some(RedirectSettings {
+            lifetime: config.redirect.lifetime,
+            endpoint: config.redirect.endpoint.clone(),
+        }),
         client,
     })
 }

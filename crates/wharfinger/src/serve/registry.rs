@@ -5,8 +5,9 @@ use std::sync::Arc;
 use auth::TokenServer;
 use identity::{LoginLimiter, NamedAccount, WorkerPool};
 use registry::{
-    Authentication, CachingVerifier, Caller, CatalogSettings, PullPermissions, Realm, Registry,
-    RegistrySettings, TokenAuth, VisibleRepositories, VisibleRepositoriesFuture,
+    Authentication, CachingVerifier, Caller, CatalogSettings, PullPermissions, Realm,
+    RedirectRules, Registry, RegistrySettings, TokenAuth, VisibleRepositories,
+    VisibleRepositoriesFuture,
 };
 use token::Verifier;
 
@@ -15,7 +16,7 @@ use super::backends::Backends;
 use super::jwks::JwksFetcher;
 use super::persistent_state::PersistentState;
 use super::registry_state::RegistryState;
-use crate::config::{self, Config, IssuerConfig, IssuerKeysConfig, RegistryAuth};
+use crate::config::{self, Config, IssuerConfig, IssuerKeysConfig, RegistryAuth, StorageDriver};
 use crate::failure::Failure;
 
 /// The registry that `config` makes.
@@ -41,6 +42,7 @@ pub(super) fn registry(
         headers: section.headers.clone(),
         sparse: section.sparse,
         upload_grace: section.uploads.grace,
+        redirects: redirects(section),
         upstream: None,
         observers: persistent.observers.clone(),
         outbox: None,
@@ -48,6 +50,18 @@ pub(super) fn registry(
         entropy: Arc::clone(&persistent.entropy),
     };
     Ok(Registry::new(settings, state.storage.clone()))
+}
+
+/// Which clients are sent to the bucket, if there is one.
+fn redirects(section: &config::RegistryServerConfig) -> Option<RedirectRules> {
+    let StorageDriver::S3(s3) = &section.storage else {
+        return None;
+    };
+    let config = &s3.redirect;
+    config.enabled.then(|| RedirectRules {
+        from: config.from as u64,
+        except: config.except.clone(),
+    })
 }
 
 /// What the registry shares with the token server.

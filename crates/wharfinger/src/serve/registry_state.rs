@@ -59,7 +59,7 @@ impl RegistryState {
         let retention = Retention {
             grace: config.collection.grace,
             upload_expiry: config.uploads.expire,
-            retain: std::time::Duration::ZERO,
+            retain: config.storage.retain(),
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = storage::StorageSettings { limits, retention };

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use common::{Clock, SystemClock};
 use object_content::BucketExport;
 use serde_json::json;
 use storage::distribution::{ExportError, ExportReport};
@@ -99,7 +100,8 @@ impl Arguments {
             Content::Directory(root) => Ok(Target::Directory(root)),
             Content::Bucket(bucket) => {
                 let settings = settings(&bucket)?;
-                let exported = BucketExport::new(&settings, opened.bucket.as_ref());
+                let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+                let exported = BucketExport::new(&settings, opened.bucket.as_ref(), &clock);
                 let exported = exported
                     .map_err(|error| Failure::usage("nothing was exported").caused_by(&error))?;
                 Ok(Target::Bucket(Arc::new(exported)))

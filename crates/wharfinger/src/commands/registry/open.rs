@@ -144,7 +144,7 @@ impl Places {
         let retention = Retention {
             grace: registry.collection.grace,
             upload_expiry: registry.uploads.expire,
-            retain: std::time::Duration::ZERO,
+            retain: registry.storage.retain(),
         };
         // With one server and one database, no server remembers what another has deleted.
         let sweep = CollectionPolicy {

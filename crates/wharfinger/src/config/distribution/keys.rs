@@ -11,6 +11,8 @@ use Effect::{Above, By, Ineffective, Refused, Switch, Text, Whole};
 
 const ELSEWHERE: &str = "content cannot be stored there yet; write storage: {filesystem: {rootdirectory: DIRECTORY}}, or storage: {s3: {bucket: NAME}}";
 
+const GOOGLE: &str = "Google's own protocol is not supported; create an HMAC key, and write storage: {s3: {bucket: NAME, regionendpoint: https://storage.googleapis.com, region: auto, accesskey: ID, secretkey: KEY}}";
+
 pub(super) static ROWS: &[Row] = &[
     row("version", By(other::read_version)),
     // The log.
@@ -42,11 +44,8 @@ pub(super) static ROWS: &[Row] = &[
         Ineffective("as many threads run as there is work for"),
     ),
     row("storage.delete.enabled", By(storage::read_delete)).becomes("registry.storage.delete"),
-    row(
-        "storage.redirect",
-        Ineffective("the registry sends all content itself"),
-    )
-    .with("disable"),
+    row("storage.redirect.disable", By(storage::read_redirect))
+        .becomes("registry.storage.redirect.enabled"),
     row(
         "storage.cache",
         Ineffective("the database holds what a cache would"),
@@ -129,11 +128,8 @@ pub(super) static ROWS: &[Row] = &[
         "storage.s3.multipartcombinesmallpart",
         Ineffective("small parts are never combined"),
     ),
-    row(
-        "storage.s3.redirectendpoint",
-        Ineffective("the registry sends all content itself"),
-    ),
-    row("storage.gcs", Refused(ELSEWHERE))
+    row("storage.s3.redirectendpoint", Text).becomes("registry.storage.redirect.endpoint"),
+    row("storage.gcs", Refused(GOOGLE))
         .with("bucket keyfile rootdirectory chunksize maxconcurrency credentials.*"),
     row("storage.azure", Refused(ELSEWHERE)).with(
         "accountname accountkey container realm rootdirectory max_retries retry_delay \

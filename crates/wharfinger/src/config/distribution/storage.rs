@@ -78,6 +78,16 @@ fn is_other_driver(translator: &Translator, name: &str) -> bool {
     row.is_some_and(|row| matches!(row.effect, Effect::Refused(_)))
 }
 
+/// Only drivers with redirects read it, in Distribution too.
+pub(super) fn read_redirect(disable: &Setting<'_>, translator: &mut Translator) {
+    if disable.is_null() {
+        return;
+    }
+    if let Some(is_off) = disable.flag() {
+        translator.word("registry.storage.redirect.enabled", &!is_off, disable);
+    }
+}
+
 /// In Distribution nothing but `true` without quotes switches deletion on.
 pub(super) fn read_delete(enabled: &Setting<'_>, translator: &mut Translator) {
     if enabled.is_null() {

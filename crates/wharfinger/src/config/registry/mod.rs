@@ -4,6 +4,7 @@ mod auth;
 mod collection;
 mod headers;
 mod limits;
+mod redirect;
 mod s3;
 mod storage;
 

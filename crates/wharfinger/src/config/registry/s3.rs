@@ -7,6 +7,7 @@ use common::Secret;
 use identity::tls::{ClientTls, ServerVerification};
 use object_content::{ContentChecksum, LEAST_PART, S3Credentials, S3Encryption, StaticCredentials};
 
+use super::redirect::RedirectConfig;
 use crate::config::diagnostics::Problem;
 use crate::config::schema::key::{self, Words};
 use crate::config::section::{Located, Section};
@@ -16,8 +17,13 @@ const DEFAULT_PART: usize = 8 << 20;
 /// The largest size of a part. Two parts of each upload are in memory.
 const LARGEST_PART: usize = 256 << 20;
 
+/// The file of shared credentials.
+const SHARED_FILE: &str = "AWS_SHARED_CREDENTIALS_FILE";
+
 /// The variables by which a platform says who asks.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 13] = [
+    "AWS_PROFILE",
+    SHARED_FILE,
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -46,6 +52,7 @@ pub(crate) struct S3Config {
     pub(crate) part: usize,
     pub(crate) user_agent: Option<String>,
     pub(crate) tls: ClientTls,
+    pub(crate) redirect: RedirectConfig,
 }
 
 impl fmt::Debug for S3Config {
@@ -83,8 +90,25 @@ impl S3Config {
         }
     }
 
+    /// The host and port at which clients that are sent to the store reach it.
+    pub(crate) fn client_host(&self) -> String {
+        let Self { bucket, region, .. } = self;
+        let endpoint = self.redirect.endpoint.as_ref();
+        let url = match (endpoint, &self.endpoint) {
+            (Some(url), _) => url,
+            (None, Some(url)) if self.path_style => url,
+            (None, Some(url)) => {
+                let (_, host) = url.split_once("://").unwrap_or_default();
+                return format!("{bucket}.{host}");
+            }
+            (None, None) => return format!("{bucket}.s3.{region}.amazonaws.com"),
+        };
+        let (_, host) = url.split_once("://").unwrap_or_default();
+        host.to_owned()
+    }
+
     /// Declares `registry.storage.s3.*`.
-    pub(super) fn read(s3: &mut Section<'_>) -> Option<Self> {
+    pub(super) fn read(s3: &mut Section<'_>, redirect: RedirectConfig) -> Option<Self> {
         let bucket = s3.find(
             key::parsed("bucket", "name", bucket)
                 .required("write the name of the bucket")
@@ -117,16 +141,19 @@ impl S3Config {
                 .means("the URL of the store, without the bucket, if it is not AWS")
                 .otherwise("AWS's for the region"),
         );
+        // Keys below are read even if this one cannot be used.
         let endpoint = match endpoint {
             Some(endpoint) => {
-                let url = endpoint.setting.checked(url(&endpoint.value, secure))?;
-                if url.starts_with("http://") && !is_this_machine(&url) {
+                let url = store_url(&endpoint.value, secure);
+                let url = endpoint.setting.checked(url);
+                let is_clear = |url: &String| url.starts_with("http://") && !is_this_machine(url);
+                if url.as_ref().is_some_and(is_clear) {
                     let message = "content and signatures are sent without TLS: write https://";
                     endpoint.setting.warn(Problem::Doubtful, message);
                 }
-                Some(url)
+                url.map(Some)
             }
-            None => None,
+            None => Some(None),
         };
         let path_style = s3.find(
             key::switch("forcepathstyle")
@@ -164,6 +191,7 @@ impl S3Config {
                 .otherwise("`wharfinger/VERSION`"),
         );
         let tls = read_tls(s3);
+        let endpoint = endpoint?;
         Some(Self {
             bucket: bucket?,
             prefix: prefix.unwrap_or_default(),
@@ -181,6 +209,7 @@ impl S3Config {
             part,
             user_agent,
             tls: tls?,
+            redirect,
         })
     }
 }
@@ -191,8 +220,8 @@ fn read_credentials(s3: &mut Section<'_>) -> Option<S3Credentials> {
             .restart()
             .means("the id of the key that signs requests")
             .otherwise(
-                "what the platform gives: `AWS_ACCESS_KEY_ID` and its like, a web identity, a \
-                 task's or the machine's role",
+                "what the platform gives: `AWS_ACCESS_KEY_ID` and its like, a web identity, the \
+                 file of shared credentials, a task's or the machine's role",
             ),
     );
     let secret_key = s3.locate(
@@ -214,11 +243,20 @@ fn read_credentials(s3: &mut Section<'_>) -> Option<S3Credentials> {
             session_token: session_token.map(Secret::from),
         })),
         (None, None) => {
+            let variable = |name: &str| s3.context.variable(name);
             let found = VARIABLES.into_iter().filter_map(|name| {
-                let value = s3.context.variable(name)?;
+                let value = variable(name)?;
                 Some((name.to_owned(), Secret::from(value)))
             });
-            Some(S3Credentials::Platform(found.collect()))
+            let mut found: Vec<_> = found.collect();
+            if let Some(home) = variable("HOME")
+                && variable(SHARED_FILE).is_none()
+            {
+                // Where AWS's libraries look. It counts if it is there and has the profile.
+                let file = format!("{home}/.aws/credentials");
+                found.push((SHARED_FILE.to_owned(), Secret::from(file)));
+            }
+            Some(S3Credentials::Platform(found))
         }
         (Some(one), None) | (None, Some(one)) => {
             let message = "set both accesskey and secretkey, or none of them";
@@ -308,7 +346,7 @@ fn prefix(text: &str) -> Result<String, String> {
     Ok(prefix.to_owned())
 }
 
-fn is_this_machine(url: &str) -> bool {
+pub(super) fn is_this_machine(url: &str) -> bool {
     let uri = url.parse::<http::Uri>().ok();
     uri.as_ref().and_then(http::Uri::host).is_some_and(|host| {
         let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
@@ -317,7 +355,7 @@ fn is_this_machine(url: &str) -> bool {
 }
 
 /// The endpoint as a URL without a path.
-fn url(text: &str, secure: bool) -> Result<String, String> {
+pub(super) fn store_url(text: &str, secure: bool) -> Result<String, String> {
     let text = text.trim_end_matches('/');
     let url = match text.split_once("://") {
         Some(("http" | "https", _)) => text.to_owned(),

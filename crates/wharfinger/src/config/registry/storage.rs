@@ -2,11 +2,35 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::redirect::RedirectConfig;
 use super::s3::S3Config;
 use crate::config::diagnostics::Problem;
 use crate::config::schema::{Kind, key};
 use crate::config::section::Section;
+
+/// Stores that are refused by name: what they are, and what to write instead.
+const OTHER_STORES: [(&str, &str, &str); 2] = [
+    (
+        "gcs",
+        "Google Cloud Storage by its own protocol; `s3` with an HMAC key reaches the same bucket",
+        "Google's own protocol is not supported; create an HMAC key, and write s3: {bucket: NAME, \
+         regionendpoint: \"https://storage.googleapis.com\", region: auto, accesskey: ID, secretkey_file: FILE}",
+    ),
+    (
+        "azure",
+        "containers of Azure",
+        "Azure is not supported; write s3: {bucket: NAME} for a store that speaks S3's protocol, or \
+         filesystem: {root: DIRECTORY}",
+    ),
+];
+
+/// How long content stays in a bucket at least after no client can see it. Another process may be
+/// sending it to a slow client, and asks for the rest of it if its connection breaks.
+const SLOWEST_PULL: Duration = Duration::from_secs(3600);
+/// How much longer content stays than the URLs that lead to it.
+const RETAIN_MARGIN: Duration = Duration::from_secs(60);
 
 /// What `registry.storage` says.
 pub(super) struct StorageConfig {
@@ -35,6 +59,15 @@ impl StorageDriver {
         }
     }
 
+    /// How long content stays after no client can see it.
+    pub(crate) fn retain(&self) -> Duration {
+        match self {
+            Self::S3(s3) => SLOWEST_PULL.max(s3.redirect.lifetime + RETAIN_MARGIN),
+            // A file that is open is read to its end.
+            Self::Filesystem(_) | Self::InMemory => Duration::ZERO,
+        }
+    }
+
     /// Whether nothing stays when the server ends.
     pub(crate) fn is_in_memory(&self) -> bool {
         matches!(self, Self::InMemory)
@@ -44,13 +77,10 @@ impl StorageDriver {
 impl StorageConfig {
     /// Declares `registry.storage.*`.
     pub(super) fn read(storage: &mut Section<'_>) -> Self {
-        for name in ["gcs", "azure"] {
+        for (name, means, instead) in OTHER_STORES {
             let key = key::custom(name, Kind::Anything).later();
-            if let Some(setting) = storage.setting(key.means("content in an object store")) {
-                setting.report(
-                    Problem::Unsupported,
-                    "this store is not supported yet; write filesystem: {root: DIRECTORY}, or s3: {bucket: NAME}",
-                );
+            if let Some(setting) = storage.setting(key.means(means)) {
+                setting.report(Problem::Unsupported, instead);
             }
         }
         let usual = usual_root(storage);
@@ -69,9 +99,14 @@ impl StorageConfig {
                 )
             },
         );
+        let redirect = storage.always(
+            key::mapping("redirect")
+                .means("with `s3`: which clients read content from the store itself"),
+            RedirectConfig::read,
+        );
         let s3 = storage.optional(
             key::mapping("s3").means("objects in a bucket that speaks S3's protocol"),
-            S3Config::read,
+            |s3| S3Config::read(s3, redirect),
         );
         let is_in_memory = storage.get(
             key::switch("inmemory")
@@ -104,7 +139,7 @@ impl StorageConfig {
 }
 
 fn driver(
-    storage: &Section<'_>,
+    storage: &mut Section<'_>,
     root: PathBuf,
     s3: Option<S3Config>,
     is_in_memory: bool,
@@ -115,11 +150,22 @@ fn driver(
             let message = "only one of `filesystem` and `s3` can apply; remove the other";
             storage.error_about("s3", Problem::Conflict, message);
         }
+        // What is shown is what is in effect.
+        if has_s3 {
+            storage.hide(&["filesystem"]);
+        } else {
+            if storage.has("redirect") {
+                let message = "no effect without s3: the server sends what is in files itself";
+                storage.warn_about("redirect", Problem::NoEffect, message);
+            }
+            storage.hide(&["redirect"]);
+        }
         return match s3 {
             Some(s3) => StorageDriver::S3(Box::new(s3)),
             None => StorageDriver::Filesystem(root),
         };
     }
+    storage.hide(&["filesystem", "redirect"]);
     if has_s3 {
         let message = "only one of `s3` and `inmemory` can apply; remove the other";
         storage.error_about("inmemory", Problem::Conflict, message);

@@ -159,6 +159,7 @@ fn every_key_that_is_set_is_in_effect() {
         let apart = [
             "registry.auth.htpasswd",
             "registry.auth.none",
+            "registry.storage.redirect",
             "registry.storage.s3",
             "server.net",
             "sql_auth",

@@ -81,6 +81,33 @@ fn a_printed_registry_means_the_same() {
     insta::assert_snapshot!(&printed[start..]);
 }
 
+const BUCKET: &str = r#"server: {addr: ":5000"}
+database: {url: "sqlite:///w.db"}
+registry:
+  auth: {none: true}
+  storage: {s3: {bucket: b}, redirect: {except: [10.0.0.0/8]}}
+"#;
+
+#[test]
+fn a_printed_bucket_means_the_same_and_has_no_files() {
+    let fixture = Fixture::new();
+    let print = |text: &str| {
+        let loaded = fixture.load(text);
+        let loaded = loaded.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+        loaded.effective.to_string()
+    };
+    let printed = print(BUCKET);
+    assert_eq!(print(&printed), printed);
+    assert!(!printed.contains("filesystem"), "{printed}");
+    assert!(
+        printed
+            .contains("redirect:\n      enabled: true\n      from: 64KiB\n      lifetime: 20m\n"),
+        "{printed}"
+    );
+    let files = print("server: {addr: \":5000\"}\nregistry: {auth: {none: true}}\n");
+    assert!(!files.contains("redirect"), "{files}");
+}
+
 #[test]
 fn passwords_are_not_printed() {
     let fixture = Fixture::new();

@@ -12,6 +12,7 @@ mod key_sets;
 pub(crate) mod layout;
 pub(crate) mod memory;
 mod public_url;
+mod redirects;
 pub(crate) mod registry_2;
 mod sparse;
 mod transfers;

@@ -36,6 +36,8 @@ const VALUES: &[(&str, &str)] = &[
     ("storage.s3.rootdirectory", "/registry"),
     ("storage.s3.storageclass", "STANDARD_IA"),
     ("storage.s3.useragent", "agent"),
+    ("storage.s3.redirectendpoint", "https://images.example"),
+    ("storage.redirect.disable", "true"),
     ("storage.inmemory", "{}"),
     ("storage.delete.enabled", "true"),
     ("storage.maintenance.readonly.enabled", "true"),
