@@ -25,10 +25,13 @@
 mod administration;
 mod changes;
 mod connection;
+mod copies;
 mod error;
 mod handle;
 mod location;
+mod read_only;
 mod row;
+mod small_tables;
 mod sqlite;
 mod value;
 mod version;
@@ -39,10 +42,12 @@ pub use administration::{
 };
 pub use changes::ChangeCounts;
 pub use connection::DatabaseConnection;
+pub use copies::CopyState;
 pub use error::{DatabaseCause, Error};
 pub use handle::Database;
 pub use location::{DatabaseLocation, DatabaseLocationError};
 pub use row::{Column, DatabaseRow};
+pub use small_tables::SmallTablesError;
 pub use sqlite::{Activity, BUSY_TIMEOUT, DatabaseOpenError, SqliteDatabase};
 pub use value::{DatabaseValue, FromValue, ToValue};
 pub use version::{ObjectVersion, Precondition, PreconditionFailed};

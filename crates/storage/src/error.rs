@@ -57,8 +57,11 @@ pub enum Error {
     /// The disk is full. Reads work. Writes work again when there is room.
     #[error("the disk is full")]
     Full,
-    /// The disk is read-only.
-    #[error("the disk cannot be written to")]
+    /// The disk is read-only, or the database refuses changes while the registry is copied to another
+    /// place.
+    #[error(
+        "nothing can be stored now: the disk cannot be written to, or the registry is being moved"
+    )]
     ReadOnly,
     /// Another process held the database for too long. Another try may succeed.
     #[error("the database is locked by another process")]

@@ -49,6 +49,7 @@ pub mod memory;
 mod model;
 mod publication;
 mod recovery;
+mod relocation;
 mod seams;
 mod settings;
 mod shared;
@@ -68,6 +69,7 @@ pub use model::{
     StoreId, StoredManifest, TaggedManifest, UploadId,
 };
 pub use recovery::recover_uploads;
+pub use relocation::{RelocationError, RelocationReport};
 pub use seams::{
     AdoptedStore, AdoptionProgress, AdoptionStage, AdoptionStore, AffectedRepository, BackupBlob,
     BlobIndex, BlobReservation, ChangeSet, Checkpoint, CollectionStore, FinishedUpload, Inventory,

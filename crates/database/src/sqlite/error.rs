@@ -2,13 +2,19 @@
 
 use rusqlite::{ErrorCode, ffi};
 
+use crate::read_only::MESSAGE;
 use crate::{DatabaseCause, Error};
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let code = error.sqlite_error_code();
         let extended = error.sqlite_error().map(|error| error.extended_code);
+        let is_refused = extended == Some(ffi::SQLITE_CONSTRAINT_TRIGGER)
+            && matches!(&error, rusqlite::Error::SqliteFailure(_, Some(said)) if said == MESSAGE);
         let error = DatabaseCause::of(&error);
+        if is_refused {
+            return Self::ReadOnly(error);
+        }
         if let Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) = extended {
             return Self::Unique(error);
         }

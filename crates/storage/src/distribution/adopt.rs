@@ -197,7 +197,11 @@ impl Storage {
         Ok(None)
     }
 
-    async fn has_images(&self) -> Result<bool, Error> {
+    /// Whether any repository has a manifest.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn has_images(&self) -> Result<bool, Error> {
         Ok(!self
             .manifests()
             .repositories(PageRequest {

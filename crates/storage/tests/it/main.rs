@@ -29,5 +29,6 @@ mod outbox;
 mod properties;
 mod real_registries;
 mod recovery;
+mod relocation;
 mod uploads;
 mod world;

@@ -67,6 +67,11 @@ fn the_commands_of_upgrading() {
 }
 
 #[test]
+fn the_commands_of_moving() {
+    run_page("moving.md");
+}
+
+#[test]
 fn the_commands_of_robots_and_personal_tokens() {
     run_page("robots-and-personal-tokens.md");
 }

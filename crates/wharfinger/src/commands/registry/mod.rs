@@ -6,6 +6,7 @@
 
 mod adopt;
 mod backup;
+mod copy;
 mod export;
 mod gc;
 mod hold;
@@ -24,7 +25,7 @@ use storage::ContentLocation;
 use crate::failure::{FULL_DISK, Failure};
 use crate::output;
 
-/// Collect garbage, verify, adopt, export or back up the registry's content
+/// Collect garbage, verify, adopt, export, back up or move the registry's content
 ///
 /// All of these commands work while the server runs.
 #[derive(Debug, Args)]
@@ -40,6 +41,7 @@ enum Command {
     Adopt(adopt::Arguments),
     Export(export::Arguments),
     Backup(backup::Arguments),
+    Copy(copy::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -55,6 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Adopt(arguments) => arguments.run().await,
             Command::Export(arguments) => arguments.run().await,
             Command::Backup(arguments) => arguments.run().await,
+            Command::Copy(arguments) => arguments.run().await,
         }
     })
 }

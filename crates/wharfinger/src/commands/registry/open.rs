@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{SystemClock, SystemEntropy};
 use data_encoding::HEXLOWER;
-use database::{DatabaseLocation, SqliteDatabase};
+use database::{Database, DatabaseLocation, SqliteDatabase};
 use object_content::ObjectContent;
 use storage::collection::CollectionPolicy;
 use storage::{Retention, Storage, StorageSettings};
@@ -20,6 +20,7 @@ use crate::serve::bucket::{content, probed_content};
 /// A registry's storage, and the configuration that says where it is.
 pub(super) struct Opened {
     pub(super) storage: Storage,
+    pub(super) database: Database,
     /// The content, if it is in a bucket.
     pub(super) bucket: Option<ObjectContent>,
     pub(super) places: Places,
@@ -77,7 +78,7 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
             drop(made.map_err(|error| no_content(&error))?);
         }
         Content::Bucket(bucket) if !places.database.path().exists() => {
-            drop(new_bucket(bucket, &places).await?);
+            drop(new_bucket(bucket, new_database(&places)?, &places).await?);
         }
         Content::Directory(_) | Content::Bucket(_) => {}
     }
@@ -89,8 +90,11 @@ fn new_database(places: &Places) -> Result<SqliteDatabase, Failure> {
 }
 
 /// Opens the storage with its content in a bucket as a server does.
-async fn new_bucket(bucket: &S3Config, places: &Places) -> Result<Storage, Failure> {
-    let database = new_database(places)?;
+async fn new_bucket(
+    bucket: &S3Config,
+    database: SqliteDatabase,
+    places: &Places,
+) -> Result<Storage, Failure> {
     let content = Arc::new(probed_content(bucket, Arc::new(SystemEntropy)).await?);
     let identity = HEXLOWER.encode(&random_id()?);
     let clock = Arc::new(SystemClock);
@@ -98,10 +102,34 @@ async fn new_bucket(bucket: &S3Config, places: &Places) -> Result<Storage, Failu
     opened.map_err(|error| no_content(&error))
 }
 
+/// Opens and creates the registry that gets a copy, as its server would. No server can run meanwhile.
+pub(super) async fn target(file: &Path) -> Result<Opened, Failure> {
+    let loaded = load(file)?;
+    let places = Places::of(&loaded.config, file)?;
+    let database = new_database(&places)?;
+    let handle = Database::from(database.clone());
+    let storage = match &places.content {
+        Content::Directory(root) => {
+            let clock = Arc::new(SystemClock);
+            let opened = Storage::open(database, root, places.settings, clock).await;
+            opened.map_err(|error| no_content(&error))?
+        }
+        Content::Bucket(bucket) => new_bucket(bucket, database, &places).await?,
+    };
+    Ok(Opened {
+        storage,
+        database: handle,
+        bucket: None,
+        places,
+        files: loaded.files,
+    })
+}
+
 async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
     let database = SqliteDatabase::open(&places.database).map_err(|error| no_database(&error))?;
     let (settings, clock) = (places.settings, Arc::new(SystemClock));
     let mut bucket = None;
+    let handle = Database::from(database.clone());
     let storage = match &places.content {
         Content::Directory(root) => {
             Storage::open_for_command(database, root, settings, clock).await
@@ -114,6 +142,7 @@ async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure>
     };
     Ok(Opened {
         storage: storage.map_err(|error| no_content(&error))?,
+        database: handle,
         bucket,
         places,
         files: loaded.files,

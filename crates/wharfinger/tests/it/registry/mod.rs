@@ -6,6 +6,7 @@ mod adopt_bucket;
 mod backup;
 mod bucket;
 pub(crate) mod commands;
+mod copy;
 mod first_start;
 mod gc_beside;
 mod key_sets;

@@ -55,6 +55,7 @@ fn every_command_explains_itself() {
         "registry adopt",
         "registry export",
         "registry backup",
+        "registry copy",
         "robot",
         "robot add",
         "robot list",

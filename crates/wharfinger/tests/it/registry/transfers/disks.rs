@@ -241,7 +241,8 @@ fn a_disk_that_may_only_be_read_is_said_and_gets_over() {
             (
                 503,
                 "UNAVAILABLE".to_owned(),
-                "the disk cannot be written to".to_owned()
+                "nothing can be stored now: the disk cannot be written to, or the registry is being moved"
+                    .to_owned()
             )
         );
     }
