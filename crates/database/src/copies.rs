@@ -39,8 +39,16 @@ impl Database {
     /// # Errors
     /// When the database fails.
     pub async fn copy_state(&self) -> Result<CopyState, Error> {
-        self.write(|connection| {
-            create(connection)?;
+        let exists = if self.sqlite().is_some() {
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'copies'"
+        } else {
+            "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'copies'"
+        };
+        self.read(move |connection| {
+            let tables: i64 = connection.query_one(exists, &[], |row| row.get(0))?;
+            if tables == 0 {
+                return Ok(CopyState::None);
+            }
             if let Some(id) = find(connection, "complete")? {
                 return Ok(CopyState::Complete(id));
             }

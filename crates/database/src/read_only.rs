@@ -83,12 +83,12 @@ impl Database {
     }
 }
 
-/// PostgreSQL's function of the triggers. Its code is that of a read-only transaction.
+/// PostgreSQL's function of the triggers. Its code is what makes the error [`Error::ReadOnly`].
 const REFUSE: &str =
     "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'nothing can be stored now: the registry is being copied to another place'
-        USING ERRCODE = '25006';
+        USING ERRCODE = 'WH090';
 END
 $$";
 

@@ -16,6 +16,7 @@ mod collection;
 mod connection;
 mod connection_limit;
 mod context;
+mod copied_database;
 mod event_log;
 mod file_access;
 mod file_snapshot;

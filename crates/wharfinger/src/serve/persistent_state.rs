@@ -9,6 +9,7 @@ use database::{Database, DatabaseLocation, DatabaseOpenError};
 use event::Observers;
 
 use super::context::RequestIds;
+use super::copied_database::refuse_unfinished_copy;
 use super::jwks::JwksFetcher;
 use super::known_platforms::KnownPlatforms;
 use super::observers::observers;
@@ -46,6 +47,9 @@ impl PersistentState {
         let location = scratch.as_ref().map(|scratch| &scratch.database);
         let location = location.or(config.database.as_ref());
         let database = location.map(open).transpose()?;
+        if let Some(database) = &database {
+            refuse_unfinished_copy(database).await?;
+        }
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let file = database.as_ref().and_then(Database::sqlite);
         let registry = match (&config.registry, file) {

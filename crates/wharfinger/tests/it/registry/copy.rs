@@ -169,6 +169,9 @@ fn a_registry_moves_to_a_bucket_while_clients_push_and_nothing_acknowledged_is_l
         &[to.to_str().unwrap(), "--prepare", "--json"],
     );
     assert_eq!(json(&prepared)["complete"], false);
+    let early = run(Command::new(PROGRAM).arg("serve").arg(&to));
+    assert_eq!(early.status.code(), Some(3), "{early}");
+    assert!(early.stderr.contains("is an unfinished copy"), "{early}");
     // Gone since the first passes, and a tag that has moved.
     let digest = http::get(&old.url("/v2/library/app/manifests/gone"));
     let digest = digest.header("docker-content-digest").unwrap().to_owned();
@@ -270,7 +273,7 @@ fn a_killed_copy_continues() {
 #[test]
 fn a_copy_overwrites_nothing_and_can_be_given_up() {
     let world = World::new();
-    let old = start(&world.files("old"));
+    let mut old = start(&world.files("old"));
     push(&old, "one", "app:1");
     // Images of another registry.
     let mut other = start(&world.files("other"));
@@ -294,6 +297,12 @@ fn a_copy_overwrites_nothing_and_can_be_given_up() {
 
     let to = world.file("third", &world.files("third"));
     copy(&old.config(), &[to.to_str().unwrap()]).succeeded();
+    let upload = old.url("/v2/app/blobs/uploads/");
+    assert_eq!(http::request(&["-X", "POST", &upload]).status, 503);
+    // It stays so after a restart, and says so.
+    assert!(old.terminate().success());
+    let mut old = start(&world.files("old"));
+    old.wait_for_log("stores nothing");
     let upload = old.url("/v2/app/blobs/uploads/");
     assert_eq!(http::request(&["-X", "POST", &upload]).status, 503);
     let released = copy(&old.config(), &["--release", "--json"]);
