@@ -186,3 +186,30 @@ async fn a_remembered_login_ends_with_a_change_by_a_command() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test]
+async fn the_owner_of_a_token_is_known_until_a_change_is_counted() {
+    let bench = Bench::new();
+    bench.add("ann", "sesame", Labels::new()).await;
+    let backend = DatabaseAccounts::new(bench.store.clone(), verifier())
+        .noticing(ChangeCounter::start(bench.database.clone()));
+    let is_there = async || {
+        matches!(
+            backend.recheck_owner("ann").await.unwrap(),
+            Recheck::Present { .. }
+        )
+    };
+    while backend.revision() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(is_there().await);
+    bench.store.disable(&root(), "ann").await.unwrap();
+    while is_there().await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(backend.recheck("ann").await.unwrap(), Recheck::Disabled);
+    assert_eq!(
+        backend.recheck_owner("bob").await.unwrap(),
+        Recheck::NoMatch
+    );
+}
