@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::operation::ApiOperation;
 use crate::resources::{
-    account, audit, explanations, robots, rules, sessions, tokens, trust, users,
+    account, audit, audit_events, explanations, robots, rules, sessions, tokens, trust, users,
 };
 
 /// The path of the OpenAPI document, the only one that needs no token.
@@ -170,6 +170,12 @@ pub(crate) fn operations() -> Vec<ApiOperation> {
             "listChanges",
             "List the administration log, the latest change first",
             audit::list,
+        ),
+        Op::new(
+            get("/audit/events"),
+            "listEvents",
+            "List what happened, the latest event first",
+            audit_events::list,
         ),
         Op::new(
             (Method::POST, "/trust/checks"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use accounts::{AccountStore, RuleList};
+use audit::AuditReader;
 use auth::TokenServer;
 use auth::sessions::Sessions;
 use common::{Clock, unix_seconds};
@@ -33,6 +34,8 @@ pub struct ApiStores {
     pub personal_tokens: Option<PersonalTokens>,
     /// The platforms whose workloads log in, if there are any.
     pub trust: Option<TrustAuth>,
+    /// The audit table.
+    pub audit: AuditReader,
     /// Where the administration log is.
     pub database: Database,
 }

@@ -29,7 +29,7 @@ mod secret;
 
 pub use basic::{BasicCredentials, BasicError};
 pub use clock::{Clock, SystemClock, seconds_rounded_up, unix_seconds};
-pub use date::{go_date, rfc3339};
+pub use date::{go_date, parse_date, rfc3339};
 pub use display::{escape_json, escape_line, escape_lines};
 pub use duration::{DurationError, parse_duration, print_duration};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};

@@ -8,6 +8,8 @@ use serde::{Serialize, Serializer};
 
 /// What has happened.
 ///
+/// Administration is not among these: the database records it with the change.
+///
 /// More kinds come with more features, so a `match` outside this workspace needs a `_` arm.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -119,13 +121,6 @@ pub enum EventKind<'a> {
     CatalogRead {
         /// How many repositories the page has.
         repositories: usize,
-    },
-    /// An operator changed something with a command.
-    Administration {
-        /// The command, as in `sessions revoke`.
-        command: &'a str,
-        /// What it changed, in words.
-        details: &'a str,
     },
     /// A pass of collection removed unused content.
     Collection {
@@ -239,7 +234,6 @@ impl EventKind<'_> {
             Self::BlobMounted { .. } => "blob_mounted",
             Self::BlobDeleted { .. } => "blob_deleted",
             Self::CatalogRead { .. } => "catalog_read",
-            Self::Administration { .. } => "administration",
             Self::Collection { .. } => "collection",
         }
     }

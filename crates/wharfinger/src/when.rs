@@ -2,9 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use common::{parse_duration, unix_seconds};
-
-use crate::config::date::parse_date;
+use common::{parse_date, parse_duration, unix_seconds};
 
 /// A point in time, as it is asked for: absolute, or counted from the present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

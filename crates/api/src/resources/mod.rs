@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod audit;
+pub(crate) mod audit_events;
 pub(crate) mod explanations;
 pub(crate) mod robots;
 pub(crate) mod rules;

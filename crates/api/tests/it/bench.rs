@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use accounts::{AccountStore, RuleList};
 use api::{Api, ApiRules, ApiSettings, ApiStores, ResponseKey};
+use audit::{AuditReader, AuditStore, PersonalData, Pseudonyms};
 use auth::TokenServer;
 use auth::sessions::{DatabaseSessions, SessionPolicy, Sessions};
 use bytes::Bytes;
@@ -132,6 +133,10 @@ impl Bench {
                 sessions: Some(sessions.clone()),
                 personal_tokens: Some(tokens.clone()),
                 trust: None,
+                audit: AuditReader::new(
+                    AuditStore::new(database.clone()),
+                    Arc::new(Pseudonyms::new(PersonalData::default(), &[0; 32])),
+                ),
                 database: database.clone(),
             },
             response_key: ResponseKey::derived_from(b"the key that signs"),

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0009_device_logins.sql"),
     include_str!("../../migrations/sqlite/0010_objects.sql"),
     include_str!("../../migrations/sqlite/0011_idempotency_keys.sql"),
+    include_str!("../../migrations/sqlite/0012_audit.sql"),
 ];
 
 /// `WHRF`: marks a SQLite file as ours.

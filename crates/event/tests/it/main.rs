@@ -118,10 +118,6 @@ fn every_kind_has_its_name_in_json() {
         },
         EventKind::BlobDeleted { repository, digest },
         EventKind::CatalogRead { repositories: 1 },
-        EventKind::Administration {
-            command: "c",
-            details: "d",
-        },
         EventKind::Collection {
             manifests: 0,
             blobs: 0,

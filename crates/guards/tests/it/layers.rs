@@ -6,7 +6,7 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 29] = [
+const FLOORS: [(&str, &[&str]); 30] = [
     ("common", &[]),
     ("client-tls", &[]),
     ("postgresql", &["common", "client-tls"]),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, &[&str]); 29] = [
     ("event", &["common", "oci"]),
     ("identity", &["common", "client-tls", "policy"]),
     ("database", &["common"]),
+    ("audit", &["common", "event", "oci", "database"]),
     (
         "auth",
         &["common", "token", "policy", "identity", "database", "event"],
@@ -59,6 +60,7 @@ const FLOORS: [(&str, &[&str]); 29] = [
             "workload-identity",
             "personal-tokens",
             "accounts",
+            "audit",
         ],
     ),
     ("storage", &["common", "oci", "hash-state", "database"]),
@@ -89,6 +91,7 @@ const FLOORS: [(&str, &[&str]); 29] = [
             "sign-in",
             "personal-tokens",
             "accounts",
+            "audit",
             "api",
             "storage",
             "object-content",

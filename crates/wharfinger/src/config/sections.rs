@@ -11,6 +11,7 @@ use workload_identity::IssuerSettings;
 use super::accounts::{self, AccountsConfig};
 use super::acl::{self, AccessRules};
 use super::api::{self, ApiConfig};
+use super::audit::{self, AuditConfig};
 use super::casbin::CasbinConfig;
 use super::device_login;
 use super::diagnostics::Problem;
@@ -77,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) accounts: Option<AccountsConfig>,
     /// The API, if it is on. With it there are accounts.
     pub(crate) api: Option<ApiConfig>,
+    /// The audit table, if events are recorded. With it there is a database.
+    pub(crate) audit: Option<AuditConfig>,
     pub(crate) registry: Option<RegistryServerConfig>,
     pub(crate) database: Option<database::DatabaseLocation>,
 }
@@ -187,6 +190,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let database = database.or_else(|| usual_database(root, registry.as_ref(), needs_database));
     let accounts = accounts::read(root, has_token_server && database.is_some(), acl_options);
     let api = api::read(root, accounts.is_some(), registry.as_ref());
+    let audit = audit::read(root, database.is_some());
     if has_token_server || !has_registry {
         // Alone, they are enough if the file asks for them.
         let has_accounts = has_accounts && accounts.is_some();
@@ -219,6 +223,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         casbin,
         trust,
         sign_in,
+        audit,
         registry,
         database,
         refresh_tokens,

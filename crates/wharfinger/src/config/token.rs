@@ -5,9 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use ::token::{HeaderMember, KeyIdKind};
 use auth::MIN_EXPIRATION_SECONDS;
-use common::{rfc3339, unix_seconds};
+use common::{parse_date, rfc3339, unix_seconds};
 
-use super::date::parse_date;
 use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::keys::{KeyPairFiles, SigningKey};

@@ -11,6 +11,7 @@ use identity::{Rate, RequestLimiter};
 use token::{JwkSet, Verifier};
 use workload_identity::TrustAuth;
 
+use super::audit::AuditLog;
 use super::backends::Backends;
 use super::managed_accounts::ManagedAccounts;
 use super::persistent_state::PersistentState;
@@ -62,6 +63,7 @@ pub(super) fn api(
             sessions: parts.sessions,
             personal_tokens,
             trust: parts.trust,
+            audit: AuditLog::reader(persistent.audit.as_ref(), &database),
             database,
         },
         registry: config.registry_host(),

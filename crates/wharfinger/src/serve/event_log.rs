@@ -64,6 +64,7 @@ fn write_decision(actor: &Actor<'_>, decision: &TokenDecision<'_>, outcome: &Tok
         request_id = actor.request_id,
         status,
         account = actor.account,
+        personal_token = non_empty(actor.personal_token),
         grant = decision.grant,
         backend = non_empty(decision.backend),
         asked_before = non_empty(decision.asked_before),
@@ -90,17 +91,20 @@ fn non_empty(text: &str) -> Option<&str> {
 fn write_change(event: &Event<'_>) {
     let Actor {
         account,
+        personal_token,
         address,
         request_id,
         ..
     } = event.actor;
     let address = address.map(|address| address.to_string());
+    let personal_token = non_empty(personal_token);
     macro_rules! line {
         ($message:literal $(, $name:ident = $value:expr)*) => {
             tracing::info!(
                 target: TARGET,
                 $($name = $value,)*
                 account,
+                personal_token,
                 address,
                 request_id,
                 $message

@@ -7,6 +7,7 @@ mod accept;
 mod access_log;
 mod adoption;
 mod api;
+mod audit;
 pub(crate) mod backends;
 mod body;
 mod bounded_reads;

@@ -8,6 +8,7 @@ use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use database::{Database, DatabaseLocation, DatabaseOpenError};
 use event::Observers;
 
+use super::audit::AuditLog;
 use super::context::RequestIds;
 use super::copied_database::refuse_unfinished_copy;
 use super::jwks::JwksFetcher;
@@ -25,6 +26,8 @@ pub(super) struct PersistentState {
     pub(super) request_ids: Arc<RequestIds>,
     pub(super) database: Option<Database>,
     pub(super) registry: Option<RegistryState>,
+    /// The audit table, if events are recorded.
+    pub(super) audit: Option<AuditLog>,
     /// What both servers tell of each event.
     pub(super) observers: Observers,
     /// The key sets of other token servers.
@@ -63,6 +66,13 @@ impl PersistentState {
         };
         let request_ids = RequestIds::new(entropy.as_ref())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let audit = match (&config.audit, &database) {
+            (Some(section), Some(database)) => {
+                let database = database.clone();
+                Some(AuditLog::open(section, database, &clock, entropy.as_ref()).await?)
+            }
+            _ => None,
+        };
         let device_logins = DeviceLoginLimits::new(&clock, entropy.as_ref())?;
         Ok(Self {
             clock,
@@ -72,7 +82,8 @@ impl PersistentState {
             entropy,
             database,
             registry,
-            observers: observers(),
+            observers: observers(audit.as_ref()),
+            audit,
             jwks: Arc::default(),
             _scratch: scratch,
         })

@@ -12,6 +12,7 @@ use registry::{
 use token::Verifier;
 
 use super::api::own_tokens;
+use super::audit::AuditLog;
 use super::backends::Backends;
 use super::jwks::JwksFetcher;
 use super::persistent_state::PersistentState;
@@ -45,7 +46,7 @@ pub(super) fn registry(
         redirects: redirects(section),
         upstream: None,
         observers: persistent.observers.clone(),
-        outbox: None,
+        outbox: persistent.audit.as_ref().map(AuditLog::outbox),
         clock: Arc::clone(&persistent.clock),
         entropy: Arc::clone(&persistent.entropy),
     };

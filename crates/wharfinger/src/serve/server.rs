@@ -105,6 +105,12 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
     if let (Some(state), Some(section)) = (&mut persistent.registry, &loaded.config.registry) {
         tasks.spawn(state.background_tasks(section.collection, observers));
     }
+    if let Some(audit) = &persistent.audit {
+        let registry = persistent.registry.as_ref();
+        let storage = registry.map(|state| state.storage.clone());
+        tasks.spawn(audit.clone().run(storage));
+    }
+    let audit = persistent.audit.clone();
     tasks.spawn(Arc::clone(&persistent.jwks).run());
     tasks.spawn(report_unusable_files(loaded.config.registry.as_ref()));
     let mut reloader = Reloader::new(path, loaded, Arc::clone(&services), persistent);
@@ -135,6 +141,9 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
             tracing::warn!(seconds = grace.as_secs(), "stopped: some requests took too long and were aborted");
         }
         () = end_signals.next() => tracing::warn!("stopped at once: open requests were aborted"),
+    }
+    if let Some(audit) = audit {
+        audit.finish().await;
     }
     Ok(ExitCode::SUCCESS)
 }

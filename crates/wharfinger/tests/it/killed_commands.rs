@@ -169,7 +169,7 @@ fn every_command_that_is_killed_has_done_what_it_printed() {
         let more: Vec<_> = more.iter().map(String::as_str).collect();
         let line = first_line(command(killed.words, &more));
         assert!(!line.is_empty(), "{name} has printed nothing");
-        let log = json_lines(command(&["audit", "list"], &["--json"]));
+        let log = json_lines(command(&["audit", "changes"], &["--json"]));
         assert_eq!(log.len(), done + 1, "{name}: {line}");
         let entry = &log[done];
         assert_eq!(

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod api;
+mod audit;
 mod authority;
 mod bad_input;
 mod bounds;

@@ -42,6 +42,11 @@ fn the_commands_of_accounts() {
 }
 
 #[test]
+fn the_commands_of_audit() {
+    run_page("audit.md");
+}
+
+#[test]
 fn the_commands_of_client() {
     run_page("client.md");
 }

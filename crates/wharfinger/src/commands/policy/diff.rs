@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use audit::{AuditStore, Recording};
 use auth::{Authorizer, ExplanationEnd, explain};
 use clap::Args;
 use common::{Clock, SystemClock, escape_line};
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use super::requests::{self, RecordedRequest};
 use crate::commands::explain::load_rules;
+use crate::commands::managed_database::ManagedDatabase;
 use crate::commands::{configuration, runtime};
 use crate::config::{Config, Location};
 use crate::failure::Failure;
@@ -28,7 +30,7 @@ use crate::serve::stored_policies::StoredPolicies;
 
 /// Compare the rules of two configurations over requests that clients have made
 ///
-/// For each request of the log, the rules of OLD and of NEW are asked: those of the file, of the
+/// For each request of the log or of the audit table, the rules of OLD and of NEW are asked: those of the file, of the
 /// database, of acl_xorm and of casbin_authz. The labels of an account are those that the backends of
 /// FILE know today, or else those in the log. The exit code is 0 if nothing differs, and 1 if someone
 /// gains or loses something.
@@ -40,8 +42,9 @@ pub(super) struct Diff {
     old: PathBuf,
     /// The configuration with other rules.
     new: PathBuf,
-    /// The server's log in JSON (server.log.format: json), or - for standard input.
-    #[arg(long, value_name = "LOG")]
+    /// The server's log in JSON (server.log.format: json), - for standard input, or `database` for the
+    /// audit table of FILE.
+    #[arg(long, value_name = "LOG|database")]
     requests: PathBuf,
     /// Print a JSON object: {compared, not_compared, changes: [{account, service, address, scope,
     /// gains, loses, old, new, requests}]}.
@@ -81,20 +84,15 @@ struct Granted {
 
 impl Diff {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        if self.requests == Path::new("database") {
-            return Err(
-                Failure::usage("requests are not recorded in the database yet").hint(
-                    "give a log: write server.log.format: json, and pass what the server has written",
-                ),
-            );
-        }
         let recorded = self.read_requests()?;
         if recorded.is_empty() {
             let log = self.requests.display();
-            return Err(
-                Failure::usage(format!("{log} has no decision about a scope"))
-                    .hint("the log must be in JSON: write server.log.format: json"),
-            );
+            let hint = match self.is_of_database() {
+                true => "requests are recorded if the configuration has a section `audit`",
+                false => "the log must be in JSON: write server.log.format: json",
+            };
+            let failure = Failure::usage(format!("{log} has no decision about a scope"));
+            return Err(failure.hint(hint));
         }
         let report = runtime::block_on(self.compare(&recorded))??;
         match self.json {
@@ -110,7 +108,23 @@ impl Diff {
         })
     }
 
+    fn is_of_database(&self) -> bool {
+        self.requests == Path::new("database")
+    }
+
     fn read_requests(&self) -> Result<Vec<(RecordedRequest, u64)>, Failure> {
+        if self.is_of_database() {
+            let managed = ManagedDatabase::open(&self.file)?;
+            let accounts = managed.config.audit.map(|audit| audit.personal.accounts);
+            if accounts.is_some_and(|accounts| accounts != Recording::Keep) {
+                return Err(Failure::usage(
+                    "the names of accounts are not recorded, so no rule can be asked",
+                )
+                .hint("give a log, or write audit.accounts: keep for a while"));
+            }
+            let store = AuditStore::new(managed.database);
+            return runtime::block_on(requests::read_table(&store))?;
+        }
         if self.requests == Path::new("-") {
             return requests::read(io::stdin().lock());
         }

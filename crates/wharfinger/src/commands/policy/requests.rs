@@ -1,13 +1,15 @@
-//! Requests for tokens, as the server's log recorded them.
+//! Requests for tokens, as the server's log or its audit table recorded them.
 
 use std::collections::HashMap;
 use std::io::BufRead;
 use std::net::IpAddr;
 
+use audit::{AuditFilter, AuditStore};
 use policy::Labels;
 use serde::Deserialize;
 use token::Scope;
 
+use crate::commands::managed_database::failed;
 use crate::failure::Failure;
 
 /// How many different requests are compared.
@@ -27,34 +29,32 @@ pub(super) struct RecordedRequest {
     pub(super) scope: Scope,
 }
 
-/// The members of a decision's line that are needed.
+/// The members of a decision's line, or of an event, that are needed.
 #[derive(Deserialize)]
 struct DecisionLine {
+    #[serde(default)]
     account: String,
     #[serde(default)]
     labels: String,
     service: String,
+    #[serde(alias = "requested")]
     asked: String,
     #[serde(default)]
     address: String,
 }
 
-/// The different requests of a log in JSON by account, each with how often it was made. Lines that
-/// are not decisions are passed over.
-pub(super) fn read(mut log: impl BufRead) -> Result<Vec<(RecordedRequest, u64)>, Failure> {
-    let mut requests: HashMap<RecordedRequest, u64> = HashMap::new();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let mut bounded = std::io::Read::take(&mut log, MAX_LINE);
-        let length = bounded
-            .read_until(b'\n', &mut line)
-            .map_err(|error| Failure::system("the log cannot be read").caused_by(&error))?;
-        if length == 0 {
-            break;
-        }
-        let Ok(decision) = serde_json::from_slice::<DecisionLine>(&line) else {
-            continue;
+/// How many records of the audit table are read at once.
+const PAGE: u32 = 1000;
+
+/// The different requests, each with how often it was made.
+#[derive(Default)]
+struct RequestCounts(HashMap<RecordedRequest, u64>);
+
+impl RequestCounts {
+    /// Counts the requests of a decision in JSON. What is not a decision is passed over.
+    fn add(&mut self, line: &[u8]) -> Result<(), Failure> {
+        let Ok(decision) = serde_json::from_slice::<DecisionLine>(line) else {
+            return Ok(());
         };
         for scope in decision.asked.split_whitespace() {
             let Ok(scope) = scope.parse() else { continue };
@@ -65,28 +65,72 @@ pub(super) fn read(mut log: impl BufRead) -> Result<Vec<(RecordedRequest, u64)>,
                 ip: decision.address.parse().ok(),
                 scope,
             };
-            *requests.entry(request).or_default() += 1;
+            *self.0.entry(request).or_default() += 1;
         }
-        if requests.len() > MAX_REQUESTS {
+        if self.0.len() > MAX_REQUESTS {
             return Err(Failure::usage(format!(
-                "the log has more than {MAX_REQUESTS} different requests"
+                "there are more than {MAX_REQUESTS} different requests"
             ))
-            .hint("give a part of it"));
+            .hint("give a log of a part of them"));
+        }
+        Ok(())
+    }
+
+    /// All of them, by account.
+    fn sorted(self) -> Vec<(RecordedRequest, u64)> {
+        let mut requests: Vec<_> = self.0.into_iter().collect();
+        requests.sort_by_cached_key(|(request, _)| {
+            let RecordedRequest {
+                account,
+                scope,
+                service,
+                ip,
+                labels,
+            } = request;
+            let texts = [account, service, labels].map(String::clone);
+            (texts, scope.to_string(), *ip)
+        });
+        requests
+    }
+}
+
+/// The requests of a log in JSON.
+pub(super) fn read(mut log: impl BufRead) -> Result<Vec<(RecordedRequest, u64)>, Failure> {
+    let mut requests = RequestCounts::default();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut bounded = std::io::Read::take(&mut log, MAX_LINE);
+        let length = bounded
+            .read_until(b'\n', &mut line)
+            .map_err(|error| Failure::system("the log cannot be read").caused_by(&error))?;
+        if length == 0 {
+            return Ok(requests.sorted());
+        }
+        requests.add(&line)?;
+    }
+}
+
+/// The requests of an audit table.
+pub(super) async fn read_table(store: &AuditStore) -> Result<Vec<(RecordedRequest, u64)>, Failure> {
+    let mut requests = RequestCounts::default();
+    for kind in ["token_issued", "token_refused"] {
+        let filter = AuditFilter {
+            kind: Some(kind.to_owned()),
+            ..AuditFilter::default()
+        };
+        let mut after = 0;
+        loop {
+            let records = store.export(filter.clone(), after, PAGE).await;
+            let records = records.map_err(|error| failed(&error))?;
+            let Some(last) = records.last() else { break };
+            after = last.id;
+            for record in &records {
+                requests.add(record.document.as_bytes())?;
+            }
         }
     }
-    let mut requests: Vec<_> = requests.into_iter().collect();
-    requests.sort_by_cached_key(|(request, _)| {
-        let RecordedRequest {
-            account,
-            scope,
-            service,
-            ip,
-            labels,
-        } = request;
-        let texts = [account, service, labels].map(String::clone);
-        (texts, scope.to_string(), *ip)
-    });
-    Ok(requests)
+    Ok(requests.sorted())
 }
 
 /// The labels that the log shows as `team=red,blue vip=`. A value with a comma or a space cannot be

@@ -3,12 +3,11 @@
 use std::time::SystemTime;
 
 use api::{CreatedTokenView, TokenSecretView};
-use common::escape_line;
+use common::{escape_line, parse_date};
 use data_encoding::BASE64;
 use serde_json::json;
 
 use super::listing::log_name;
-use crate::config::date::parse_date;
 use crate::output;
 use crate::when::relative_date;
 

@@ -101,7 +101,7 @@ fn json_is_json_whatever_a_text_has() {
         let list = installation.json(&command, &[], "");
         assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
     }
-    let log = installation.run(&["audit", "list"], &["--json"], "");
+    let log = installation.run(&["audit", "changes"], &["--json"], "");
     for line in log.succeeded().lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }

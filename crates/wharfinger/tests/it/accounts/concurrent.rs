@@ -74,7 +74,7 @@ fn what_a_killed_command_has_printed_is_done() {
     // The log has exactly the changes that are there.
     let count = |words: &[&str]| installation.json(words, &[], "").as_array().unwrap().len();
     let changes = count(&["user", "list"]) + count(&["rule", "list"]);
-    let log = installation.run(&["audit", "list"], &["--json"], "");
+    let log = installation.run(&["audit", "changes"], &["--json"], "");
     let log = log.succeeded();
     assert_eq!(log.lines().count(), changes);
     installation.add("last", "sesame");

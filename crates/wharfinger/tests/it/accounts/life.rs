@@ -80,7 +80,7 @@ fn an_account_lives_and_ends_by_commands_beside_the_server() {
     assert_eq!(installation.refresh(&session), 401);
     eventually(|| installation.token("bob", "other", SCOPE).status == 401);
 
-    let log = installation.run(&["audit", "list"], &["--json"], "");
+    let log = installation.run(&["audit", "changes"], &["--json"], "");
     let log = log.succeeded();
     let lines: Vec<serde_json::Value> = log
         .lines()
@@ -107,7 +107,7 @@ fn an_account_lives_and_ends_by_commands_beside_the_server() {
         assert!(line["actor"].as_str().unwrap().contains("uid "), "{line}");
     }
     assert!(!log.contains("sesame") && !log.contains("argon2"), "{log}");
-    let text = installation.run(&["audit", "list"], &["--object", "rule 1"], "");
+    let text = installation.run(&["audit", "changes"], &["--object", "rule 1"], "");
     assert_eq!(text.succeeded().lines().count(), 2);
 }
 

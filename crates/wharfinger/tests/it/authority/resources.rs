@@ -156,7 +156,7 @@ fn sessions_are_listed_and_revoked_as_by_the_command() {
     let who = |entry: &Value| format!("{} {}", entry["origin"], entry["actor"]);
     let who: Vec<_> = audit["items"].as_array().unwrap().iter().map(who).collect();
     assert_eq!(who, [r#""api" "root""#, r#""api" "ann""#]);
-    let of_command = setup.command(&["audit", "list"], &["--json"]);
+    let of_command = setup.command(&["audit", "changes"], &["--json"]);
     let last: Value = serde_json::from_str(of_command.lines().last().unwrap()).unwrap();
     assert_eq!(audit["items"][0], last);
 }

@@ -193,7 +193,19 @@ pub(super) const CASES: &[Case] = &[
     (&["sessions", "revoke"], &["--user", "bob"], ""),
     (&["trust", "check"], &[], "nonsense"),
     (&["trust", "check"], &["--json"], "nonsense"),
-    (&["audit", "list"], &["--json"], ""),
-    (&["audit", "list"], &["--object", "bob", "--limit", "2"], ""),
-    (&["audit", "list"], &["--actor", "unknown"], ""),
+    (&["audit", "changes"], &["--json"], ""),
+    (
+        &["audit", "changes"],
+        &["--object", "bob", "--limit", "2"],
+        "",
+    ),
+    (&["audit", "changes"], &["--actor", "unknown"], ""),
+    (
+        &["audit", "list"],
+        &["--event", "administration", "--limit", "3"],
+        "",
+    ),
+    (&["audit", "list"], &["--json", "--limit", "2"], ""),
+    (&["audit", "who"], &["team/app:1"], ""),
+    (&["audit", "what"], &["unknown", "--since", "now-1h"], ""),
 ];

@@ -16,5 +16,5 @@ mod public_url;
 mod redirects;
 pub(crate) mod registry_2;
 mod sparse;
-mod transfers;
+pub(crate) mod transfers;
 mod wire;

@@ -14,12 +14,12 @@ use crate::wire::Answer;
 
 /// A file system of some megabytes, until it is dropped: an ext4 in a file, or a tmpfs where there
 /// are no loop devices.
-struct Disk {
+pub(crate) struct Disk {
     folder: TempDir,
 }
 
 impl Disk {
-    fn new(megabytes: usize) -> Self {
+    pub(crate) fn new(megabytes: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("image");
         fs::File::create(&image)
@@ -51,7 +51,7 @@ impl Disk {
         disk
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("disk")
     }
 
@@ -64,7 +64,7 @@ impl Disk {
     }
 
     /// Takes all the room that is left.
-    fn fill(&self) -> PathBuf {
+    pub(crate) fn fill(&self) -> PathBuf {
         let file = self.path().join("filler");
         for size in ["64K", "1K"] {
             let script = format!(

@@ -1,7 +1,7 @@
 //! Large transfers over real connections: HTTP/1.1 and HTTP/2, clients that stop in the middle,
 //! disks that take no more, and the end of the server.
 
-mod disks;
+pub(crate) mod disks;
 mod ending;
 mod http2;
 mod stalls;

@@ -1,35 +1,19 @@
-//! `wharfinger audit`: what was changed, and by whom.
+//! `wharfinger audit changes`: the administration log.
 
-use std::process::ExitCode;
-
-use clap::{Args, Subcommand};
+use clap::Args;
 use client::ApiRoute;
 use common::escape_json;
 use database::{AdministrationFilter, AdministrationRecord, logged_changes};
 use serde_json::json;
 
-use super::managed_database::{ManagedDatabase, failed};
-use super::managed_server::{ManagedServer, ManagedServerArguments};
-use super::runtime;
-use super::table::table;
+use crate::commands::managed_database::{ManagedDatabase, failed};
+use crate::commands::managed_server::{ManagedServer, ManagedServerArguments};
+use crate::commands::table::table;
 use crate::failure::Failure;
-use crate::output;
 
-/// Show who changed accounts, rules, tokens and sessions
+/// List the last changes of accounts, rules, tokens and sessions, the latest last
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    List(List),
-}
-
-/// List the last changes, the latest last
-#[derive(Debug, Args)]
-struct List {
+pub(super) struct Changes {
     #[command(flatten)]
     server: ManagedServerArguments,
     /// Only changes of this user or account, as the list shows it.
@@ -46,15 +30,8 @@ struct List {
     json: bool,
 }
 
-pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let Command::List(list) = arguments.command;
-    let report = runtime::block_on(list.run())??;
-    output::print(&report)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-impl List {
-    async fn run(self) -> Result<String, Failure> {
+impl Changes {
+    pub(super) async fn run(self) -> Result<String, Failure> {
         let mut records = self.records().await?;
         records.reverse();
         Ok(match self.json {

@@ -1,0 +1,302 @@
+//! Records events off the path of the requests.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use common::Clock;
+use event::{Event, EventKind, Observer};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::record::milliseconds;
+use crate::{AuditRecord, AuditStore, Pseudonyms};
+
+/// How records are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// After how long a record is on the disk: what a crash may lose.
+    pub flush: Duration,
+    /// How long records are kept.
+    pub keep: Duration,
+}
+
+/// How many records are written in one transaction. Other writes wait for that.
+const BATCH: usize = 500;
+/// How many records may wait in memory.
+const MAX_RECORDS: usize = 50_000;
+/// How many bytes they may have.
+const MAX_BYTES: usize = 32 << 20;
+/// How often it is looked for records that are too old.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+/// How often some of them are removed before new records are written again.
+const PRUNE_ROUNDS: u32 = 5;
+
+/// An observer that writes a record of each event. It never makes a request wait: if the database cannot
+/// keep up, events are lost and counted.
+pub struct AuditRecorder {
+    names: Arc<Pseudonyms>,
+    queue: Mutex<Queue>,
+    /// Told when a batch is full.
+    is_full: Notify,
+    store: AuditStore,
+    settings: AuditSettings,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Default)]
+struct Queue {
+    records: VecDeque<AuditRecord>,
+    bytes: usize,
+    /// How many events had no room since this was last recorded.
+    lost: u64,
+}
+
+/// Whether the record of an event is written in the transaction of the change that it tells of. Then the
+/// recorder need not write it.
+#[must_use]
+pub fn is_written_with_its_change(kind: &EventKind<'_>) -> bool {
+    matches!(
+        kind,
+        EventKind::ManifestPushed(_)
+            | EventKind::ManifestDeleted { .. }
+            | EventKind::TagMoved { .. }
+            | EventKind::TagDeleted { .. }
+    )
+}
+
+impl AuditRecorder {
+    /// Records into `store`. [`run`](Self::run) writes.
+    #[must_use]
+    pub fn new(
+        store: AuditStore,
+        names: Arc<Pseudonyms>,
+        settings: AuditSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            names,
+            queue: Mutex::default(),
+            is_full: Notify::new(),
+            store,
+            settings,
+            clock,
+        }
+    }
+
+    /// Writes what is recorded, again and again, and removes what is too old.
+    pub async fn run(&self) {
+        let mut is_failing = false;
+        let mut pruned_at = SystemTime::UNIX_EPOCH;
+        let mut has_old = false;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(self.settings.flush) => {}
+                () = self.is_full.notified() => {}
+            }
+            match self.flush().await {
+                Ok(()) => is_failing = false,
+                Err(error) => {
+                    // Once, and not each second.
+                    if !is_failing {
+                        log_failure(&error);
+                    }
+                    is_failing = true;
+                    tokio::time::sleep(self.settings.flush).await;
+                }
+            }
+            let now = self.clock.now();
+            let is_recent = now
+                .duration_since(pruned_at)
+                .is_ok_and(|age| age < PRUNE_INTERVAL);
+            if !is_failing && (has_old || !is_recent) {
+                pruned_at = now;
+                has_old = self.prune(now).await;
+            }
+        }
+    }
+
+    /// Writes all records that wait.
+    ///
+    /// # Errors
+    /// When they cannot be written; then they wait on.
+    pub async fn flush(&self) -> Result<(), database::Error> {
+        loop {
+            let batch = self.next_batch();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            // They stay in the queue's count, so that what waits is bounded.
+            let bytes: usize = batch.iter().map(AuditRecord::size).sum();
+            let batch: Arc<[AuditRecord]> = batch.into();
+            let written = self.store.insert(Arc::clone(&batch)).await;
+            let mut queue = self.queue();
+            match written {
+                Ok(()) => queue.bytes = queue.bytes.saturating_sub(bytes),
+                Err(error) => {
+                    for record in batch.iter().rev() {
+                        queue.records.push_front(record.clone());
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The oldest records that wait, with one of how many were lost.
+    fn next_batch(&self) -> Vec<AuditRecord> {
+        let mut queue = self.queue();
+        if queue.lost > 0 {
+            let lost = std::mem::take(&mut queue.lost);
+            tracing::warn!(events = lost, "events were not recorded in the audit table");
+            let record = lost_events(self.clock.now(), lost);
+            queue.bytes += record.size();
+            queue.records.push_back(record);
+        }
+        let count = queue.records.len().min(BATCH);
+        queue.records.drain(..count).collect()
+    }
+
+    /// Removes some records that are too old, and returns whether there may be more. New ones do not wait
+    /// for all of them.
+    async fn prune(&self, now: SystemTime) -> bool {
+        let Some(end) = now.checked_sub(self.settings.keep) else {
+            return false;
+        };
+        for _ in 0..PRUNE_ROUNDS {
+            match self.store.prune(end).await {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "old records of the audit table cannot be removed");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How names are recorded.
+    #[must_use]
+    pub fn names(&self) -> &Arc<Pseudonyms> {
+        &self.names
+    }
+}
+
+impl Observer for AuditRecorder {
+    fn observe(&self, event: &Event<'_>) {
+        if is_written_with_its_change(&event.kind) {
+            return;
+        }
+        let record = AuditRecord::of(event, &self.names);
+        let size = record.size();
+        let mut queue = self.queue();
+        if queue.records.len() >= MAX_RECORDS || queue.bytes + size > MAX_BYTES {
+            queue.lost += 1;
+            return;
+        }
+        queue.bytes += size;
+        queue.records.push_back(record);
+        if queue.records.len() >= BATCH {
+            drop(queue);
+            self.is_full.notify_one();
+        }
+    }
+}
+
+fn log_failure(error: &database::Error) {
+    let error = error as &dyn std::error::Error;
+    tracing::error!(
+        error,
+        "the audit table cannot be written: events wait in memory, and are lost if there are too many"
+    );
+}
+
+/// A record of events that are not recorded, so that a reader of the table knows.
+fn lost_events(now: SystemTime, count: u64) -> AuditRecord {
+    let at = milliseconds(now);
+    let time = common::rfc3339(common::unix_seconds(now));
+    AuditRecord {
+        at,
+        kind: LOST.to_owned(),
+        account: String::new(),
+        repository: None,
+        reference: None,
+        digest: None,
+        document: json!({"time": time, "event": LOST, "events": count}).to_string(),
+    }
+}
+
+/// The kind of such a record.
+const LOST: &str = "events_lost";
+
+#[cfg(test)]
+mod tests {
+    use common::SystemClock;
+    use database::{Database, DatabaseLocation};
+    use event::Actor;
+
+    use super::*;
+    use crate::{AuditFilter, PersonalData};
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_what_is_lost_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = DatabaseLocation::at(folder.path().join("db"));
+        let store = AuditStore::new(Database::open_exclusive(&location).unwrap());
+        let settings = AuditSettings {
+            flush: Duration::from_secs(1),
+            keep: Duration::from_secs(3600),
+        };
+        let names = Pseudonyms::new(PersonalData::default(), &[0; 32]);
+        let recorder = AuditRecorder::new(
+            store.clone(),
+            Arc::new(names),
+            settings,
+            Arc::new(SystemClock),
+        );
+        let agent = "x".repeat(30_000);
+        let event = Event {
+            time: SystemClock.now(),
+            actor: Actor {
+                account: "ann",
+                user_agent: &agent,
+                ..Actor::default()
+            },
+            kind: EventKind::CatalogRead { repositories: 1 },
+        };
+        for _ in 0..1200 {
+            recorder.observe(&event);
+        }
+        let waiting = recorder.queue().records.len();
+        assert!(recorder.queue().bytes <= MAX_BYTES && waiting < 1200);
+        assert_eq!(recorder.queue().lost, 1200 - waiting as u64);
+        recorder.flush().await.unwrap();
+        assert_eq!(recorder.queue().bytes, 0);
+        assert_eq!(recorder.queue().lost, 0);
+        let filter = AuditFilter {
+            kind: Some(LOST.to_owned()),
+            ..AuditFilter::default()
+        };
+        let lost = store.list(filter, None, 10).await.unwrap();
+        assert!(
+            lost[0]
+                .document
+                .contains(&format!("\"events\":{}", 1200 - waiting)),
+            "{lost:?}"
+        );
+        assert_eq!(
+            store
+                .export(AuditFilter::default(), 0, 5000)
+                .await
+                .unwrap()
+                .len(),
+            waiting + 1
+        );
+    }
+}
