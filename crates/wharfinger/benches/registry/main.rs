@@ -15,7 +15,6 @@
     reason = "a benchmark measures time, and has no caller that an error could be returned to"
 )]
 
-mod access_log;
 #[path = "../common/mod.rs"]
 mod common;
 mod content;
@@ -23,6 +22,7 @@ mod growth;
 mod limits;
 mod pushes;
 mod reads;
+mod records;
 mod seed;
 mod servers;
 mod start;
@@ -68,7 +68,10 @@ fn main() {
     }
     push(is_wanted);
     if is_wanted("access-log") {
-        access_log::table();
+        records::of_access_log();
+    }
+    if is_wanted("audit") {
+        records::of_audit_table();
     }
     if is_wanted("sustained") {
         sustained::table();

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     OursTls,
     /// Ours with tokens, without an access log.
     OursUnlogged,
+    /// Ours with tokens, and with a record of each event in the audit table.
+    OursAudited,
     /// Distribution's, open.
     Registry3,
     /// Distribution's, open.
@@ -43,14 +45,17 @@ impl Server {
             Kind::OursOpen => ours(directory, &address, "", false),
             Kind::OursTls => ours(directory, &address, &tls_keys(directory), false),
             Kind::OursUnlogged => ours(directory, &address, "log: {access: off}, ", true),
+            Kind::OursAudited => ours(directory, &address, "", true) + "audit: {}\n",
             Kind::Registry3 | Kind::Registry2 => distribution(directory, &address),
         };
         let file = directory.join("config.yml");
         std::fs::write(&file, config).unwrap();
         let (program, ready) = match kind {
-            Kind::Ours | Kind::OursOpen | Kind::OursTls | Kind::OursUnlogged => {
-                (env!("CARGO_BIN_EXE_wharfinger").into(), "/healthz")
-            }
+            Kind::Ours
+            | Kind::OursOpen
+            | Kind::OursTls
+            | Kind::OursUnlogged
+            | Kind::OursAudited => (env!("CARGO_BIN_EXE_wharfinger").into(), "/healthz"),
             Kind::Registry3 => (program("registry"), "/v2/"),
             Kind::Registry2 => (program("docker-registry"), "/v2/"),
         };
@@ -68,7 +73,10 @@ impl Server {
 
     /// The header that allows `actions` with `name`; empty for a server without authentication.
     pub(crate) fn bearer(&self, resource: &str, name: &str, actions: &str) -> String {
-        if !matches!(self.kind, Kind::Ours | Kind::OursUnlogged) {
+        if !matches!(
+            self.kind,
+            Kind::Ours | Kind::OursUnlogged | Kind::OursAudited
+        ) {
             return String::new();
         }
         let url = format!(
