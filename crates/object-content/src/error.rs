@@ -90,7 +90,7 @@ impl StoreFailure {
             message: common::escape_line(&message).into_owned(),
             is_changed: matches!(error, object_store::Error::Precondition { .. }),
             may_pass: may_pass(error, status(&text)),
-            was_not_asked: causes(error).any(|cause| cause.is::<CircuitOpen>()),
+            was_not_asked: causes(error).any(<dyn std::error::Error>::is::<CircuitOpen>),
             is_missing: matches!(error, object_store::Error::NotFound { .. })
                 && code.as_deref() != Some("NoSuchBucket"),
             code,

@@ -263,6 +263,10 @@ fn hash_of(path: &str) -> Option<[u8; 32]> {
 }
 
 /// Only if an object is missing, archived, or has a strange key, another try would say the same.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the form that `map_err` wants"
+)]
 fn failure(error: object_store::Error) -> io::Error {
     if let object_store::Error::InvalidPath { source } = &error {
         return io::Error::new(ErrorKind::InvalidFilename, source.to_string());

@@ -38,5 +38,5 @@ pub use location::{
     TargetSession,
 };
 pub use pool::{PoolSettings, PooledConnection, PostgresPool};
-pub use tokio_postgres::{Row, types};
+pub use tokio_postgres::{Column, Row, types};
 pub use transaction::{IsolationLevel, Transaction};

@@ -97,7 +97,7 @@ pub(crate) fn of_postgres(
     wanted: &[WantedColumn],
 ) -> Result<Vec<Cell>, SqlError> {
     let read = |&column: &WantedColumn| {
-        let Some(place) = column.find(row.columns().iter().map(|known| known.name()))? else {
+        let Some(place) = column.find(row.columns().iter().map(postgresql::Column::name))? else {
             return Ok(Cell::Null);
         };
         let kind = row.columns()[place].type_();

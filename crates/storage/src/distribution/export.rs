@@ -307,6 +307,10 @@ impl ExportTarget for DirectoryTarget {
     ) -> BoxFuture<'a, Result<(), (ExportFile, Error)>> {
         let target = self.target.clone();
         Box::pin(async move {
+            #[expect(
+                clippy::result_large_err,
+                reason = "it is made once, when the export fails"
+            )]
             let task = spawn_blocking(move || {
                 files.into_iter().try_for_each(|file| {
                     let written = write_file(&target.join(&file.path), &file.content);
