@@ -180,6 +180,27 @@ async fn the_keys_of_an_account_are_bounded() {
 }
 
 #[tokio::test]
+async fn the_keys_of_an_account_go_with_it() {
+    let bench = Bench::new();
+    assert_eq!(bench.create("ann", "k", "bob").await.status, 201);
+    let write = bench.database.write(|connection: &DatabaseConnection| {
+        let sql = "INSERT INTO idempotency_keys (id, account, request, created_at)
+                   VALUES (zeroblob(32), 'bob', zeroblob(32), 1793491200)";
+        connection.execute(sql, params![])
+    });
+    write.await.unwrap();
+    assert_eq!(bench.stored_keys().await.len(), 2);
+    let remove = ("DELETE", "/users/bob");
+    let removed = bench.ask("ann", &SCOPES, remove, &[], None).await;
+    assert_eq!(removed.status, 204, "{}", removed.body);
+    assert_eq!(
+        bench.stored_keys().await.len(),
+        1,
+        "the administrator's is kept"
+    );
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_gets_its_response_later() {
     let bench = Bench::new();
     {
