@@ -7,6 +7,7 @@ pub(crate) mod explanations;
 pub(crate) mod robots;
 pub(crate) mod rules;
 pub(crate) mod sessions;
+mod token_operations;
 pub(crate) mod token_view;
 pub(crate) mod tokens;
 pub(crate) mod trust;

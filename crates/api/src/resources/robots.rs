@@ -1,14 +1,13 @@
 //! `/robots`: accounts for machines.
 
-use personal_tokens::{
-    NewToken, NewTokenHolder, PersonalTokensError, TokenFilter, TokenKind, TokenName,
-};
+use personal_tokens::{NewTokenHolder, PersonalTokensError, TokenFilter, TokenKind, TokenName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::token_operations::{self, TokenTerms};
 use super::token_view::{
-    CreatedTokenView, NewCeilingEntry, NewSecret, TokenView, ceiling, created, key, length, name,
-    networks, position, shown, store,
+    CreatedTokenView, NewCeilingEntry, NewSecret, TokenView, ceiling, created, length, name,
+    networks, shown, store,
 };
 use crate::body::{nullable, present};
 use crate::call::{ApiCall, InBody, InPatch, InQuery};
@@ -70,39 +69,24 @@ pub(crate) async fn list(
         after,
         limit,
     } = &call.input.0;
-    let filter = TokenFilter {
-        kind: Some(TokenKind::Robot),
-        owner: owner.clone(),
-        ..TokenFilter::default()
-    };
-    let (after, limit) = (position(after, TokenKind::Robot)?, limit.get());
-    let robots = store(&call)?.page(filter, after, limit).await?;
-    let is_full = robots.len() >= limit as usize;
-    let next = robots.last().filter(|_| is_full);
-    let next = next.map(|robot| key(&robot.position()));
-    let items = robots.iter().map(TokenView::from).collect();
-    Ok(call.page(items, next.as_deref()))
+    let page = (after, limit);
+    token_operations::page(&call, TokenKind::Robot, owner.clone(), page).await
 }
 
 pub(crate) async fn create(
     call: ApiCall<RobotsWrite, InBody<NewRobot>>,
 ) -> Result<CreatedObject<CreatedTokenView>, ApiProblem> {
     let body = &call.input.0;
-    let new = NewToken {
-        holder: NewTokenHolder::Robot {
-            name: name(&body.name)?,
-            owner: body.owner.clone(),
-        },
+    let holder = NewTokenHolder::Robot {
+        name: name(&body.name)?,
+        owner: body.owner.clone(),
+    };
+    let terms = TokenTerms {
         ceiling: ceiling(body.ceiling.as_deref())?,
         networks: networks(&body.networks)?,
         lifetime: length("/ttl", body.ttl.as_deref())?,
     };
-    let (owners, by) = (
-        call.state.stores.token_server.accounts(),
-        call.caller.administrator(),
-    );
-    let creation = store(&call)?.create(new, owners, &by, call.state.clock.now());
-    let robot = creation.await?;
+    let robot = token_operations::create(&call, holder, terms).await?;
     let location = call.location_of(robot.token.name.as_str());
     Ok(created(&robot, location))
 }
@@ -127,24 +111,15 @@ pub(crate) async fn update(
 }
 
 pub(crate) async fn remove(call: ApiCall<RobotsWrite>) -> Result<NoContent, ApiProblem> {
-    let (filter, by) = (
-        TokenFilter::robot(named(&call)?),
-        call.caller.administrator(),
-    );
-    let (precondition, now) = (call.if_match(), call.state.clock.now());
-    let removal = store(&call)?.revoke_one(filter, precondition, &by, now);
-    removal.await?;
-    Ok(NoContent)
+    let robot = TokenFilter::robot(named(&call)?);
+    token_operations::revoke(&call, robot).await
 }
 
 pub(crate) async fn rotate(
     call: ApiCall<RobotsWrite, InBody<NewSecret>>,
 ) -> Result<CreatedObject<CreatedTokenView>, ApiProblem> {
-    let (rotation, by) = (call.input.0.rotation()?, call.caller.administrator());
-    let (precondition, now) = (call.if_match(), call.state.clock.now());
-    let filter = TokenFilter::robot(named(&call)?);
-    let rotated = store(&call)?.rotate(filter, rotation, precondition, &by, now);
-    Ok(created(&rotated.await?, call.parent()))
+    let robot = TokenFilter::robot(named(&call)?);
+    token_operations::rotate(&call, robot).await
 }
 
 /// The robot that the path names. A name that no robot can have is not found.

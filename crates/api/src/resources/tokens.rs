@@ -1,12 +1,13 @@
 //! `/tokens`: personal tokens, of the caller or of all.
 
-use personal_tokens::{NewToken, NewTokenHolder, TokenFilter, TokenKind};
+use personal_tokens::{NewTokenHolder, TokenFilter, TokenKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::token_operations::{self, TokenTerms};
 use super::token_view::{
-    CreatedTokenView, NewCeilingEntry, NewSecret, TokenView, ceiling, created, key, length, name,
-    networks, position, shown, store,
+    CreatedTokenView, NewCeilingEntry, NewSecret, TokenView, ceiling, created, length, name,
+    networks, shown, store,
 };
 use crate::authority::{ApiCaller, Reach};
 use crate::body::nullable;
@@ -66,39 +67,23 @@ pub(crate) async fn list(
         Some(EVERY_PERSON) if call.caller.reach() == Reach::Everything => None,
         owner => Some(owned_by(&call.caller, owner)?),
     };
-    let filter = TokenFilter {
-        kind: Some(TokenKind::Personal),
-        owner,
-        ..TokenFilter::default()
-    };
-    let (after, limit) = (position(after, TokenKind::Personal)?, limit.get());
-    let tokens = store(&call)?.page(filter, after, limit).await?;
-    let is_full = tokens.len() >= limit as usize;
-    let next = tokens.last().filter(|_| is_full);
-    let next = next.map(|token| key(&token.position()));
-    let items = tokens.iter().map(TokenView::from).collect();
-    Ok(call.page(items, next.as_deref()))
+    token_operations::page(&call, TokenKind::Personal, owner, (after, limit)).await
 }
 
 pub(crate) async fn create(
     call: ApiCall<TokensCreate, InBody<NewPersonalToken>>,
 ) -> Result<CreatedObject<CreatedTokenView>, ApiProblem> {
     let body = &call.input.0;
-    let new = NewToken {
-        holder: NewTokenHolder::Person {
-            account: owned_by(&call.caller, body.owner.as_deref())?,
-            name: name(&body.name)?,
-        },
+    let holder = NewTokenHolder::Person {
+        account: owned_by(&call.caller, body.owner.as_deref())?,
+        name: name(&body.name)?,
+    };
+    let terms = TokenTerms {
         ceiling: ceiling(body.ceiling.as_deref())?,
         networks: networks(&body.networks)?,
         lifetime: length("/ttl", body.ttl.as_deref())?,
     };
-    let (owners, by) = (
-        call.state.stores.token_server.accounts(),
-        call.caller.administrator(),
-    );
-    let creation = store(&call)?.create(new, owners, &by, call.state.clock.now());
-    let token = creation.await?;
+    let token = token_operations::create(&call, holder, terms).await?;
     let location = call.location_of(&token.token.id);
     Ok(created(&token, location))
 }
@@ -108,20 +93,13 @@ pub(crate) async fn show(call: ApiCall<TokensRead>) -> Result<Shown<TokenView>, 
 }
 
 pub(crate) async fn revoke(call: ApiCall<TokensRevoke>) -> Result<NoContent, ApiProblem> {
-    let (filter, by) = (named(&call), call.caller.administrator());
-    let (precondition, now) = (call.if_match(), call.state.clock.now());
-    let revocation = store(&call)?.revoke_one(filter, precondition, &by, now);
-    revocation.await?;
-    Ok(NoContent)
+    token_operations::revoke(&call, named(&call)).await
 }
 
 pub(crate) async fn rotate(
     call: ApiCall<TokensCreate, InBody<NewSecret>>,
 ) -> Result<CreatedObject<CreatedTokenView>, ApiProblem> {
-    let (rotation, by) = (call.input.0.rotation()?, call.caller.administrator());
-    let (precondition, now) = (call.if_match(), call.state.clock.now());
-    let rotated = store(&call)?.rotate(named(&call), rotation, precondition, &by, now);
-    Ok(created(&rotated.await?, call.parent()))
+    token_operations::rotate(&call, named(&call)).await
 }
 
 /// The token that the path names. If the caller may only have their own, another's is not there: the
