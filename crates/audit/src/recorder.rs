@@ -1,11 +1,13 @@
 //! Records events off the path of the requests.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use common::Clock;
-use event::{Event, EventKind, Observer};
+use event::{Actor, Event, EventKind, Observer};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -22,7 +24,7 @@ pub struct AuditSettings {
 }
 
 /// How many records are written in one transaction. Other writes wait for that.
-const BATCH: usize = 500;
+const BATCH: usize = 1000;
 /// How many records may wait in memory.
 const MAX_RECORDS: usize = 50_000;
 /// How many bytes they may have.
@@ -34,8 +36,14 @@ const PRUNE_ROUNDS: u32 = 5;
 
 /// An observer that writes a record of each event. It never makes a request wait: if the database cannot
 /// keep up, events are lost and counted.
+///
+/// Equal pulls of one client that come before the next write are one record with their number. A pull
+/// from memory costs less than a row.
 pub struct AuditRecorder {
     names: Arc<Pseudonyms>,
+    /// Makes the keys of pulls. It has a random key of its own, so a client cannot choose two pulls
+    /// that are taken for one.
+    hasher: RandomState,
     queue: Mutex<Queue>,
     /// Told when a batch is full.
     is_full: Notify,
@@ -47,9 +55,17 @@ pub struct AuditRecorder {
 #[derive(Default)]
 struct Queue {
     records: VecDeque<AuditRecord>,
+    /// Pulls since the last write, by their keys.
+    pulls: HashMap<u64, CountedPull>,
     bytes: usize,
     /// How many events had no room since this was last recorded.
     lost: u64,
+}
+
+/// A pull, and how often it was made.
+struct CountedPull {
+    record: AuditRecord,
+    count: u64,
 }
 
 /// Whether the record of an event is written in the transaction of the change that it tells of. Then the
@@ -76,6 +92,7 @@ impl AuditRecorder {
     ) -> Self {
         Self {
             names,
+            hasher: RandomState::new(),
             queue: Mutex::default(),
             is_full: Notify::new(),
             store,
@@ -153,6 +170,14 @@ impl AuditRecorder {
             queue.bytes += record.size();
             queue.records.push_back(record);
         }
+        let mut pulls: Vec<_> = queue.pulls.drain().map(|(_, pull)| pull).collect();
+        pulls.sort_by_key(|pull| pull.record.at);
+        for pull in pulls {
+            let before = pull.record.size();
+            let record = pull.counted();
+            queue.bytes += record.size() - before;
+            queue.records.push_back(record);
+        }
         let count = queue.records.len().min(BATCH);
         queue.records.drain(..count).collect()
     }
@@ -177,6 +202,28 @@ impl AuditRecorder {
         true
     }
 
+    /// What equal pulls of one client have in common; `None` for another event.
+    fn key_of_pull(&self, event: &Event<'_>) -> Option<u64> {
+        let (repository, digest, reference, length) = match event.kind {
+            EventKind::ManifestPulled(manifest) => {
+                (manifest.repository, manifest.digest, manifest.reference, 0)
+            }
+            EventKind::BlobPulled { blob, length } => (blob.repository, blob.digest, "", length),
+            _ => return None,
+        };
+        let Actor {
+            account,
+            personal_token,
+            address,
+            user_agent,
+            ..
+        } = event.actor;
+        let mut hasher = self.hasher.build_hasher();
+        (repository.as_str(), digest, reference, length).hash(&mut hasher);
+        (account, personal_token, address, user_agent).hash(&mut hasher);
+        Some(hasher.finish())
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -193,19 +240,44 @@ impl Observer for AuditRecorder {
         if is_written_with_its_change(&event.kind) {
             return;
         }
+        let pull = self.key_of_pull(event);
+        if let Some(key) = pull
+            && let Some(known) = self.queue().pulls.get_mut(&key)
+        {
+            known.count += 1;
+            return;
+        }
         let record = AuditRecord::of(event, &self.names);
         let size = record.size();
         let mut queue = self.queue();
-        if queue.records.len() >= MAX_RECORDS || queue.bytes + size > MAX_BYTES {
+        let waiting = queue.records.len() + queue.pulls.len();
+        if waiting >= MAX_RECORDS || queue.bytes + size > MAX_BYTES {
             queue.lost += 1;
             return;
         }
         queue.bytes += size;
-        queue.records.push_back(record);
-        if queue.records.len() >= BATCH {
+        match pull {
+            // If another thread was faster, one of the two is not counted together.
+            Some(key) if !queue.pulls.contains_key(&key) => {
+                queue.pulls.insert(key, CountedPull { record, count: 1 });
+            }
+            Some(_) | None => queue.records.push_back(record),
+        }
+        if waiting + 1 >= BATCH {
             drop(queue);
             self.is_full.notify_one();
         }
+    }
+}
+
+impl CountedPull {
+    fn counted(self) -> AuditRecord {
+        let Self { mut record, count } = self;
+        if count > 1 && record.document.pop() == Some('}') {
+            // A text has room for everything.
+            let _ = write!(record.document, ",\"count\":{count}}}");
+        }
+        record
     }
 }
 
@@ -239,7 +311,7 @@ const LOST: &str = "events_lost";
 mod tests {
     use common::SystemClock;
     use database::{Database, DatabaseLocation};
-    use event::Actor;
+    use event::ManifestEvent;
 
     use super::*;
     use crate::{AuditFilter, PersonalData};
@@ -298,5 +370,63 @@ mod tests {
                 .len(),
             waiting + 1
         );
+    }
+
+    #[tokio::test]
+    async fn equal_pulls_are_one_record_with_their_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = DatabaseLocation::at(folder.path().join("db"));
+        let store = AuditStore::new(Database::open_exclusive(&location).unwrap());
+        let settings = AuditSettings {
+            flush: Duration::from_secs(1),
+            keep: Duration::from_secs(3600),
+        };
+        let names = Arc::new(Pseudonyms::new(PersonalData::default(), &[0; 32]));
+        let recorder = AuditRecorder::new(store.clone(), names, settings, Arc::new(SystemClock));
+        let (repository, digest) = ("app".parse().unwrap(), format!("sha256:{}", "0".repeat(64)));
+        let digest = digest.parse().unwrap();
+        let pull = |account: &str, reference: &str| {
+            let manifest = ManifestEvent {
+                repository: &repository,
+                digest: &digest,
+                reference,
+                media_type: "m",
+                size: 1,
+            };
+            recorder.observe(&Event {
+                time: SystemClock.now(),
+                actor: Actor {
+                    account,
+                    ..Actor::default()
+                },
+                kind: EventKind::ManifestPulled(manifest),
+            });
+        };
+        for (account, reference) in [
+            ("ann", "1"),
+            ("ann", "1"),
+            ("bob", "1"),
+            ("ann", "2"),
+            ("ann", "1"),
+        ] {
+            pull(account, reference);
+        }
+        recorder.flush().await.unwrap();
+        assert_eq!(recorder.queue().bytes, 0);
+        pull("ann", "1");
+        recorder.flush().await.unwrap();
+        let records = store.export(AuditFilter::default(), 0, 10).await.unwrap();
+        let counts: Vec<_> = records
+            .iter()
+            .map(|record| {
+                record
+                    .read()
+                    .event
+                    .get("count")
+                    .and_then(|count| count.as_u64())
+            })
+            .collect();
+        assert_eq!(counts.len(), 4, "{records:?}");
+        assert_eq!(counts.iter().flatten().collect::<Vec<_>>(), [&3]);
     }
 }
