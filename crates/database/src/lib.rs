@@ -23,6 +23,7 @@
 //! ```
 
 mod administration;
+mod audit_copy;
 mod changes;
 mod connection;
 mod copies;
@@ -33,6 +34,7 @@ mod read_only;
 mod row;
 mod small_tables;
 mod sqlite;
+mod table_rows;
 mod value;
 mod version;
 

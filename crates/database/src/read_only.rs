@@ -10,7 +10,7 @@ pub(crate) const MESSAGE: &str =
     "nothing can be stored now: the registry is being copied to another place";
 
 /// Tables that can still be written to: what ends with the cut over, and what the copy itself needs.
-const WRITABLE: [&str; 13] = [
+const WRITABLE: [&str; 14] = [
     "attempts",
     "change_counters",
     "cluster",
@@ -21,6 +21,7 @@ const WRITABLE: [&str; 13] = [
     "duties",
     "foreign_changes",
     "idempotency_keys",
+    "outbox",
     "personal_token_uses",
     "refresh_tokens",
     "replicas",

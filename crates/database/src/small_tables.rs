@@ -1,7 +1,8 @@
 //! Copying the tables that are not the registry's: accounts, rules, robots and tokens, sign-ins,
 //! sessions, and the administration log.
 
-use crate::{Database, DatabaseConnection, DatabaseValue, Error, FromValue, ToValue};
+use crate::table_rows::{Rows, has_table, insert, last_audit_number};
+use crate::{Database, DatabaseConnection, Error, params};
 
 /// A table, its columns, and the column whose numbers are never used twice.
 struct SmallTable {
@@ -19,7 +20,7 @@ const fn table(name: &'static str, columns: &'static [&'static str]) -> SmallTab
 }
 
 /// Those that others refer to come first.
-const TABLES: [SmallTable; 8] = [
+const TABLES: [SmallTable; 9] = [
     table(
         "accounts",
         &[
@@ -87,42 +88,8 @@ const TABLES: [SmallTable; 8] = [
         columns: &["id", "at", "origin", "actor", "action", "object", "details"],
         identity: Some("id"),
     },
+    table("audit_key", &["number", "key"]),
 ];
-
-/// A value of a row.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum OwnedValue {
-    Null,
-    Integer(i64),
-    Text(String),
-    Blob(Vec<u8>),
-}
-
-impl FromValue for OwnedValue {
-    fn from_value(value: DatabaseValue<'_>) -> Option<Self> {
-        Some(match value {
-            DatabaseValue::Null => Self::Null,
-            DatabaseValue::Boolean(value) => Self::Integer(i64::from(value)),
-            DatabaseValue::Integer(number) => Self::Integer(number),
-            DatabaseValue::Text(text) => Self::Text(text.to_owned()),
-            DatabaseValue::Blob(bytes) => Self::Blob(bytes.to_vec()),
-        })
-    }
-}
-
-impl ToValue for OwnedValue {
-    fn to_value(&self) -> DatabaseValue<'_> {
-        match self {
-            Self::Null => DatabaseValue::Null,
-            Self::Integer(number) => DatabaseValue::Integer(*number),
-            Self::Text(text) => DatabaseValue::Text(text),
-            Self::Blob(bytes) => DatabaseValue::Blob(bytes),
-        }
-    }
-}
-
-/// The rows of a table, sorted.
-type Rows = Vec<Vec<OwnedValue>>;
 
 impl Database {
     /// Makes the small tables of `target` what those of this database are. Returns how many tables were
@@ -132,18 +99,17 @@ impl Database {
     /// # Errors
     /// When one of the databases fails.
     pub async fn copy_small_tables(&self, target: &Self) -> Result<usize, SmallTablesError> {
-        let here = self.read(all).await.map_err(SmallTablesError::Source)?;
-        let there = target.read(all).await.map_err(SmallTablesError::Target)?;
-        let different = here
-            .iter()
-            .zip(&there)
-            .filter(|(here, there)| here != there);
-        let different = different.count();
+        let (from_sqlite, to_sqlite) = (self.sqlite().is_some(), target.sqlite().is_some());
+        let here = self.read(move |connection| all(connection, from_sqlite));
+        let here = here.await.map_err(SmallTablesError::Source)?;
+        let there = target.read(move |connection| all(connection, to_sqlite));
+        let there = there.await.map_err(SmallTablesError::Target)?;
+        let pairs = here.iter().zip(&there);
+        let different = pairs.filter(|(here, there)| here != there).count();
         if different == 0 {
             return Ok(0);
         }
-        let is_sqlite = target.sqlite().is_some();
-        let written = target.write(move |connection| replace(connection, &here, is_sqlite));
+        let written = target.write(move |connection| replace(connection, &here, to_sqlite));
         written.await.map_err(SmallTablesError::Target)?;
         Ok(different)
     }
@@ -178,11 +144,20 @@ pub enum SmallTablesError {
     Target(#[source] Error),
 }
 
-fn all(connection: &DatabaseConnection<'_>) -> Result<Vec<Rows>, Error> {
-    TABLES.iter().map(|table| rows(connection, table)).collect()
+fn all(connection: &DatabaseConnection<'_>, is_sqlite: bool) -> Result<Vec<Rows>, Error> {
+    let rows = |table| rows(connection, table, is_sqlite);
+    TABLES.iter().map(rows).collect()
 }
 
-fn rows(connection: &DatabaseConnection<'_>, table: &SmallTable) -> Result<Rows, Error> {
+/// A table that does not exist has no rows.
+fn rows(
+    connection: &DatabaseConnection<'_>,
+    table: &SmallTable,
+    is_sqlite: bool,
+) -> Result<Rows, Error> {
+    if !has_table(connection, table.name, is_sqlite)? {
+        return Ok(Rows::new());
+    }
     let sql = format!("SELECT {} FROM {}", table.columns.join(", "), table.name);
     let mut rows: Rows = connection.query(&sql, &[], |row| {
         (0..table.columns.len())
@@ -199,37 +174,28 @@ fn replace(
     is_sqlite: bool,
 ) -> Result<(), Error> {
     // The tokens of an account go before it: without it, they would be revoked.
-    for table in TABLES.iter().rev() {
+    let tables = TABLES.iter().zip(all);
+    let mut existing = Vec::new();
+    for (table, rows) in tables {
+        if has_table(connection, table.name, is_sqlite)? {
+            existing.push((table, rows));
+        }
+    }
+    let recorded = last_audit_number(connection, is_sqlite)?;
+    for (table, _) in existing.iter().rev() {
         connection.execute(&format!("DELETE FROM {}", table.name), &[])?;
     }
-    for (table, rows) in TABLES.iter().zip(all) {
+    for (table, rows) in existing {
         let SmallTable {
             name,
             columns,
             identity,
         } = table;
-        let places: Vec<_> = (1..=columns.len())
-            .map(|place| format!("?{place}"))
-            .collect();
-        let overriding = match identity {
-            Some(_) if !is_sqlite => " OVERRIDING SYSTEM VALUE",
-            _ => "",
-        };
-        let sql = format!(
-            "INSERT INTO {name} ({}){overriding} VALUES ({})",
-            columns.join(", "),
-            places.join(", ")
-        );
-        for row in rows {
-            let values: Vec<_> = row.iter().map(ToValue::to_value).collect();
-            connection.execute(&sql, &values)?;
-        }
-        if let Some(identity) = identity.filter(|_| !is_sqlite) {
-            let sql = format!(
-                "SELECT setval(pg_get_serial_sequence('{name}', '{identity}'), coalesce(max({identity}), 1)) FROM {name}"
-            );
-            connection.query(&sql, &[], |_| Ok(()))?;
-        }
+        insert(connection, name, columns, *identity, rows, is_sqlite)?;
+    }
+    // Triggers have recorded the entries of the administration log again.
+    if let Some(recorded) = recorded {
+        connection.execute("DELETE FROM audit WHERE id > ?1", params![recorded])?;
     }
     Ok(())
 }

@@ -65,6 +65,45 @@ async fn small_tables_become_equal() {
 }
 
 #[tokio::test]
+async fn the_audit_log_is_continued() {
+    let (one, two) = (Bench::new().await, Bench::new().await);
+    let (one, two) = (
+        Database::from(one.database.clone()),
+        Database::from(two.database.clone()),
+    );
+    const RECORD: &str = "INSERT INTO audit (at, kind, account, document, outbox)
+        SELECT 1, 'manifest_pulled', 'alice', '{}', coalesce(max(id), 0) + 1 FROM audit";
+    let count = async |database: &Database| {
+        let count = database.read(|connection: &DatabaseConnection<'_>| {
+            let sql = "SELECT count(*) FROM audit";
+            connection.query_one(sql, &[], |row| row.get::<i64>(0))
+        });
+        count.await.unwrap()
+    };
+    for _ in 0..3 {
+        insert(&one, RECORD).await.unwrap();
+    }
+    // The log of administration is copied without being recorded a second time.
+    insert(&one, LOGGED).await.unwrap();
+    one.copy_small_tables(&two).await.unwrap();
+    assert_eq!(count(&two).await, 0);
+    assert_eq!(one.copy_audit(&two).await.unwrap(), 4);
+    assert_eq!(one.copy_audit(&two).await.unwrap(), 0);
+    insert(&one, RECORD).await.unwrap();
+    one.make_read_only().await.unwrap();
+    // Pulls are recorded to the end.
+    insert(&one, RECORD).await.unwrap();
+    assert_eq!(one.copy_audit(&two).await.unwrap(), 2);
+    assert_eq!((count(&one).await, count(&two).await), (6, 6));
+    insert(
+        &two,
+        "INSERT INTO audit (at, kind, account, document, outbox) VALUES (1, 'x', '', '{}', 1)",
+    )
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
 async fn a_database_that_is_read_only_refuses_what_must_not_be_lost() {
     let bench = Bench::new().await;
     let database = Database::from(bench.database.clone());

@@ -373,8 +373,10 @@ async fn another_bucket_of_the_store_is_adopted() {
         message.starts_with("s3://content/nowhere has no data"),
         "{message}"
     );
-    let data = RegistryData::Bucket("s3://content/elsewhere/");
-    let adopted = storage.adopt(data, AdoptionCheck::Manifests, |_| {}).await;
+    let elsewhere = RegistryData::Bucket("s3://content/elsewhere/");
+    let adopted = storage
+        .adopt(elsewhere, AdoptionCheck::Manifests, |_| {})
+        .await;
     assert_eq!(adopted.unwrap().manifests, 1);
     drop(storage);
     let storage = open(&directory, content(&right)).await.unwrap();
@@ -383,4 +385,11 @@ async fn another_bucket_of_the_store_is_adopted() {
     let mut reader = storage.read(&name, &blob, 0..3).await.unwrap();
     assert_eq!(reader.next().await.unwrap().unwrap(), b"one".as_slice());
     storage.check_blob(&name, &blob).await.unwrap();
+    // Clients are sent to the object that the other registry wrote.
+    let url = storage.locate(&blob).await.unwrap().unwrap();
+    let path = format!(
+        "/content/elsewhere/docker/registry/v2/{}?",
+        data(&blob.digest)
+    );
+    assert!(url.expose().contains(&path), "{}", url.expose());
 }

@@ -257,6 +257,9 @@ impl RegistryPair {
             .copy_small_tables(&self.to.database)
             .await;
         let tables = tables.map_err(|error: SmallTablesError| not_complete(&error))?;
+        // Pulls are recorded all the time: what is new there is no difference.
+        let recorded = self.from.database.copy_audit(&self.to.database).await;
+        recorded.map_err(|error: SmallTablesError| not_complete(&error))?;
         Ok(report.differences() + tables as u64)
     }
 }
