@@ -36,6 +36,8 @@ pub(crate) struct ServerConfig {
     pub(crate) hsts: Option<HeaderValue>,
     /// The URL that clients use, without a slash at its end.
     pub(crate) public_url: Option<String>,
+    /// How long requests are still taken after SIGTERM, while `/readyz` says no.
+    pub(crate) drain: Duration,
     pub(crate) limits: ServerLimits,
     pub(crate) log: LogConfig,
 }
@@ -119,6 +121,14 @@ impl ServerConfig {
                          proxy that does not send it as `X-Forwarded-Host` and `X-Forwarded-Proto`",
                     )
                     .otherwise("from the request"),
+            ),
+            drain: server.get(
+                key::duration("drain", Duration::ZERO..=HOUR)
+                    .means(
+                        "how long requests are still taken after SIGTERM or SIGINT, while `/readyz` \
+                         is 503, so that a balancer sends the next ones to other servers",
+                    )
+                    .default(Duration::ZERO),
             ),
             limits: server.always(
                 key::mapping("limits").means("how much a client may ask of the server; below"),

@@ -188,7 +188,8 @@ async fn respond<K: Unpin>(
         if !is_read {
             connection.still_sending.note();
         }
-        if !is_read || refusal.is_some() {
+        // The next request of a client should reach another server.
+        if !is_read || refusal.is_some() || services.draining.has_begun() {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

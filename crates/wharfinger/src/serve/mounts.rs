@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use registry::Registry;
 use sign_in::SignInServer;
 
-use super::readiness::Readiness;
+use super::readiness::{Liveness, Readiness};
 use super::service::Service;
 
 /// Which services a listener is for.
@@ -62,6 +62,8 @@ impl Mounts {
         let registry_role = ListenerRole::Registry;
         let readiness = Some(Arc::new(readiness) as _);
         mount("/readyz".to_owned(), "", ListenerRole::All, readiness);
+        let liveness = Some(Arc::new(Liveness) as _);
+        mount("/livez".to_owned(), "", ListenerRole::All, liveness);
         if let Some(registry) = &registry {
             let service = Arc::clone(registry) as _;
             let path = format!("{registry_prefix}/v2");

@@ -11,6 +11,7 @@ use event::Observers;
 use super::audit::AuditLog;
 use super::context::RequestIds;
 use super::copied_database::refuse_unfinished_copy;
+use super::draining::Draining;
 use super::jwks::JwksFetcher;
 use super::known_platforms::KnownPlatforms;
 use super::observers::observers;
@@ -36,6 +37,8 @@ pub(super) struct PersistentState {
     pub(super) platforms: KnownPlatforms,
     /// What is counted of device logins.
     pub(super) device_logins: Arc<DeviceLoginLimits>,
+    /// Whether the server was told to end.
+    pub(super) draining: Arc<Draining>,
     /// What is stored in a temporary directory.
     _scratch: Option<ScratchDirectory>,
 }
@@ -85,6 +88,7 @@ impl PersistentState {
             observers: observers(audit.as_ref()),
             audit,
             jwks: Arc::default(),
+            draining: Arc::default(),
             _scratch: scratch,
         })
     }

@@ -113,6 +113,7 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
     let audit = persistent.audit.clone();
     tasks.spawn(Arc::clone(&persistent.jwks).run());
     tasks.spawn(report_unusable_files(loaded.config.registry.as_ref()));
+    let draining = Arc::clone(&persistent.draining);
     let mut reloader = Reloader::new(path, loaded, Arc::clone(&services), persistent);
     loop {
         let why = tokio::select! {
@@ -124,6 +125,19 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
         tokio::select! {
             () = reloader.reload(why) => {}
             () = end_signals.next() => break,
+        }
+    }
+    // Requests are still answered, until balancers have seen that there should be no more.
+    draining.begin();
+    let drain = services.load().drain;
+    if !drain.is_zero() {
+        tracing::info!(
+            seconds = drain.as_secs(),
+            "draining: /readyz is 503, and requests are still taken; signal again to stop now"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(drain) => {}
+            () = end_signals.next() => return Ok(stopped_at_once()),
         }
     }
     // No new connections; those that are open finish their requests.
@@ -140,12 +154,17 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
         () = tokio::time::sleep(grace) => {
             tracing::warn!(seconds = grace.as_secs(), "stopped: some requests took too long and were aborted");
         }
-        () = end_signals.next() => tracing::warn!("stopped at once: open requests were aborted"),
+        () = end_signals.next() => return Ok(stopped_at_once()),
     }
     if let Some(audit) = audit {
         audit.finish().await;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn stopped_at_once() -> ExitCode {
+    tracing::warn!("stopped at once: open requests were aborted");
+    ExitCode::SUCCESS
 }
 
 /// The signals that stop the server.

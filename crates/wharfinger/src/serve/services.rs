@@ -15,6 +15,7 @@ use super::access_log::AccessLog;
 use super::api::{self, ApiParts};
 use super::backends::{Backends, Revalidation, authorizers};
 use super::context::{ContextRule, RequestIds};
+use super::draining::Draining;
 use super::managed_accounts::ManagedAccounts;
 use super::mounts::Mounts;
 use super::persistent_state::PersistentState;
@@ -38,6 +39,9 @@ pub(super) struct Services {
     pub(super) access_log: AccessLog,
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     pub(super) limits: ServerLimits,
+    /// How long requests are taken after the server was told to end.
+    pub(super) drain: Duration,
+    pub(super) draining: Arc<Draining>,
     /// How each request's client and origin are found.
     pub(super) context: ContextRule,
     pub(super) request_ids: Arc<RequestIds>,
@@ -152,6 +156,8 @@ impl Services {
             access_log: AccessLog::new(config.server.log.access, config.server.log.access_sample),
             tls: tls.map(Arc::new),
             limits,
+            drain: config.server.drain,
+            draining: Arc::clone(&persistent.draining),
             context: ContextRule::new(&config.server),
             request_ids: Arc::clone(&persistent.request_ids),
             guard,

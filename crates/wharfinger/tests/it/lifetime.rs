@@ -106,6 +106,49 @@ fn the_end_waits_for_answers_under_way() {
     assert!(server.terminate().success(), "{}", server.log());
 }
 
+/// The server goes on for a while, and says that it is not to get more.
+#[test]
+fn a_server_that_drains_says_so_and_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let draining = |time: &str| {
+        let server = format!("server: {{drain: {time}, ");
+        config(&folder, "{}").replace("server: {", &server)
+    };
+    let mut server = Server::start(Path::new(PROGRAM), &draining("1h"));
+    let address = server.host_port();
+    let mut open = Connection::open(&address);
+    let ready = open.request("GET", "/readyz", &[], None);
+    assert_eq!(ready.status, 200);
+    assert_eq!(
+        ready.body,
+        "{\"ready\":true,\"draining\":false,\"checks\":[]}\n"
+    );
+    assert_eq!(ready.header("content-type"), Some("application/json"));
+    server.signal_end();
+    server.wait_for_log("draining");
+    let answer = open.request("GET", "/auth?service=s", &[], None);
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (200, Some("close"))
+    );
+    let get = |path| Connection::open(&address).request("GET", path, &[], None);
+    let ready = get("/readyz");
+    assert_eq!(ready.status, 503);
+    assert_eq!(
+        ready.body,
+        "{\"ready\":false,\"draining\":true,\"checks\":[]}\n"
+    );
+    assert_eq!(get("/livez").status, 200);
+    // A second signal waits for nothing.
+    assert!(server.terminate().success(), "{}", server.log());
+    assert!(server.log().contains("stopped at once"), "{}", server.log());
+
+    let mut server = Server::start(Path::new(PROGRAM), &draining("1s"));
+    assert!(server.terminate().success(), "{}", server.log());
+    assert!(server.log().contains("draining"), "{}", server.log());
+    assert!(!server.log().contains("at once"), "{}", server.log());
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -276,8 +276,13 @@ fn a_registry_without_its_content_is_not_ready() {
     let mut both = Both::start("", "[]");
     let content = both.folder.path().join("content");
     let away = both.folder.path().join("away");
-    for (path, status) in [("/readyz", 200), ("/healthz", 200)] {
-        assert_eq!(both.request("GET", path, &[]).status, status);
+    for path in ["/readyz", "/healthz", "/livez"] {
+        assert_eq!(both.request("GET", path, &[]).status, 200);
+    }
+    let ready = both.request("GET", "/readyz", &[]).body;
+    for part in ["database", "content"] {
+        let check = format!("{{\"name\":\"{part}\",\"ok\":true}}");
+        assert!(ready.contains(&check), "{ready}");
     }
     std::fs::rename(&content, &away).unwrap();
     let answer = both.request("GET", "/readyz", &[]);
@@ -285,7 +290,12 @@ fn a_registry_without_its_content_is_not_ready() {
     let path = content.display().to_string();
     assert!(!answer.body.contains(&path), "{}", answer.body);
     both.server.wait_for_log(&path);
-    assert_eq!(both.request("GET", "/healthz", &[]).status, 200);
+    // What is wrong is logged once.
+    assert_eq!(both.request("GET", "/readyz", &[]).status, 503);
+    assert_eq!(both.server.log().matches(&path).count(), 1);
+    for path in ["/healthz", "/livez"] {
+        assert_eq!(both.request("GET", path, &[]).status, 200);
+    }
     std::fs::rename(&away, &content).unwrap();
     assert_eq!(both.request("HEAD", "/readyz", &[]).status, 200);
     assert_eq!(both.request("POST", "/readyz", &[]).status, 405);
