@@ -89,6 +89,13 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// or dropped.
     fn append(&self, upload: UploadId, from: WrittenContent) -> Box<dyn UploadWriter>;
 
+    /// Before the first [`append`](Self::append) of a server that has taken an upload over: separates
+    /// its first `length` bytes from what another server may still write. A store that chooses keys
+    /// has nothing to do, because each server writes under keys of its own.
+    fn take_over(&self, _upload: UploadId, _length: u64) -> StorageFuture<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// The digest of an upload's content.
     fn digest<'a>(
         &'a self,

@@ -19,7 +19,9 @@
 //!
 //! If two passes run at once, some work is done twice, and no harm.
 
-use crate::{Error, Storage};
+use std::time::Duration;
+
+use crate::{Duty, Error, Storage};
 
 pub use crate::seams::{
     CollectionCursor, CollectionHold, CollectionPolicy, DeletableBlob, Garbage, GarbageBlob,
@@ -32,6 +34,9 @@ const REMOVED: u32 = 100;
 const UNUSED: u32 = 1000;
 /// How many expired uploads one pass removes.
 const EXPIRED: u32 = 10_000;
+
+/// How long a server has the duty of collection unless it renews the lease.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// What a pass has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +93,24 @@ impl Storage {
         self.remove_deletable(&mut report).await?;
         self.remove_unused_objects().await?;
         Ok(report)
+    }
+
+    /// Runs a pass if it is this server's turn: of several servers that share the storage, one does it
+    /// each `every`. Returns `None` if another one does, or has done it.
+    ///
+    /// # Errors
+    /// As [`collect`](Self::collect).
+    pub async fn collect_in_turn(
+        &self,
+        policy: CollectionPolicy,
+        every: Duration,
+    ) -> Result<Option<CollectionReport>, Error> {
+        let duty = Duty {
+            name: "collection",
+            every,
+            lease: LEASE,
+        };
+        self.in_turn(duty, self.collect(policy)).await
     }
 
     /// Keeps all content while it is being copied.

@@ -10,7 +10,7 @@ use common::Clock;
 use database::SqliteDatabase;
 
 use crate::recovery::recover_uploads;
-use crate::shared::SharedState;
+use crate::shared::{ContentRows, SharedState};
 use crate::{
     BlobStore, ContentLocation, MetadataStores, Sqlite, Storage, StorageFuture, StorageOpenError,
     StorageSettings,
@@ -44,8 +44,8 @@ impl Storage {
     ) -> Result<Self, StorageOpenError> {
         let rows = Sqlite::new(database, settings.retention, clock)?;
         match belongs_to(&rows, content.as_ref()).await? {
-            Identity::Known => {}
-            Identity::Missing(identity) => {
+            IdentityMatch::Known => {}
+            IdentityMatch::Missing(identity) => {
                 let identity = identity.unwrap_or_else(|| new.to_owned());
                 // The row first: a bucket with an identity that no database has could not be used.
                 rows.set_content_identity(identity.clone()).await?;
@@ -95,28 +95,28 @@ impl Storage {
     }
 }
 
-enum Identity {
+pub(crate) enum IdentityMatch {
     Known,
     /// The bucket has none. The database may have one, if the server was killed between the two.
     Missing(Option<String>),
 }
 
 /// Rejects a database without its content, and content without its database.
-async fn belongs_to(
-    rows: &Sqlite,
+pub(crate) async fn belongs_to(
+    rows: &impl ContentRows,
     content: &dyn ContentIdentity,
-) -> Result<Identity, StorageOpenError> {
+) -> Result<IdentityMatch, StorageOpenError> {
     let own = rows.own_blobs().await?;
     let known = rows.content_identity().await?;
     if known.is_none() && own.any {
         return Err(StorageOpenError::ContentInFiles(content.location()));
     }
     match (known, content.read_identity().await?) {
-        (Some(known), Some(found)) if known == found => Ok(Identity::Known),
+        (Some(known), Some(found)) if known == found => Ok(IdentityMatch::Known),
         (_, Some(_)) => Err(StorageOpenError::OtherContent(content.location())),
         (Some(_), None) if own.any_live => {
             Err(StorageOpenError::NoContentInBucket(content.location()))
         }
-        (known, None) => Ok(Identity::Missing(known)),
+        (known, None) => Ok(IdentityMatch::Missing(known)),
     }
 }

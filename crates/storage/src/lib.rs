@@ -39,14 +39,20 @@
 mod active_uploads;
 mod backup;
 mod blob_store;
+mod cache;
 pub mod collection;
+mod completion;
 mod content_identity;
 pub mod distribution;
+mod duty;
 mod error;
 mod files;
 pub mod hash;
 pub mod memory;
 mod model;
+mod open_shared;
+mod packed_digest;
+mod postgres;
 mod publication;
 mod recovery;
 mod relocation;
@@ -57,6 +63,7 @@ mod sqlite;
 mod storage;
 mod tree;
 mod upload;
+mod upload_lease;
 mod verify;
 
 pub use backup::BackupError;
@@ -68,14 +75,15 @@ pub use model::{
     Blob, ContentLocation, ListPage, NewManifest, NewManifestError, PageRequest, ReferrerEntry,
     StoreId, StoredManifest, TaggedManifest, UploadId,
 };
+pub use postgres::{DatabaseClock, PostgresMetadata, PostgresSettings};
 pub use recovery::recover_uploads;
 pub use relocation::{RelocationError, RelocationReport};
 pub use seams::{
     AdoptedStore, AdoptionProgress, AdoptionStage, AdoptionStore, AffectedRepository, BackupBlob,
-    BlobIndex, BlobReservation, ChangeSet, Checkpoint, CollectionStore, FinishedUpload, Inventory,
-    ManifestChange, ManifestStore, MetadataBackup, NewOutboxRecord, NewUpload, OutboxRecord,
-    OutboxRecordId, OutboxStore, PendingUpload, UploadObjects, UploadRecovery, UploadState,
-    UploadStore,
+    BlobIndex, BlobReservation, ChangeSet, Checkpoint, CollectionStore, Duty, DutyLease, DutyStore,
+    FinishedUpload, Inventory, ManifestChange, ManifestStore, MetadataBackup, NewOutboxRecord,
+    NewUpload, OutboxRecord, OutboxRecordId, OutboxStore, PendingUpload, UploadObjects,
+    UploadRecovery, UploadState, UploadStore,
 };
 pub use settings::{Retention, StorageSettings, UploadLimits};
 pub use shared::MetadataStores;

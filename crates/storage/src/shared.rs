@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::active_uploads::ActiveUploads;
 use crate::distribution::OngoingAdoption;
 use crate::{
-    AdoptionStore, BlobIndex, BlobStore, CollectionStore, ContentLocation, Inventory,
-    ManifestStore, MetadataBackup, OutboxStore, UploadLimits, UploadStore,
+    AdoptionStore, BlobIndex, BlobStore, CollectionStore, ContentLocation, DutyStore, Error,
+    Inventory, ManifestStore, MetadataBackup, OutboxStore, UploadLimits, UploadStore,
 };
 
 /// The stores of the metadata, one for each seam.
@@ -28,6 +28,8 @@ pub struct MetadataStores {
     pub adoption: Arc<dyn AdoptionStore>,
     /// Copies to a file, if the store can make them.
     pub backup: Option<Arc<dyn MetadataBackup>>,
+    /// Duties, if several servers share the store.
+    pub duties: Option<Arc<dyn DutyStore>>,
 }
 
 impl MetadataStores {
@@ -52,8 +54,26 @@ impl MetadataStores {
             outbox: Arc::clone(&metadata) as _,
             adoption: metadata,
             backup: None,
+            duties: None,
         }
     }
+}
+
+/// Which blobs our own store of content has, by the rows.
+pub(crate) struct OwnBlobs {
+    /// Any, in any state.
+    pub(crate) any: bool,
+    /// Any that can be pulled.
+    pub(crate) any_live: bool,
+}
+
+/// What rows say about our own store of content.
+pub(crate) trait ContentRows {
+    /// Whether it has blobs.
+    async fn own_blobs(&self) -> Result<OwnBlobs, Error>;
+
+    /// The identity of the bucket that has the content. `None` if content is in files.
+    async fn content_identity(&self) -> Result<Option<String>, Error>;
 }
 
 pub(crate) struct SharedState {

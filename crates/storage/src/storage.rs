@@ -9,9 +9,10 @@ use common::Clock;
 use database::SqliteDatabase;
 use oci::{RepositoryName, Tag};
 
+use crate::completion::run_to_completion;
 use crate::recovery::recover_uploads;
-use crate::shared::{MetadataStores, SharedState};
-use crate::upload::{Upload, run_to_completion};
+use crate::shared::{ContentRows, MetadataStores, SharedState};
+use crate::upload::Upload;
 use crate::{
     AdoptedStore, Blob, BlobIndex, BlobReader, BlobStore, ChangeSet, ContentLocation, ContentUrl,
     Error, Files, ManifestChange, ManifestStore, NewManifest, NewOutboxRecord, NewUpload,
@@ -82,6 +83,10 @@ impl Storage {
             backup: Some(Arc::clone(&rows) as _),
             ..MetadataStores::new(rows)
         };
+        Self::on_files(metadata, files, limits)
+    }
+
+    pub(crate) fn on_files(metadata: MetadataStores, files: Files, limits: UploadLimits) -> Self {
         let home = files.path().canonicalize().ok();
         let home = home.map(ContentLocation::Directory);
         Self {
@@ -264,8 +269,8 @@ impl Storage {
         Ok(uploads.find(repository, id).await?.checkpoint.received)
     }
 
-    /// Continues an upload, at byte `at` if the caller names one. No other request can until the
-    /// [`Upload`] is dropped, saved or finished.
+    /// Continues an upload, at byte `at` if the caller names one. No other request can, of any
+    /// server, until the [`Upload`] is dropped, saved or finished.
     ///
     /// # Errors
     /// [`Error::UploadUnknown`], [`Error::UploadBusy`], or [`Error::OutOfOrder`], which does not
@@ -285,7 +290,7 @@ impl Storage {
     /// # Errors
     /// [`Error::TooManyUploads`].
     pub async fn put(&self, upload: NewUpload) -> Result<Upload, Error> {
-        if self.shared.content.chooses_keys() {
+        if self.shared.content.chooses_keys() || self.shared.metadata.uploads.is_shared() {
             let (repository, id) = (upload.repository.clone(), upload.id);
             self.begin(upload).await?;
             let mut single = self.upload(&repository, id, Some(0)).await?;
@@ -309,7 +314,10 @@ impl Storage {
 
 /// Rejects a database without its content, and content without its database: neither is served as
 /// if it were complete.
-async fn belong_together(rows: &Sqlite, files: &Files) -> Result<(), StorageOpenError> {
+pub(crate) async fn belong_together(
+    rows: &impl ContentRows,
+    files: &Files,
+) -> Result<(), StorageOpenError> {
     let path = files.path().to_owned();
     let unreachable = |source| StorageOpenError::Unreachable {
         path: path.clone(),

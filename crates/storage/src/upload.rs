@@ -5,7 +5,6 @@
 //! request reads from the row how much was received.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use oci::{Digest, RepositoryName};
@@ -14,9 +13,11 @@ use tokio::time::Instant;
 
 use crate::active_uploads::ActiveUpload;
 use crate::blob_store::{UploadWriter, WrittenContent};
+use crate::completion::run_to_completion;
 use crate::hash::ContentHasher;
 use crate::publication::publish;
 use crate::shared::SharedState;
+use crate::upload_lease::{LeaseKeeper, lease, take_over};
 use crate::{
     Blob, Checkpoint, DigestMismatch, Error, FinishedUpload, NewUpload, UploadId, UploadObjects,
 };
@@ -24,10 +25,6 @@ use crate::{
 /// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most:
 /// what is being written and what is being gathered.
 const BATCH: usize = 1 << 20;
-
-/// How often the lease of an upload is renewed while one request writes to it: an upload may be idle
-/// for an hour at least.
-const RENEWAL: Duration = Duration::from_secs(600);
 
 /// An upload that one request writes to. [`save`](Self::save) and [`finish`](Self::finish) keep what
 /// is written. If it is dropped, the upload stays as it was before.
@@ -53,6 +50,8 @@ pub struct Upload {
     active: Option<ActiveUpload>,
     /// When its lease was last renewed.
     leased: Instant,
+    /// Whether other servers wait until the lease is released.
+    is_leased: bool,
 }
 
 impl Upload {
@@ -68,16 +67,25 @@ impl Upload {
     ) -> Result<Self, Error> {
         let locked = shared.active.lock(id, shared.limits.patience).await;
         let mut active = locked.ok_or(Error::UploadBusy)?;
-        let state = shared.metadata.uploads.lease(repository, id).await?;
+        let state = lease(&shared, repository, id).await?;
         active.count_for(&state.client);
+        let uploads = &shared.metadata.uploads;
         let Checkpoint {
             received,
             hash,
             objects,
         } = state.checkpoint;
         if at.is_some_and(|at| at != received) {
+            uploads.release(id).await?;
             return Err(Error::OutOfOrder { received });
         }
+        if state.was_taken_over
+            && let Err(error) = take_over(&shared, id, received).await
+        {
+            uploads.release(id).await?;
+            return Err(error);
+        }
+        let is_leased = uploads.is_shared();
         let hasher = match hash {
             Some(hash) => hash.resume(),
             None => (received == 0).then(|| ContentHasher::new(state.algorithm)),
@@ -97,6 +105,7 @@ impl Upload {
             gathered_length: 0,
             active: Some(active),
             leased: Instant::now(),
+            is_leased,
         })
     }
 
@@ -124,6 +133,7 @@ impl Upload {
             gathered_length: 0,
             active: Some(active),
             leased: Instant::now(),
+            is_leased: false,
         }
     }
 
@@ -156,7 +166,7 @@ impl Upload {
             let written = self.write_batch(batch).await;
             return self.or_upload_unknown(written).await;
         }
-        Ok(())
+        self.or_upload_unknown(Ok(())).await
     }
 
     async fn write_batch(&mut self, batch: Vec<Bytes>) -> Result<(), Error> {
@@ -177,28 +187,59 @@ impl Upload {
             hash: self.hasher.as_ref().map(ContentHasher::state),
             objects: Some(objects.clone()),
         };
-        let uploads = &self.shared.metadata.uploads;
-        self.fence = Some(uploads.record(self.id, fence, checkpoint).await?);
+        let recorded = self
+            .shared
+            .metadata
+            .uploads
+            .record(self.id, fence, checkpoint)
+            .await;
+        self.fence = Some(self.or_overtaken(recorded).await?);
         self.objects = Some(objects);
         Ok(())
     }
 
+    /// The outcome of a step that the upload's fence decides. If another server has taken the upload
+    /// over, the client is told from where it can continue.
+    async fn or_overtaken<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
+        let Err(Error::UploadBusy) = done else {
+            return done;
+        };
+        // What is stored now is the other server's.
+        self.mark_ended();
+        let found = self
+            .shared
+            .metadata
+            .uploads
+            .find(&self.repository, self.id)
+            .await?;
+        Err(Error::OutOfOrder {
+            received: found.checkpoint.received,
+        })
+    }
+
     /// The outcome of a step that needs the upload's file. If a command has ended the upload, the
-    /// file is gone, and the error says so instead of reporting a failed disk.
+    /// file is gone, and the error says so instead of reporting a failed disk. Renews the lease when
+    /// it is time.
     #[expect(
         clippy::disallowed_methods,
         reason = "a lease's age on the runtime's timer"
     )]
     async fn or_upload_unknown<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
-        let is_due = self.leased.elapsed() >= RENEWAL;
+        let uploads = &self.shared.metadata.uploads;
+        let is_due = self.leased.elapsed() >= uploads.renewal();
         if self.fence.is_none() || !(is_due || matches!(done, Err(Error::Io { .. }))) {
             return done;
         }
-        let uploads = &self.shared.metadata.uploads;
         match uploads.lease(&self.repository, self.id).await {
             Err(Error::UploadUnknown) => {
                 self.mark_ended();
                 Err(Error::UploadUnknown)
+            }
+            Err(Error::UploadBusy) => self.or_overtaken(Err(Error::UploadBusy)).await,
+            // It has even released it.
+            Ok(state) if Some(state.fence) != self.fence => {
+                uploads.release(self.id).await?;
+                self.or_overtaken(Err(Error::UploadBusy)).await
             }
             // After another failure the request can continue: the lease lasts much longer than until
             // the next renewal.
@@ -216,7 +257,7 @@ impl Upload {
     /// [`Error::UploadUnknown`] if the upload has expired meanwhile, or cannot be resumed;
     /// [`Error::Full`] and others.
     pub async fn save(self) -> Result<u64, Error> {
-        run_to_completion(self.save_now()).await
+        run_to_completion(self.lease_keeper().keep(self.save_now())).await
     }
 
     async fn save_now(mut self) -> Result<u64, Error> {
@@ -224,6 +265,7 @@ impl Upload {
             return Err(Error::UploadUnknown);
         }
         if self.length == self.received {
+            self.release().await?;
             return Ok(self.received);
         }
         let written = self.flush(false).await;
@@ -234,10 +276,16 @@ impl Upload {
             hash: written.hasher.as_ref().map(ContentHasher::state),
             objects: written.objects,
         };
-        let uploads = &self.shared.metadata.uploads;
-        match uploads.record(self.id, fence, checkpoint).await {
+        let recorded = self
+            .shared
+            .metadata
+            .uploads
+            .record(self.id, fence, checkpoint)
+            .await;
+        match self.or_overtaken(recorded).await {
             Ok(_) => {
                 self.received = written.length;
+                self.release().await?;
                 Ok(self.received)
             }
             Err(Error::UploadUnknown) => {
@@ -262,7 +310,7 @@ impl Upload {
     /// # Errors
     /// [`Error::DigestMismatch`], which ends the upload; [`Error::Full`] and others, which do not.
     pub async fn finish(self, claimed: Digest) -> Result<Blob, Error> {
-        run_to_completion(self.finish_now(claimed)).await
+        run_to_completion(self.lease_keeper().keep(self.finish_now(claimed))).await
     }
 
     async fn finish_now(mut self, claimed: Digest) -> Result<Blob, Error> {
@@ -305,6 +353,7 @@ impl Upload {
                 .and_then(|objects| objects.key.clone()),
         };
         let published = publish(&self.shared, finished, &written).await;
+        let published = self.or_overtaken(published).await;
         let published = self.or_upload_unknown(published).await;
         if matches!(published, Err(Error::UploadUnknown)) {
             self.shared.content.discard(self.id).await?;
@@ -361,8 +410,27 @@ impl Upload {
         }
     }
 
-    /// Leaves nothing for `drop` to clean up: the row and the file are gone.
+    /// Lets other servers continue the upload.
+    async fn release(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.is_leased) {
+            self.shared.metadata.uploads.release(self.id).await?;
+        }
+        Ok(())
+    }
+
+    fn lease_keeper(&self) -> LeaseKeeper {
+        let shared = Arc::clone(&self.shared);
+        LeaseKeeper::new(
+            shared,
+            self.repository.clone(),
+            self.id,
+            self.fence.is_some(),
+        )
+    }
+
+    /// Leaves nothing for `drop` to clean up: the row and the file are gone, or another server's.
     fn mark_ended(&mut self) {
+        self.is_leased = false;
         self.writer = None;
         self.length = self.received;
         self.is_single = false;
@@ -373,7 +441,8 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         let must_end = self.is_single && self.fence.is_some();
-        if self.length == self.received && self.writer.is_none() && !must_end {
+        let is_clean = self.length == self.received && self.writer.is_none() && !must_end;
+        if is_clean && !self.is_leased {
             return;
         }
         // Without a runtime, the next start cleans up.
@@ -383,13 +452,21 @@ impl Drop for Upload {
         let (shared, id, saved) = (Arc::clone(&self.shared), self.id, self.saved_content());
         let (active, writer) = (self.active.take(), self.writer.take());
         let (is_single, has_row) = (self.is_single, self.fence.is_some());
+        let is_leased = self.is_leased;
         runtime.spawn(async move {
             if let Some(writer) = writer {
                 let _ = writer.abandon().await;
             }
-            let cleared = clear(&shared, id, saved, is_single, has_row).await;
+            let cleared = if is_clean {
+                Ok(())
+            } else {
+                clear(&shared, id, saved, is_single, has_row).await
+            };
             if let Err(error) = cleared {
                 tracing::warn!(upload = %id, %error, "cannot remove what an interrupted upload wrote; it is removed at the next start");
+            }
+            if is_leased && let Err(error) = shared.metadata.uploads.release(id).await {
+                tracing::warn!(upload = %id, %error, "cannot release an upload; other servers wait until its lease ends");
             }
             drop(active);
         });
@@ -419,13 +496,4 @@ async fn clear(
         shared.metadata.uploads.end(id).await?;
     }
     store.discard(id).await
-}
-
-/// Runs `work` to its end, even if the caller stops waiting.
-pub(crate) async fn run_to_completion<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::spawn(work)
-        .await
-        .unwrap_or_else(Error::from_join_error)
 }

@@ -63,7 +63,10 @@ const FLOORS: [(&str, &[&str]); 30] = [
             "audit",
         ],
     ),
-    ("storage", &["common", "oci", "hash-state", "database"]),
+    (
+        "storage",
+        &["common", "postgresql", "oci", "hash-state", "database"],
+    ),
     ("object-content", &["common", "oci", "identity", "storage"]),
     (
         "registry",

@@ -1,9 +1,9 @@
 //! Changes of files that survive a power cut.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Moves an upload's file to a blob's path.
@@ -50,6 +50,28 @@ pub(super) fn copy(from: &Path, to: &Path, size: u64, shared: bool) -> io::Resul
         // Another file system, or one without links. (`fs::copy` shares blocks if it can.)
         Err(_) => replace(to, |temporary| fs::copy(from, temporary).map(drop)),
     }
+}
+
+/// Makes another file of the first `length` bytes of a file, under the same name. Who has the old
+/// one open writes to it in vain.
+pub(super) fn copy_start(path: &Path, length: u64) -> io::Result<()> {
+    if length == 0 {
+        return unless_missing(fs::remove_file(path));
+    }
+    replace(path, |temporary| {
+        let mut to = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(temporary)?;
+        let copied = io::copy(&mut File::open(path)?.take(length), &mut to)?;
+        if copied == length {
+            Ok(())
+        } else {
+            Err(ErrorKind::UnexpectedEof.into())
+        }
+    })
 }
 
 /// Writes a whole file before it gets its name, so that an interruption leaves no partial file.

@@ -13,7 +13,9 @@ use oci::{Digest, DigestAlgorithm};
 use super::StorageOpenError;
 use super::blocking::blocking;
 use super::buffers::ReadBuffers;
-use super::durable::{copy, make_directory, publish, remove_files, sync_parent, unless_missing};
+use super::durable::{
+    copy, copy_start, make_directory, publish, remove_files, sync_parent, unless_missing,
+};
 use super::reader::{self, FileReader};
 use super::root::{Root, check_access, subdirectories};
 use super::writer::FileWriter;
@@ -39,7 +41,21 @@ impl Files {
     /// # Errors
     /// [`StorageOpenError::InUse`] and others.
     pub fn open_exclusive(root: impl Into<PathBuf>) -> Result<Self, StorageOpenError> {
-        let root = root.into();
+        Self::open_locked(root.into(), File::try_lock)
+    }
+
+    /// The same for one of several servers that share the content, and a database server.
+    ///
+    /// # Errors
+    /// [`StorageOpenError::InUse`] if a server has it for itself, and others.
+    pub fn open_shared(root: impl Into<PathBuf>) -> Result<Self, StorageOpenError> {
+        Self::open_locked(root.into(), File::try_lock_shared)
+    }
+
+    fn open_locked(
+        root: PathBuf,
+        try_lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Self, StorageOpenError> {
         let unreachable = |source| StorageOpenError::Unreachable {
             path: root.clone(),
             source,
@@ -65,7 +81,7 @@ impl Files {
             Err(error) => return Err(unreachable(error)),
         }
         let lock = File::open(&path).map_err(unreachable)?;
-        match lock.try_lock() {
+        match try_lock(&lock) {
             Ok(()) => Self::with(root, Some(lock)),
             Err(TryLockError::WouldBlock) => Err(StorageOpenError::InUse(root)),
             Err(TryLockError::Error(source)) => Err(unreachable(source)),
@@ -203,6 +219,13 @@ impl BlobStore for Files {
     fn append(&self, upload: UploadId, from: WrittenContent) -> Box<dyn UploadWriter> {
         let path = self.temporary(upload);
         Box::new(FileWriter::new(path, from.length, from.hasher))
+    }
+
+    fn take_over(&self, upload: UploadId, length: u64) -> StorageFuture<'_, ()> {
+        let path = self.temporary(upload);
+        Box::pin(blocking("copy an upload", move || {
+            copy_start(&path, length)
+        }))
     }
 
     fn digest<'a>(

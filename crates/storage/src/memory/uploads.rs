@@ -285,6 +285,7 @@ impl UploadRow {
             algorithm: self.algorithm,
             checkpoint: self.checkpoint.clone(),
             fence: self.fence,
+            was_taken_over: false,
         }
     }
 }

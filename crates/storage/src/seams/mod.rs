@@ -1,7 +1,7 @@
 //! The traits that a store of metadata implements, one file for each.
 //!
-//! This crate implements them with SQLite and [in memory](crate::memory), where they are easiest to
-//! read. Every implementation passes the conformance suite in `tests/it/conformance`.
+//! This crate implements them with SQLite, with PostgreSQL, and [in memory](crate::memory), where
+//! they are easiest to read. Every implementation passes the conformance suite in `tests/it/conformance`.
 //!
 //! Each method is one transaction: when it returns, its change is complete and visible to every
 //! caller; when it fails, nothing has changed. Times come from the implementation's own clock.
@@ -9,6 +9,7 @@
 mod adoption;
 mod blobs;
 mod collection;
+mod duties;
 mod inventory;
 mod manifests;
 mod outbox;
@@ -22,6 +23,7 @@ pub use collection::{
     CollectionCursor, CollectionHold, CollectionPolicy, CollectionStore, DeletableBlob, Garbage,
     GarbageBlob, GarbageManifest, MarkStep, PruneStep,
 };
+pub use duties::{Duty, DutyLease, DutyStore};
 pub use inventory::{AffectedRepository, BackupBlob, Inventory, MetadataBackup};
 pub(crate) use manifests::MISSING_BLOBS;
 pub use manifests::{ChangeSet, ManifestChange, ManifestStore};

@@ -1,6 +1,7 @@
 //! Uploads, from the first request until their blob can be pulled.
 
 use std::fmt;
+use std::time::Duration;
 
 use oci::{Digest, DigestAlgorithm, RepositoryName};
 
@@ -10,7 +11,8 @@ use crate::{Blob, StorageFuture, UploadId};
 /// Uploads, from the first request until their blob can be pulled.
 ///
 /// The row decides: a server reads an upload's row again before each request continues it. Each
-/// checkpoint increases the upload's *fence*. A writer with an old fence changes nothing.
+/// checkpoint increases the upload's *fence*, and so does a server that takes an upload over. A
+/// writer with an old fence changes nothing.
 pub trait UploadStore: fmt::Debug + Send + Sync {
     /// Stores a new upload without content. If the client has `limit` uploads already, those that
     /// have been idle longest are removed, but none of `active`. Returns the removed uploads; the
@@ -36,11 +38,30 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
 
     /// As [`find`](Self::find), for a request that continues the upload. The upload then does not
     /// expire for at least seven eighths of the time that an upload may be idle.
+    ///
+    /// If the store is [shared](Self::is_shared), no other server can continue the upload until it is
+    /// [released](Self::release), or until this was not called again for some time. Fails with
+    /// [`Error::UploadBusy`](crate::Error::UploadBusy) while another server has it.
     fn lease<'a>(
         &'a self,
         repository: &'a RepositoryName,
         id: UploadId,
     ) -> StorageFuture<'a, UploadState>;
+
+    /// Lets other servers continue the upload.
+    fn release(&self, _id: UploadId) -> StorageFuture<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// How often [`lease`](Self::lease) has to be called while a request writes to an upload.
+    fn renewal(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+
+    /// Whether several servers use the store. Then every upload needs a row.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Stores a checkpoint and returns the upload's new fence. Objects that the row no longer names
     /// are unused from then on.
@@ -57,7 +78,8 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
     /// The first step from a finished upload to a blob. The upload's content is complete in its
     /// temporary place and has this digest. If the blob exists, the repository gets it and the
     /// upload ends; an upload that names its own key does not end yet. Otherwise a row in state
-    /// *pending* says where the content is to go. It replaces an earlier one of the same key.
+    /// *pending* says where the content is to go. It replaces an earlier one of the same key. A store
+    /// may do without it for an upload that names its own key, because the upload's row names it.
     ///
     /// Fails like [`record`](Self::record) if the upload has a fence.
     fn reserve<'a>(&'a self, finished: FinishedUpload) -> StorageFuture<'a, BlobReservation>;
@@ -73,6 +95,11 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
 
     /// Removes a pending row. Its content is back in its temporary place, or was never moved.
     fn abort(&self, blob: Blob) -> StorageFuture<'_, ()>;
+
+    /// The pending rows of an upload that another server has left: it was about to become a blob.
+    fn unpublished(&self, _id: UploadId) -> StorageFuture<'_, Vec<Blob>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 
     /// At most `limit` uploads that have been idle for longer than an upload may, those that have been
     /// idle longest first.
@@ -163,8 +190,11 @@ pub struct UploadState {
     pub algorithm: DigestAlgorithm,
     /// The last checkpoint.
     pub checkpoint: Checkpoint,
-    /// How many checkpoints were recorded.
+    /// How many checkpoints were recorded, and how often it was taken over.
     pub fence: i64,
+    /// With [`UploadStore::lease`]: whether the lease of another server has ended, which may not know
+    /// it yet and still write to the content.
+    pub was_taken_over: bool,
 }
 
 /// An upload with all its content, on its way to becoming a blob.

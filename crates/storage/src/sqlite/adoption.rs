@@ -4,9 +4,9 @@ use oci::RepositoryName;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Sqlite;
-use super::cache::Stale;
 use super::columns::{Packed, link, location, location_text, make_repository, name, revive};
 use super::manifest_rows::{self, count_change};
+use crate::cache::Stale;
 use crate::seams::{AdoptionTotals, RepositoryPart};
 use crate::{
     AdoptionProgress, AdoptionStage, AdoptionStore, ContentLocation, Error, StorageFuture, StoreId,

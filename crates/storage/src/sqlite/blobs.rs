@@ -3,9 +3,9 @@
 use oci::{Digest, RepositoryName};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::cache::{CachedBlob, Stale};
 use super::columns::{BLOB, Packed, blob, link, location, make_repository, revive, state};
 use super::{Sqlite, pages};
+use crate::cache::{CachedBlob, Stale};
 use crate::{AdoptedStore, Blob, BlobIndex, Error, ListPage, PageRequest, StorageFuture, StoreId};
 
 impl BlobIndex for Sqlite {

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use oci::{Digest, RepositoryName};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::cache::Stale;
 use super::columns::{Packed, name};
 use super::objects::{forget, list_unused};
 use super::unneeded_manifests::{UnneededManifests, unneeded};
 use super::{Sqlite, seconds};
+use crate::cache::Stale;
 use crate::collection::{
     CollectionCursor, CollectionHold, CollectionPolicy, DeletableBlob, Garbage, GarbageBlob,
     GarbageManifest, MarkStep, PruneStep,

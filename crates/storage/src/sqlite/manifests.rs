@@ -6,10 +6,10 @@ use bytes::Bytes;
 use oci::{Digest, Reference, RepositoryName, Tag};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::cache::Stale;
 use super::columns::{Packed, repository};
 use super::manifest_rows::count_change;
 use super::{Sqlite, outbox, pages, push};
+use crate::cache::Stale;
 use crate::{
     ChangeSet, Error, ListPage, ManifestChange, ManifestStore, PageRequest, ReferrerEntry,
     StorageFuture, StoredManifest,

@@ -8,7 +8,6 @@
 mod adoption;
 mod backup;
 mod blobs;
-mod cache;
 mod collection;
 mod columns;
 mod error;

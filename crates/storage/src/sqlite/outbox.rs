@@ -4,8 +4,8 @@ use oci::RepositoryName;
 use rusqlite::Connection;
 
 use super::Sqlite;
-use super::cache::Stale;
 use super::columns::name;
+use crate::cache::Stale;
 use crate::{Error, NewOutboxRecord, OutboxRecord, OutboxRecordId, OutboxStore, StorageFuture};
 
 impl OutboxStore for Sqlite {

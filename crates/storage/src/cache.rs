@@ -1,9 +1,11 @@
 //! The cache of manifests, by tag and digest, and of blobs' rows.
 //!
 //! An entry gets a *stamp* before it is read from the database. It is valid while the stamp of its
-//! key is the same. A write advances the stamps of what it changed, after its commit and before it
-//! is acknowledged. So a client that knows of a change never gets an older entry. A read that was
-//! overtaken by a write leaves no valid entry.
+//! key is the same. The embedded database advances the stamps of what a write has changed, after its
+//! commit and before it is acknowledged. A database server has other clients, too: there the stamps
+//! of a repository advance when it is found to have changed, which is looked for before an entry is
+//! used. So a client that knows of a change never gets an older entry. A read that was overtaken by a
+//! write leaves no valid entry.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
@@ -23,36 +25,39 @@ const BLOBS: usize = 1 << 14;
 /// Keys share stamps. A write for one of two such keys costs the other a read.
 const STAMPS: usize = 1 << 12;
 
-pub(super) struct Cache {
+pub(crate) struct Cache {
     manifests:
         sync::Cache<(RepositoryName, Reference), Stamped<Arc<StoredManifest>>, ManifestWeight>,
     blobs: sync::Cache<(RepositoryName, Digest), Stamped<CachedBlob>>,
     stamps: Box<[AtomicU64]>,
+    repositories: Box<[AtomicU64]>,
     everything: AtomicU64,
     hasher: RandomState,
 }
 
 /// A blob of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CachedBlob {
-    pub(super) blob: Blob,
-    /// When it was last leased, in seconds since the Unix epoch; `None` if it is marked.
-    pub(super) leased_at: Option<i64>,
+pub(crate) struct CachedBlob {
+    pub(crate) blob: Blob,
+    /// When it was last leased, in seconds of the store's own clock; `None` if it is marked.
+    pub(crate) leased_at: Option<i64>,
 }
 
 /// Which entries a write has made stale.
 #[derive(Debug)]
-pub(super) enum Stale {
+pub(crate) enum Stale {
     Nothing,
     Manifests(RepositoryName, Vec<Reference>),
     Blob(RepositoryName, Digest),
+    Repository(RepositoryName),
     Everything,
 }
 
 /// The changes before which something was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CacheStamp {
+pub(crate) struct CacheStamp {
     key: u64,
+    repository: u64,
     everything: u64,
 }
 
@@ -63,18 +68,19 @@ struct Stamped<T> {
 }
 
 impl Cache {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             manifests: sync::Cache::with_weighter(MANIFEST_COUNT, MANIFESTS, ManifestWeight),
             blobs: sync::Cache::new(BLOBS),
             stamps: (0..STAMPS).map(|_| AtomicU64::new(0)).collect(),
+            repositories: (0..STAMPS).map(|_| AtomicU64::new(0)).collect(),
             everything: AtomicU64::new(0),
             hasher: RandomState::new(),
         }
     }
 
     /// The manifest, or else the stamp for an entry that is read now.
-    pub(super) fn manifest(
+    pub(crate) fn manifest(
         &self,
         repository: &RepositoryName,
         reference: &Reference,
@@ -87,7 +93,7 @@ impl Cache {
             .ok_or(stamp)
     }
 
-    pub(super) fn insert_manifest(
+    pub(crate) fn insert_manifest(
         &self,
         of: &RepositoryName,
         by: &Reference,
@@ -99,7 +105,7 @@ impl Cache {
     }
 
     /// The blob, or else the stamp for an entry that is read now.
-    pub(super) fn blob(
+    pub(crate) fn blob(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
@@ -112,7 +118,12 @@ impl Cache {
             .ok_or(stamp)
     }
 
-    pub(super) fn insert_blob(
+    /// The stamp for a blob that is read now.
+    pub(crate) fn blob_stamp(&self, repository: &RepositoryName, digest: &Digest) -> CacheStamp {
+        self.stamp(repository, digest)
+    }
+
+    pub(crate) fn insert_blob(
         &self,
         repository: &RepositoryName,
         value: CachedBlob,
@@ -124,7 +135,7 @@ impl Cache {
         );
     }
 
-    pub(super) fn invalidate(&self, stale: Stale) {
+    pub(crate) fn invalidate(&self, stale: Stale) {
         match stale {
             Stale::Nothing => {}
             Stale::Manifests(repository, references) => {
@@ -133,6 +144,10 @@ impl Cache {
                     .for_each(|reference| self.advance(&repository, reference));
             }
             Stale::Blob(repository, digest) => self.advance(&repository, &digest),
+            Stale::Repository(repository) => {
+                self.stamp_of_all(&repository)
+                    .fetch_add(1, Ordering::SeqCst);
+            }
             Stale::Everything => {
                 self.everything.fetch_add(1, Ordering::SeqCst);
             }
@@ -140,9 +155,9 @@ impl Cache {
     }
 
     fn stamp(&self, repository: &RepositoryName, key: &impl Hash) -> CacheStamp {
-        let key = self.stamp_of(repository, key).load(Ordering::SeqCst);
         CacheStamp {
-            key,
+            key: self.stamp_of(repository, key).load(Ordering::SeqCst),
+            repository: self.stamp_of_all(repository).load(Ordering::SeqCst),
             everything: self.everything.load(Ordering::SeqCst),
         }
     }
@@ -150,6 +165,12 @@ impl Cache {
     fn advance(&self, repository: &RepositoryName, key: &impl Hash) {
         self.stamp_of(repository, key)
             .fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The stamp of everything in a repository.
+    fn stamp_of_all(&self, repository: &RepositoryName) -> &AtomicU64 {
+        let hash = self.hasher.hash_one(repository);
+        &self.repositories[hash as usize % STAMPS]
     }
 
     fn stamp_of(&self, repository: &RepositoryName, key: &impl Hash) -> &AtomicU64 {
@@ -215,8 +236,13 @@ mod tests {
         let stamp = cache.blob(&name, &digest).unwrap_err();
         cache.insert_blob(&name, cached(digest), stamp);
         assert!(cache.blob(&name, &digest).is_ok());
-        cache.invalidate(Stale::Everything);
-        assert!(cache.blob(&name, &digest).is_err());
+        for stale in [Stale::Repository(name.clone()), Stale::Everything] {
+            cache.invalidate(stale);
+            let stamp = cache.blob(&name, &digest).unwrap_err();
+            cache.insert_blob(&name, cached(digest), stamp);
+        }
+        cache.invalidate(Stale::Repository("a".parse().unwrap()));
+        assert!(cache.blob(&name, &digest).is_ok());
     }
 
     #[test]

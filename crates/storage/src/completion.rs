@@ -1,0 +1,12 @@
+//! Work that is done to its end.
+
+use crate::Error;
+
+/// Runs `work` to its end, even if the caller stops waiting.
+pub(crate) async fn run_to_completion<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work)
+        .await
+        .unwrap_or_else(Error::from_join_error)
+}

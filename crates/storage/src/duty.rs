@@ -1,0 +1,45 @@
+//! Work that one of several servers does for all.
+
+use std::pin::pin;
+
+use tokio::time::timeout;
+
+use crate::{Duty, Error, Storage};
+
+impl Storage {
+    /// Does `work` if it is this server's turn, which a server that has the storage for itself always
+    /// is. Returns `None` if it is not. Another server may begin the same work if this one has not
+    /// renewed its lease in time, so each step may be done twice.
+    ///
+    /// # Errors
+    /// What `work` returns, or if the database fails. [`Error::Conflict`] if another server has taken
+    /// the duty meanwhile; the work then stops.
+    pub async fn in_turn<T>(
+        &self,
+        duty: Duty,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Option<T>, Error> {
+        let Some(duties) = &self.shared.metadata.duties else {
+            return work.await.map(Some);
+        };
+        let Some(lease) = duties.take(&duty).await? else {
+            return Ok(None);
+        };
+        let mut work = pin!(work);
+        let done = loop {
+            match timeout(duty.lease / 3, &mut work).await {
+                Ok(done) => break done,
+                Err(_) => match duties.renew(&lease).await {
+                    Err(Error::Conflict) => return Err(Error::Conflict),
+                    // After another failure there is time for one more attempt.
+                    Err(_) | Ok(()) => {}
+                },
+            }
+        };
+        match &done {
+            Ok(_) => duties.finish(lease).await?,
+            Err(_) => duties.give_up(lease).await?,
+        }
+        done.map(Some)
+    }
+}

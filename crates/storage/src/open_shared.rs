@@ -1,0 +1,91 @@
+//! Opening the storage of one of several servers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::content_identity::{IdentityMatch, belongs_to};
+use crate::storage::belong_together;
+use crate::{
+    ContentIdentity, Files, MetadataStores, PostgresMetadata, Storage, StorageOpenError,
+    UploadLimits,
+};
+
+impl Storage {
+    /// Opens the storage of one of several servers that share a database, with its content under
+    /// `root`, a directory that all of them reach. Uploads are not recovered: another server may be
+    /// writing to them. One that is left behind can be continued when its lease ends, or expires.
+    ///
+    /// # Errors
+    /// [`StorageOpenError`], with a sentence for the operator.
+    pub async fn open_shared(
+        metadata: PostgresMetadata,
+        root: impl Into<PathBuf>,
+        limits: UploadLimits,
+    ) -> Result<Self, StorageOpenError> {
+        let files = Files::open_shared(root)?;
+        belong_together(&metadata, &files).await?;
+        let storage = Self::on_files(stores(metadata), files, limits);
+        storage.add_stores().await?;
+        Ok(storage)
+    }
+
+    /// The same for a command. Nothing is created.
+    ///
+    /// # Errors
+    /// [`StorageOpenError`], with a sentence for the operator.
+    pub async fn open_shared_for_command(
+        metadata: PostgresMetadata,
+        root: impl Into<PathBuf>,
+        limits: UploadLimits,
+    ) -> Result<Self, StorageOpenError> {
+        let files = Files::open(root)?;
+        belong_together(&metadata, &files).await?;
+        let storage = Self::on_files(stores(metadata), files, limits);
+        storage.add_stores().await?;
+        Ok(storage)
+    }
+
+    /// Opens the storage of one of several servers that share a database, with content in a bucket.
+    /// `new` becomes the bucket's identity if there is none yet: a random text.
+    ///
+    /// # Errors
+    /// [`StorageOpenError`], with a sentence for the operator.
+    pub async fn open_shared_bucket(
+        metadata: PostgresMetadata,
+        content: Arc<dyn ContentIdentity>,
+        new: &str,
+        limits: UploadLimits,
+    ) -> Result<Self, StorageOpenError> {
+        match belongs_to(&metadata, content.as_ref()).await? {
+            IdentityMatch::Known => {}
+            IdentityMatch::Missing(_) => {
+                // The row first: a bucket with an identity that no database has could not be used.
+                // Of several servers that start at once, all write the identity of the first one.
+                let identity = metadata.set_content_identity(new).await?;
+                content.write_identity(&identity).await?;
+            }
+        }
+        Ok(Self::new(stores(metadata), content, limits))
+    }
+
+    /// The same for a command. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`StorageOpenError`], with a sentence for the operator.
+    pub async fn open_shared_bucket_for_command(
+        metadata: PostgresMetadata,
+        content: Arc<dyn ContentIdentity>,
+        limits: UploadLimits,
+    ) -> Result<Self, StorageOpenError> {
+        belongs_to(&metadata, content.as_ref()).await?;
+        Ok(Self::new(stores(metadata), content, limits))
+    }
+}
+
+fn stores(metadata: PostgresMetadata) -> MetadataStores {
+    let metadata = Arc::new(metadata);
+    MetadataStores {
+        duties: Some(Arc::clone(&metadata) as _),
+        ..MetadataStores::new(metadata)
+    }
+}
