@@ -10,6 +10,7 @@ mod bad_input;
 mod catalog;
 mod events;
 mod faults;
+mod postgres;
 mod proxies;
 mod ranges;
 mod referrers;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::postgres::RegistryDatabase;
 use super::script::Step;
 use super::world::World;
 
@@ -110,6 +111,12 @@ async fn every_row_holds() {
 #[tokio::test]
 async fn every_row_holds_with_metadata_in_memory() {
     every_row_holds_in(World::in_memory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_holds_with_metadata_in_postgresql() {
+    let database = RegistryDatabase::start();
+    every_row_holds_in(async || World::in_postgres(&database).await).await;
 }
 
 async fn every_row_holds_in(world: impl AsyncFn() -> World) {

@@ -169,7 +169,7 @@ impl World {
         world
     }
 
-    fn on(storage: Storage, directory: TempDir, settings: RegistrySettings) -> Self {
+    pub(crate) fn on(storage: Storage, directory: TempDir, settings: RegistrySettings) -> Self {
         Self {
             registry: Registry::new(settings, storage.clone()),
             storage,
@@ -312,7 +312,7 @@ impl World {
 
     /// Repository `a`: an image, an index of it and three manifests about it. Repository `b`: a
     /// blob of its own, and an image without layers.
-    async fn load(&mut self) {
+    pub(crate) async fn load(&mut self) {
         let (config, layer) = (
             self.blob("a", b"{}").await,
             self.blob("a", b"0123456789").await,
