@@ -423,7 +423,7 @@ mod tests {
                     .read()
                     .event
                     .get("count")
-                    .and_then(|count| count.as_u64())
+                    .and_then(serde_json::Value::as_u64)
             })
             .collect();
         assert_eq!(counts.len(), 4, "{records:?}");

@@ -27,13 +27,12 @@ impl Storage {
         };
         let mut work = pin!(work);
         let done = loop {
-            match timeout(duty.lease / 3, &mut work).await {
-                Ok(done) => break done,
-                Err(_) => match duties.renew(&lease).await {
-                    Err(Error::Conflict) => return Err(Error::Conflict),
-                    // After another failure there is time for one more attempt.
-                    Err(_) | Ok(()) => {}
-                },
+            if let Ok(done) = timeout(duty.lease / 3, &mut work).await {
+                break done;
+            }
+            // After another failure there is time for one more attempt.
+            if let Err(Error::Conflict) = duties.renew(&lease).await {
+                return Err(Error::Conflict);
             }
         };
         match &done {
