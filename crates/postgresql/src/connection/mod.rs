@@ -45,6 +45,7 @@ pub struct PostgresConnection {
     untyped: UntypedStatements,
     waiting: AtomicUsize,
     broken: AtomicBool,
+    lost: AtomicBool,
     /// Whether the server itself keeps the timeouts. Behind a pooler it does so in transactions
     /// only, which set them.
     session_has_timeouts: bool,
@@ -79,6 +80,7 @@ impl PostgresConnection {
             untyped: UntypedStatements::default(),
             waiting: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             session_has_timeouts: false,
             timeline: None,
         }
@@ -198,6 +200,11 @@ impl PostgresConnection {
             && self.waiting.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether its server has gone, fallen silent, or become a standby.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     /// The client below. What is given up on it is not noticed here.
     #[must_use]
     pub fn client(&self) -> &Client {
@@ -237,15 +244,13 @@ impl PostgresConnection {
             None => asking.await,
             Some(limit) => match tokio::time::timeout(limit + GRACE, asking).await {
                 Ok(answer) => answer,
-                Err(_) => {
-                    self.give_up();
-                    Err(PostgresError::unavailable(PostgresFailure::TimedOut(limit)))
-                }
+                Err(_) => Err(PostgresError::unavailable(PostgresFailure::TimedOut(limit))),
             },
         };
         waiting.end();
         if answer.as_ref().is_err_and(PostgresError::breaks_connection) {
             self.give_up();
+            self.lost.store(true, Ordering::Relaxed);
         }
         answer
     }

@@ -217,7 +217,6 @@ async fn connect(
     config: &Config,
     tls: Option<&ServerTls>,
 ) -> Result<(Client, Driver), tokio_postgres::Error> {
-    // Some(name): one host and one address only, so that a limit of time is that of one attempt.
     match tls {
         None => {
             let (client, connection) = config.connect(NoTls).await?;

@@ -247,6 +247,10 @@ impl PoolState {
         permit: OwnedSemaphorePermit,
     ) {
         let since = now();
+        if connection.is_lost() {
+            // The others go to the same server, and would be found out one by one.
+            self.idle().clear();
+        }
         if connection.is_usable() {
             self.idle().push_back(IdleConnection {
                 connection,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{MutexGuard, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::{PoolState, PooledConnection, now};
@@ -55,17 +55,7 @@ async fn open(
     deadline: Instant,
 ) -> Result<PooledConnection, PostgresError> {
     loop {
-        // While a server is away, only one request at a time tries it.
-        let attempt = match pool.outage() {
-            None => None,
-            Some(outage) if outage.is_long(pool.settings.wait) && now() < outage.next_attempt => {
-                return Err(outage.error());
-            }
-            Some(_) => Some(pool.attempt.lock().await),
-        };
-        if let (Some(outage), Some(_)) = (pool.outage(), &attempt) {
-            tokio::time::sleep_until(outage.next_attempt.min(deadline)).await;
-        }
+        let attempt = turn(pool, deadline).await?;
         let preferred = pool.preferred.load(Ordering::Relaxed);
         let (location, timeouts) = (&pool.location, pool.settings.timeouts);
         let error = match connection::open(location, preferred, timeouts, &pool.statements).await {
@@ -82,6 +72,34 @@ async fn open(
             return Err(error);
         }
     }
+}
+
+/// Waits for the turn to try a server that is away; at once if none is.
+async fn turn(
+    pool: &PoolState,
+    deadline: Instant,
+) -> Result<Option<MutexGuard<'_, ()>>, PostgresError> {
+    let Some(outage) = pool.outage() else {
+        return Ok(None);
+    };
+    // Another request tries it, or has just done so.
+    if outage.is_long(pool.settings.wait) {
+        return match pool.attempt.try_lock() {
+            Ok(attempt) if now() >= outage.next_attempt => Ok(Some(attempt)),
+            _ => Err(outage.error()),
+        };
+    }
+    let waiting = tokio::time::timeout_at(deadline, pool.attempt.lock()).await;
+    let attempt = waiting.map_err(|_| outage.error())?;
+    let Some(outage) = pool.outage() else {
+        return Ok(Some(attempt));
+    };
+    if outage.next_attempt > deadline {
+        tokio::time::sleep_until(deadline).await;
+        return Err(outage.error());
+    }
+    tokio::time::sleep_until(outage.next_attempt).await;
+    Ok(Some(attempt))
 }
 
 impl PoolState {

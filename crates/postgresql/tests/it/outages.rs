@@ -304,6 +304,29 @@ async fn a_statement_and_a_lock_have_their_limits() {
     );
 }
 
+/// One connection that falls silent is enough to give up the idle ones, too.
+#[tokio::test]
+async fn what_is_idle_is_closed_when_another_is_lost() {
+    let database = TestDatabase::new();
+    let address = format!("127.0.0.1:{}", database.server.port());
+    let relay = Relay::stopping(&address, 30_000);
+    let mut settings = PoolSettings::default();
+    settings.timeouts.statement = Some(Duration::from_millis(100));
+    let pool = pool_with(&database.url_at(&relay.host_port()), settings);
+    let four = async || {
+        let all = (0..4).map(|_| one(&pool));
+        futures_util::future::join_all(all).await
+    };
+    for outcome in four().await {
+        outcome.unwrap();
+    }
+    while one(&pool).await.is_ok() {}
+    relay.mend();
+    for _ in 0..4 {
+        one(&pool).await.unwrap();
+    }
+}
+
 /// The connection goes silent without a word, as behind a firewall that forgot it.
 #[tokio::test]
 async fn a_silent_server_is_given_up() {
