@@ -9,7 +9,7 @@ use common::{Clock, Entropy};
 use object_store::path::Path;
 use storage::{ContentLocation, StoreId};
 
-use crate::open::open_store;
+use crate::clients::open_store;
 use crate::settings::S3Settings;
 use crate::shared_store::SharedStore;
 

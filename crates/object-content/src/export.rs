@@ -16,9 +16,9 @@ use object_store::{
 use storage::distribution::{ExportFile, ExportTarget};
 use storage::{Blob, BlobReader, BlobStore, Error, StorageFuture};
 
+use crate::clients::open_client;
 use crate::error::{S3OpenError, StoreFailure, unavailable};
 use crate::location::KeyPrefix;
-use crate::open::open_client;
 use crate::settings::{LEAST_PART, S3Settings};
 use crate::store::ObjectContent;
 

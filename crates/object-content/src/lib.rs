@@ -17,6 +17,7 @@
 //! Clients can be sent to the store ([`storage::BlobStore::locate`]), with URLs that this crate signs.
 
 mod adopted;
+mod clients;
 mod error;
 mod export;
 mod http_client;
