@@ -7,6 +7,7 @@ mod limits;
 mod redirect;
 mod s3;
 mod storage;
+mod store_url;
 
 use std::fmt::Display;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::IpNetwork;
 
-use super::s3::{is_this_machine, store_url};
+use super::store_url::{is_this_machine, store_url};
 use crate::config::diagnostics::Problem;
 use crate::config::effective::Effective;
 use crate::config::schema::{Kind, key};
