@@ -193,7 +193,7 @@ fn subject(row: AccountRow) -> Subject {
 
 fn failed(error: AccountError) -> BackendError {
     match error {
-        AccountError::Database(database::Error::Busy(_)) => {
+        AccountError::Database(ref cause) if cause.may_pass() => {
             BackendError::unavailable(SECTION, error)
         }
         error => BackendError::broken(SECTION, error),

@@ -3,6 +3,7 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, ToSql, params_from_iter};
 
+use crate::postgres::PostgresStatements;
 use crate::{DatabaseRow, DatabaseValue, Error};
 
 /// A connection in a transaction, of either kind of database.
@@ -13,11 +14,16 @@ pub struct DatabaseConnection<'a>(Source<'a>);
 
 enum Source<'a> {
     Sqlite(&'a rusqlite::Connection),
+    Postgres(&'a PostgresStatements<'a>),
 }
 
 impl<'a> DatabaseConnection<'a> {
     pub(crate) fn sqlite(connection: &'a rusqlite::Connection) -> Self {
         Self(Source::Sqlite(connection))
+    }
+
+    pub(crate) fn postgres(statements: &'a PostgresStatements<'a>) -> Self {
+        Self(Source::Postgres(statements))
     }
 }
 
@@ -32,6 +38,7 @@ impl DatabaseConnection<'_> {
                 let mut statement = connection.prepare_cached(sql)?;
                 Ok(statement.execute(params_from_iter(values))?)
             }
+            Source::Postgres(statements) => statements.execute(sql, values),
         }
     }
 
@@ -55,6 +62,12 @@ impl DatabaseConnection<'_> {
                 }
                 Ok(all)
             }
+            Source::Postgres(statements) => {
+                let rows = statements.query(sql, values)?;
+                rows.iter()
+                    .map(|row| read(&DatabaseRow::postgres(row)))
+                    .collect()
+            }
         }
     }
 
@@ -74,6 +87,11 @@ impl DatabaseConnection<'_> {
                 let read = |row: &rusqlite::Row<'_>| Ok(read(&DatabaseRow::sqlite(row)));
                 let row = statement.query_row(params_from_iter(values), read);
                 row.optional()?.transpose()
+            }
+            Source::Postgres(statements) => {
+                let rows = statements.query(sql, values)?;
+                let first = rows.first().map(|row| read(&DatabaseRow::postgres(row)));
+                first.transpose()
             }
         }
     }

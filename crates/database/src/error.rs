@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::SchemaError;
+
 /// Why a read or a write failed.
 ///
 /// It can be cloned, because a failed commit is the error of every write in it.
@@ -14,10 +16,19 @@ pub enum Error {
     /// The file or its file system is read-only.
     #[error("the database cannot be written to")]
     ReadOnly(#[source] DatabaseCause),
-    /// Another process held the database for longer than [`BUSY_TIMEOUT`](crate::BUSY_TIMEOUT).
-    /// Another try may succeed.
-    #[error("another process keeps the database locked")]
+    /// Another process held the SQLite file for longer than [`BUSY_TIMEOUT`](crate::BUSY_TIMEOUT), or
+    /// changed the same rows of PostgreSQL again and again. Another try may succeed.
+    #[error("another process keeps the database locked, or changes the same rows")]
     Busy(#[source] DatabaseCause),
+    /// PostgreSQL cannot be reached, or does not answer in time. Another try may succeed.
+    #[error("the database cannot answer now")]
+    Unavailable(#[source] DatabaseCause),
+    /// PostgreSQL was not reached since this server has started. Another try may succeed.
+    #[error("the database was not reached yet")]
+    NotReached,
+    /// This program cannot use the tables that PostgreSQL has.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// The file is damaged, or is not a database. Only a backup helps.
     #[error("the file is damaged, or is not a database")]
     Corrupt(#[source] DatabaseCause),
@@ -50,11 +61,19 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same statement may succeed later, when the disk has room or can be written to, or
-    /// when another process has ended.
+    /// Whether the same statement may succeed later: when the disk has room or can be written to, when
+    /// another process has ended, when PostgreSQL can be reached or has its tables.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Full(_) | Self::ReadOnly(_) | Self::Busy(_))
+        matches!(
+            self,
+            Self::Full(_)
+                | Self::ReadOnly(_)
+                | Self::Busy(_)
+                | Self::Unavailable(_)
+                | Self::NotReached
+                | Self::Schema(_)
+        )
     }
 
     /// A row cannot be read, because of this.
@@ -72,7 +91,11 @@ pub struct DatabaseCause(Arc<str>);
 impl DatabaseCause {
     /// What `error` says itself.
     pub(crate) fn of(error: &dyn std::error::Error) -> Self {
-        Self(error.to_string().into())
+        Self::text(error.to_string())
+    }
+
+    pub(crate) fn text(text: String) -> Self {
+        Self(text.into())
     }
 }
 

@@ -1,6 +1,11 @@
 //! The handle of a database of either kind.
 
-use crate::{DatabaseConnection, DatabaseLocation, DatabaseOpenError, Error, SqliteDatabase};
+use postgresql::PostgresPool;
+
+use crate::postgres::{self, MigrationReport, PostgresDatabase, SchemaVersion};
+use crate::{
+    ClusterSecret, DatabaseConnection, DatabaseLocation, DatabaseOpenError, Error, SqliteDatabase,
+};
 
 /// An open database. Clones share it. The drop of the last one waits for all queued writes.
 #[derive(Clone, Debug)]
@@ -9,32 +14,47 @@ pub struct Database(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     Sqlite(SqliteDatabase),
+    Postgres(PostgresDatabase),
 }
 
 impl Database {
     /// Opens the database for a server. Of a SQLite file, only one server can have it: see
-    /// [`SqliteDatabase::open_exclusive`].
+    /// [`SqliteDatabase::open_exclusive`]. Of PostgreSQL nothing is asked here: a task creates or
+    /// migrates the tables, as soon as that is possible ([`ready`](Self::ready)). It must be called
+    /// in a tokio runtime.
     ///
     /// # Errors
     /// [`DatabaseOpenError`], with a message for the operator.
     pub fn open_exclusive(location: &DatabaseLocation) -> Result<Self, DatabaseOpenError> {
-        SqliteDatabase::open_exclusive(location).map(Self::from)
+        match location {
+            DatabaseLocation::File(_) => SqliteDatabase::open_exclusive(location).map(Self::from),
+            DatabaseLocation::Postgres(server, settings) => Ok(Self(Kind::Postgres(
+                PostgresDatabase::of_server((**server).clone(), *settings),
+            ))),
+        }
     }
 
     /// Opens an existing database for a command. A server may be running. Nothing is created or
-    /// migrated: only a server does that.
+    /// migrated: only a server does that. Of PostgreSQL nothing is asked before the first read or
+    /// write.
     ///
     /// # Errors
     /// [`DatabaseOpenError`], with a message for the operator.
     pub fn open(location: &DatabaseLocation) -> Result<Self, DatabaseOpenError> {
-        SqliteDatabase::open(location).map(Self::from)
+        match location {
+            DatabaseLocation::File(_) => SqliteDatabase::open(location).map(Self::from),
+            DatabaseLocation::Postgres(server, settings) => Ok(Self(Kind::Postgres(
+                PostgresDatabase::of_command((**server).clone(), *settings),
+            ))),
+        }
     }
 
     /// Runs `work` in a transaction. It returns when the changes are on the disk. After an error,
     /// nothing has changed.
     ///
     /// `work` **may run more than once**, so it should change only the database. It must not begin or
-    /// end a transaction. If the future is dropped, the write may still happen.
+    /// end a transaction, and it must fail if one of its statements does. If the future is dropped,
+    /// the write may still happen.
     ///
     /// # Errors
     /// What `work` returned, or why it could not be committed.
@@ -54,6 +74,7 @@ impl Database {
                 };
                 database.write(work).await
             }
+            Kind::Postgres(database) => database.write(work).await,
         }
     }
 
@@ -79,16 +100,43 @@ impl Database {
                 };
                 database.read(work).await
             }
+            Kind::Postgres(database) => database.read(work).await,
         }
     }
 
-    /// Requires that a SQLite file is still at its path.
+    /// Returns when the database can be used. A SQLite file can be used at once. A server waits for
+    /// PostgreSQL without end; meanwhile every read and write fails.
     ///
     /// # Errors
-    /// [`Error::Moved`] if it was removed or replaced: then no write succeeds any more.
-    pub fn check_file(&self) -> Result<(), Error> {
+    /// [`Error::Schema`] when this program cannot use its tables. For a command, also when PostgreSQL
+    /// cannot be reached.
+    pub async fn ready(&self) -> Result<(), Error> {
+        match &self.0 {
+            Kind::Sqlite(_) => Ok(()),
+            Kind::Postgres(database) => database.ready().await,
+        }
+    }
+
+    /// What the servers of this database share; `None` for a SQLite file, which only one server can
+    /// have.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn cluster_secret(&self) -> Result<Option<ClusterSecret>, Error> {
+        match &self.0 {
+            Kind::Sqlite(_) => Ok(None),
+            Kind::Postgres(database) => database.secret().await.map(Some),
+        }
+    }
+
+    /// Requires that a SQLite file is still at its path, or that PostgreSQL answers.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] if the file was removed or replaced: then no write succeeds any more.
+    pub async fn check(&self) -> Result<(), Error> {
         match &self.0 {
             Kind::Sqlite(database) => database.check_file(),
+            Kind::Postgres(database) => database.check().await,
         }
     }
 
@@ -97,8 +145,43 @@ impl Database {
     pub fn sqlite(&self) -> Option<&SqliteDatabase> {
         match &self.0 {
             Kind::Sqlite(database) => Some(database),
+            Kind::Postgres(_) => None,
         }
     }
+
+    /// The connections to PostgreSQL, if it is one. Before [`ready`](Self::ready) has returned, its
+    /// tables may be missing.
+    #[must_use]
+    pub fn postgres(&self) -> Option<&PostgresPool> {
+        match &self.0 {
+            Kind::Sqlite(_) => None,
+            Kind::Postgres(database) => Some(database.pool()),
+        }
+    }
+}
+
+/// The version of PostgreSQL's tables; `None` if there are none.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn schema_version(pool: &PostgresPool) -> Result<Option<SchemaVersion>, Error> {
+    postgres::version(pool).await
+}
+
+/// What [`migrate`] would do.
+///
+/// # Errors
+/// When the tables serve newer programs only, or cannot be read.
+pub async fn pending_migration(pool: &PostgresPool) -> Result<MigrationReport, Error> {
+    postgres::pending(pool).await
+}
+
+/// Creates or migrates PostgreSQL's tables, as a server does when it starts.
+///
+/// # Errors
+/// When the tables serve newer programs only, or cannot be changed now.
+pub async fn migrate(pool: &PostgresPool) -> Result<MigrationReport, Error> {
+    postgres::migrate(pool).await
 }
 
 impl From<SqliteDatabase> for Database {

@@ -1,5 +1,5 @@
 //! The location of a database, as the configuration names it:
-//! `sqlite:///var/lib/wharfinger/wharfinger.db`.
+//! `sqlite:///var/lib/wharfinger/wharfinger.db`, or `postgres://wharfinger@db.example.com/wharfinger`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -7,19 +7,26 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use postgresql::{LocationError, PoolSettings, PostgresLocation};
+
 /// The state directory of our systemd units and packages.
 const STATE_DIRECTORY: &str = "/var/lib/wharfinger";
 const FILE_NAME: &str = "wharfinger.db";
 
-/// The location of a database: the absolute path of a SQLite file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatabaseLocation(PathBuf);
+/// The location of a database.
+#[derive(Clone, Debug)]
+pub enum DatabaseLocation {
+    /// The absolute path of a SQLite file.
+    File(PathBuf),
+    /// Servers of PostgreSQL, and how many connections to them there are.
+    Postgres(Box<PostgresLocation>, PoolSettings),
+}
 
 impl DatabaseLocation {
     /// The file at `path`.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self::File(path.into())
     }
 
     /// The default database: in the first state directory that systemd passes in `$STATE_DIRECTORY`
@@ -31,13 +38,22 @@ impl DatabaseLocation {
         let directory = first
             .filter(|first| !first.is_empty())
             .map_or(OsStr::new(STATE_DIRECTORY), OsStr::from_bytes);
-        Self(Path::new(directory).join(FILE_NAME))
+        Self::File(Path::new(directory).join(FILE_NAME))
     }
 
-    /// The file's path.
+    /// The file's path, if it is a file.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Postgres(..) => None,
+        }
+    }
+
+    /// Whether it is PostgreSQL.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(..))
     }
 }
 
@@ -54,16 +70,23 @@ impl FromStr for DatabaseLocation {
             "sqlite" if rest.contains(['?', '#', '%', '\0']) => {
                 Err(DatabaseLocationError::Characters)
             }
-            "sqlite" => Ok(Self(PathBuf::from(rest))),
-            "postgres" | "postgresql" => Err(DatabaseLocationError::Postgres),
+            "sqlite" => Ok(Self::File(PathBuf::from(rest))),
+            "postgres" | "postgresql" => {
+                let location = PostgresLocation::parse(url)?;
+                Ok(Self::Postgres(Box::new(location), PoolSettings::default()))
+            }
             other => Err(DatabaseLocationError::Scheme(other.to_owned())),
         }
     }
 }
 
 impl fmt::Display for DatabaseLocation {
+    /// As a URL, without a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sqlite://{}", self.0.display())
+        match self {
+            Self::File(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(server, _) => server.fmt(f),
+        }
     }
 }
 
@@ -87,11 +110,11 @@ pub enum DatabaseLocationError {
     /// The path has characters that other programs read as options or escapes.
     #[error("a database's path may not contain ?, #, % or a nul byte")]
     Characters,
-    /// It is a URL of PostgreSQL.
-    #[error("PostgreSQL is not supported yet; use sqlite:///var/lib/wharfinger/wharfinger.db")]
-    Postgres,
+    /// It is a URL of PostgreSQL that cannot be used.
+    #[error(transparent)]
+    Postgres(#[from] LocationError),
     /// It is another kind of URL.
-    #[error("unknown kind of database `{0}`: use sqlite:///var/lib/wharfinger/wharfinger.db")]
+    #[error("unknown kind of database `{0}`: use sqlite:///PATH, or postgres://USER@HOST/DATABASE")]
     Scheme(String),
 }
 
@@ -102,8 +125,19 @@ mod tests {
     #[test]
     fn a_url_names_a_file() {
         let location: DatabaseLocation = "sqlite:///var/lib/wharfinger/a b.db".parse().unwrap();
-        assert_eq!(location.path(), Path::new("/var/lib/wharfinger/a b.db"));
-        assert_eq!(location.to_string().parse(), Ok(location));
+        let path = Path::new("/var/lib/wharfinger/a b.db");
+        assert_eq!(location.path(), Some(path));
+        assert_eq!(location.to_string(), "sqlite:///var/lib/wharfinger/a b.db");
+    }
+
+    #[test]
+    fn a_url_names_a_server_and_is_shown_without_its_password() {
+        let url = "postgres://registry:sesame@db.example.com/registry";
+        let location: DatabaseLocation = url.parse().unwrap();
+        assert!(location.is_postgres() && location.path().is_none());
+        let shown = "postgres://registry@db.example.com:5432/registry";
+        assert_eq!(location.to_string(), shown);
+        assert!(!format!("{location:?}").contains("sesame"));
     }
 
     #[test]
@@ -118,26 +152,19 @@ mod tests {
             ("sqlite:///a.db?mode=ro", DatabaseLocationError::Characters),
             ("sqlite:///a%20b.db", DatabaseLocationError::Characters),
             (
-                "postgres://u:p@db/wharfinger",
-                DatabaseLocationError::Postgres,
-            ),
-            (
-                "postgresql://db/wharfinger",
-                DatabaseLocationError::Postgres,
-            ),
-            (
                 "mysql://db/wharfinger",
                 DatabaseLocationError::Scheme("mysql".into()),
             ),
         ] {
-            assert_eq!(url.parse::<DatabaseLocation>(), Err(expected), "{url}");
+            let refused = url.parse::<DatabaseLocation>().unwrap_err();
+            assert_eq!(refused, expected, "{url}");
         }
     }
 
     #[test]
     fn no_message_repeats_a_password() {
         for url in [
-            "postgres://u:hunter2@db/x",
+            "postgres://u:hunter2@db/x?sslmode=prefer",
             "mysql://u:hunter2@db/x",
             "u:hunter2@db",
         ] {
@@ -161,7 +188,7 @@ mod tests {
         ] {
             assert_eq!(
                 DatabaseLocation::in_state_directory(state.map(OsStr::new)).path(),
-                Path::new(expected)
+                Some(Path::new(expected))
             );
         }
     }

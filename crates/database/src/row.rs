@@ -3,6 +3,7 @@
 use rusqlite::types::ValueRef;
 
 use crate::error::Unreadable;
+use crate::postgres::column_value;
 use crate::{DatabaseValue, Error, FromValue};
 
 /// A row of a result.
@@ -10,12 +11,16 @@ pub struct DatabaseRow<'a>(Source<'a>);
 
 enum Source<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a postgresql::Row),
 }
 
 /// The column of a row: by its name, or by its place from 0.
 pub trait Column: Copy {
     #[doc(hidden)]
     fn sqlite<'a>(self, row: &'a rusqlite::Row<'_>) -> rusqlite::Result<ValueRef<'a>>;
+
+    #[doc(hidden)]
+    fn postgres(self, row: &postgresql::Row) -> Option<usize>;
 
     #[doc(hidden)]
     fn describe(self) -> String;
@@ -26,6 +31,10 @@ impl<'a> DatabaseRow<'a> {
         Self(Source::Sqlite(row))
     }
 
+    pub(crate) fn postgres(row: &'a postgresql::Row) -> Self {
+        Self(Source::Postgres(row))
+    }
+
     /// The value of a column.
     ///
     /// # Errors
@@ -33,6 +42,9 @@ impl<'a> DatabaseRow<'a> {
     pub fn get<T: FromValue>(&self, column: impl Column) -> Result<T, Error> {
         let value = match &self.0 {
             Source::Sqlite(row) => sqlite_value(column.sqlite(row)?),
+            Source::Postgres(row) => column
+                .postgres(row)
+                .and_then(|place| column_value(row, place)),
         };
         let read = value.and_then(T::from_value);
         read.ok_or_else(|| Error::unreadable(Unreadable::Column(column.describe())))
@@ -55,6 +67,12 @@ impl Column for &str {
         row.get_ref(self)
     }
 
+    fn postgres(self, row: &postgresql::Row) -> Option<usize> {
+        row.columns()
+            .iter()
+            .position(|column| column.name() == self)
+    }
+
     fn describe(self) -> String {
         self.to_owned()
     }
@@ -63,6 +81,10 @@ impl Column for &str {
 impl Column for usize {
     fn sqlite<'a>(self, row: &'a rusqlite::Row<'_>) -> rusqlite::Result<ValueRef<'a>> {
         row.get_ref(self)
+    }
+
+    fn postgres(self, _: &postgresql::Row) -> Option<usize> {
+        Some(self)
     }
 
     fn describe(self) -> String {

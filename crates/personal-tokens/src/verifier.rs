@@ -234,7 +234,7 @@ impl OpaqueTokens for TokenVerifier {
 /// A failure of the database, as a login has it.
 fn failure(error: PersonalTokensError) -> BackendError {
     match error {
-        PersonalTokensError::Database(database::Error::Busy(_)) => {
+        PersonalTokensError::Database(ref cause) if cause.may_pass() => {
             BackendError::unavailable(SECTION, error)
         }
         _ => BackendError::broken(SECTION, error),

@@ -15,16 +15,25 @@ const PADDED: usize = 256;
 pub struct CursorKey(LessSafeKey);
 
 impl CursorKey {
-    /// A random key.
+    /// A random key, for one server alone.
     ///
     /// # Errors
     /// If the system has no randomness.
     pub fn new(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let mut key = [0; 32];
         entropy.fill(&mut key)?;
-        UnboundKey::new(&AES_256_GCM, &key)
-            .map(|key| Self(LessSafeKey::new(key)))
-            .map_err(|_| EntropyError)
+        Ok(Self::from_bytes(&key))
+    }
+
+    /// This key, which several servers share.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "AES-256 takes every key of 32 bytes, and no other"
+    )]
+    pub fn from_bytes(key: &[u8; 32]) -> Self {
+        let key = UnboundKey::new(&AES_256_GCM, key).expect("a key of 32 bytes");
+        Self(LessSafeKey::new(key))
     }
 
     /// A cursor behind `name`, which only `account` can use.

@@ -16,6 +16,7 @@ use policy::Labels;
 
 use crate::conformance::{EmptyPassword, NameMatching, Subject};
 use crate::support::{Bench, labels, root};
+use crate::test_database::DatabaseKind;
 
 fn verifier() -> Arc<PasswordVerifier> {
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
@@ -34,7 +35,7 @@ fn subject<'a>(backend: &'a DatabaseAccounts, verifier: &'a PasswordVerifier) ->
 
 #[tokio::test]
 async fn conforms() {
-    let bench = Bench::new();
+    let bench = Bench::new(DatabaseKind::Sqlite);
     bench
         .add("ann", "sesame", labels("team", &["red", "blue"]))
         .await;
@@ -49,7 +50,7 @@ async fn conforms() {
 /// A server with a database pays for its accounts from the first one on.
 #[tokio::test]
 async fn without_accounts_a_rejection_costs_nothing_for_them() {
-    let bench = Bench::new();
+    let bench = Bench::new(DatabaseKind::Sqlite);
     let changes = ChangeCounter::start(bench.database.clone());
     let counter = changes.clone();
     let workers = Arc::new(WorkerPool::new(NonZeroUsize::MIN));
@@ -65,7 +66,7 @@ async fn without_accounts_a_rejection_costs_nothing_for_them() {
 
 #[tokio::test]
 async fn a_disabled_account_is_rejected_at_the_cost_of_every_rejection() {
-    let bench = Bench::new();
+    let bench = Bench::new(DatabaseKind::Sqlite);
     bench.add("ann", "sesame", Labels::new()).await;
     bench.store.disable(&root(), "ann").await.unwrap();
     let verifier = verifier();
@@ -102,7 +103,7 @@ async fn goes_on(chain: &AuthenticatorChain, credential: &CredentialFingerprint)
 
 #[tokio::test]
 async fn sessions_end_with_the_account_its_password_and_for_good() {
-    let bench = Bench::new();
+    let bench = Bench::new(DatabaseKind::Sqlite);
     let store = &bench.store;
     bench.add("ann", "sesame", Labels::new()).await;
     let (chain, credential) = logged_in(&bench).await;
@@ -166,7 +167,7 @@ async fn accepts(login: &Login, password: &str) -> bool {
 
 #[tokio::test]
 async fn a_remembered_login_ends_with_a_change_by_a_command() {
-    let bench = Bench::new();
+    let bench = Bench::new(DatabaseKind::Sqlite);
     let (command, _) = bench.of_a_command();
     bench.add("ann", "sesame", Labels::new()).await;
     let login = remembering(&bench);
@@ -189,7 +190,7 @@ async fn a_remembered_login_ends_with_a_change_by_a_command() {
 
 #[tokio::test]
 async fn the_owner_of_a_token_is_known_until_a_change_is_counted() {
-    let bench = Bench::new();
+    let bench = Bench::new(DatabaseKind::Sqlite);
     bench.add("ann", "sesame", Labels::new()).await;
     let backend = DatabaseAccounts::new(bench.store.clone(), verifier())
         .noticing(ChangeCounter::start(bench.database.clone()));

@@ -39,7 +39,7 @@ async fn order(bench: &Bench) -> String {
 
 #[tokio::test]
 async fn rules_have_an_order_and_numbers_that_are_never_used_twice() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let by = root();
     let a = add(&bench, "a", RulePlace::Last).await;
     let b = add(&bench, "b", RulePlace::Last).await;
@@ -76,7 +76,7 @@ async fn rules_have_an_order_and_numbers_that_are_never_used_twice() {
 
 #[tokio::test]
 async fn what_is_refused_changes_and_logs_nothing() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let by = root();
     let rules = &bench.rules;
     let wrong = rules
@@ -106,7 +106,7 @@ async fn what_is_refused_changes_and_logs_nothing() {
 
 #[tokio::test]
 async fn a_change_can_require_the_version_that_was_read() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let (by, rules) = (root(), &bench.rules);
     let of_list = async || RuleList::version_of(&rules.list().await.unwrap());
     let only = |version: &ObjectVersion| Precondition::OneOf(vec![version.clone()]);
@@ -156,7 +156,7 @@ async fn a_change_can_require_the_version_that_was_read() {
 
 #[tokio::test]
 async fn one_of_two_changes_of_the_same_list_fails() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let (_, command) = bench.of_a_command();
     let (by, read) = (root(), RuleList::version_of(&[]));
     let add = |rules: RuleList, account| {
@@ -189,7 +189,7 @@ const ANY: &str = r#"{"match": {}, "actions": []}"#;
 
 #[tokio::test]
 async fn the_number_of_rules_is_bounded() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let by = root();
     insert(&bench, MAX_RULES, ANY).await;
     let more = bench
@@ -200,7 +200,7 @@ async fn the_number_of_rules_is_bounded() {
 
 #[tokio::test]
 async fn a_rule_that_cannot_be_read_is_named_and_can_be_removed() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let by = root();
     insert(&bench, 1, ANY).await;
     insert(&bench, 1, r#"{"actions": ["*"]}"#).await;
@@ -232,7 +232,7 @@ async fn decision(policy: &DatabaseRules, account: &str) -> Option<(Vec<String>,
 
 #[tokio::test]
 async fn a_policy_follows_the_changes_of_commands() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let by = root();
     let (_, command) = bench.of_a_command();
     let changes = ChangeCounter::start(bench.database.clone());
@@ -261,7 +261,7 @@ async fn a_policy_follows_the_changes_of_commands() {
 
 #[tokio::test]
 async fn a_command_loads_the_rules_when_it_needs_them() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     add(&bench, "ann", RulePlace::Last).await;
     let policy = DatabaseRules::new(bench.rules.clone(), AclOptions::default());
     assert!(policy.rules().is_none());

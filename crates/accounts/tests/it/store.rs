@@ -10,7 +10,7 @@ use crate::support::{Bench, labels, named, root, start};
 
 #[tokio::test]
 async fn an_account_from_its_addition_to_its_removal() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let secret = Secret::from("sesame");
     let by = Administrator::Account("ann".to_owned());
     let name = named("bob");
@@ -73,7 +73,7 @@ async fn an_account_from_its_addition_to_its_removal() {
 
 #[tokio::test]
 async fn what_changes_nothing_is_not_logged() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     bench.add("bob", "sesame", Labels::new()).await;
     bench.store.enable(&root(), "bob").await.unwrap();
     bench.store.disable(&root(), "bob").await.unwrap();
@@ -89,7 +89,7 @@ async fn what_changes_nothing_is_not_logged() {
 
 #[tokio::test]
 async fn what_is_refused_changes_and_logs_nothing() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     bench.add("bob", "sesame", labels("team", &["red"])).await;
     let (by, secret) = (root(), Secret::from("other"));
     let store = &bench.store;
@@ -127,7 +127,7 @@ async fn what_is_refused_changes_and_logs_nothing() {
 
 #[tokio::test]
 async fn a_list_has_pages() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     for name in ["cy", "ann", "Zoë", "bob"] {
         bench.add(name, "sesame", Labels::new()).await;
     }
@@ -147,7 +147,7 @@ async fn a_list_has_pages() {
 
 #[tokio::test]
 async fn two_additions_of_one_name_at_once_make_one_account() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let (command, _) = bench.of_a_command();
     let secret = Secret::from("sesame");
     let (by, name) = (root(), named("bob"));

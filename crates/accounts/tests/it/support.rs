@@ -7,10 +7,11 @@ use accounts::{AccountName, AccountStore, RuleList};
 use common::{Clock, Secret, SystemEntropy};
 use database::{
     AdministrationEntry, AdministrationFilter, Administrator, Database, DatabaseConnection,
-    DatabaseLocation, logged_changes,
+    logged_changes,
 };
 use policy::Labels;
-use tempfile::TempDir;
+
+use crate::test_database::{DatabaseKind, TestDatabase};
 
 /// 2026-11-01, when every test begins.
 pub(crate) fn start() -> SystemTime {
@@ -34,31 +35,30 @@ impl Clock for HeldClock {
 
 /// The database of one test.
 pub(crate) struct Bench {
-    // Fields are dropped in this order: the database before its directory.
     pub(crate) store: AccountStore,
     pub(crate) rules: RuleList,
     pub(crate) database: Database,
     pub(crate) clock: Arc<HeldClock>,
-    directory: TempDir,
+    place: TestDatabase,
 }
 
 impl Bench {
-    pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let database = Database::open_exclusive(&location(&directory)).unwrap();
+    pub(crate) fn new(kind: DatabaseKind) -> Self {
+        let place = TestDatabase::new(kind);
+        let database = place.database.clone();
         let clock = Arc::new(HeldClock(Mutex::new(start())));
         Self {
             store: store(&database, &clock),
             rules: RuleList::new(database.clone(), clock.clone()),
             database,
             clock,
-            directory,
+            place,
         }
     }
 
     /// The database as a command opens it, beside the server.
     pub(crate) fn of_a_command(&self) -> (AccountStore, RuleList) {
-        let database = Database::open(&location(&self.directory)).unwrap();
+        let database = Database::open(&self.place.location).unwrap();
         let rules = RuleList::new(database.clone(), self.clock.clone());
         (store(&database, &self.clock), rules)
     }
@@ -82,10 +82,6 @@ impl Bench {
         let add = self.store.add(&by, &name, &password, labels);
         add.await.unwrap();
     }
-}
-
-fn location(directory: &TempDir) -> DatabaseLocation {
-    DatabaseLocation::at(directory.path().join("wharfinger.db"))
 }
 
 fn store(database: &Database, clock: &Arc<HeldClock>) -> AccountStore {

@@ -11,22 +11,20 @@ use auth::TokenServer;
 use auth::sessions::{DatabaseSessions, SessionPolicy, Sessions};
 use bytes::Bytes;
 use common::{ClientAddress, Clock, Origin, RequestContext, SystemEntropy, unix_seconds};
-use database::{
-    AdministrationFilter, Database, DatabaseConnection, DatabaseLocation, logged_changes,
-};
+use database::{AdministrationFilter, Database, DatabaseConnection, logged_changes};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use identity::{Account, Accounts, Rate, RequestLimiter};
 use personal_tokens::{PersonalTokens, TokenPolicy};
 use policy::AclOptions;
 use serde_json::Value;
-use tempfile::TempDir;
 use token::{
     Access, Claims, HeaderMember, HeaderOptions, JwkSet, KeyIdKind, KeyKind, PrivateKey, Signer,
     Verifier,
 };
 
 use crate::schema;
+use crate::test_database::{DatabaseKind, TestDatabase};
 use crate::token_server::token_server;
 
 /// A clock that moves only in [`pass`](Self::pass).
@@ -46,7 +44,6 @@ impl Clock for HeldClock {
 
 /// The API of one test.
 pub(crate) struct Bench {
-    // Fields are dropped in this order: the database before its directory.
     pub(crate) api: Api,
     pub(crate) clock: Arc<HeldClock>,
     pub(crate) signer: Arc<Signer>,
@@ -54,7 +51,7 @@ pub(crate) struct Bench {
     pub(crate) sessions: Sessions,
     pub(crate) tokens: PersonalTokens,
     pub(crate) database: Database,
-    _directory: TempDir,
+    _place: TestDatabase,
 }
 
 /// A response as a test sees it.
@@ -79,9 +76,13 @@ impl Bench {
     }
 
     pub(crate) fn with_rate(rate: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let location = DatabaseLocation::at(directory.path().join("wharfinger.db"));
-        let database = Database::open_exclusive(&location).unwrap();
+        Self::on(DatabaseKind::Sqlite, rate)
+    }
+
+    /// The API over this kind of database.
+    pub(crate) fn on(kind: DatabaseKind, rate: &str) -> Self {
+        let place = TestDatabase::new(kind);
+        let database = place.database.clone();
         // 2026-11-01.
         let start = UNIX_EPOCH + Duration::from_secs(1_793_491_200);
         let clock = Arc::new(HeldClock(Mutex::new(start)));
@@ -151,7 +152,7 @@ impl Bench {
             sessions,
             tokens,
             database,
-            _directory: directory,
+            _place: place,
         }
     }
 

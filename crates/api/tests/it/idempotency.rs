@@ -7,10 +7,17 @@ use database::{DatabaseConnection, params};
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench};
+use crate::test_database::DatabaseKind;
 
 const SCOPES: [&str; 2] = ["users:read,write", "own:read"];
 
-impl Bench {
+/// What clients do with keys.
+trait Keys {
+    async fn create(&self, account: &str, key: &str, name: &str) -> Answer;
+    async fn stored_keys(&self) -> Vec<Option<Vec<u8>>>;
+}
+
+impl Keys for Bench {
     async fn create(&self, account: &str, key: &str, name: &str) -> Answer {
         let body = json!({ "name": name, "password": "sesame" });
         let headers = [("idempotency-key", key)];
@@ -31,7 +38,7 @@ impl Bench {
 
 #[tokio::test]
 async fn a_second_request_gets_the_response_of_the_first() {
-    let bench = Bench::new();
+    let bench = Bench::on(super::KIND, "off");
     let first = bench.create("ann", "\"k-1\"", "bob").await;
     assert_eq!(
         (first.status, first.header("idempotency-replayed")),
@@ -64,7 +71,7 @@ async fn a_second_request_gets_the_response_of_the_first() {
 
 #[tokio::test]
 async fn a_key_is_for_one_request_of_one_account() {
-    let bench = Bench::new();
+    let bench = Bench::on(super::KIND, "off");
     assert_eq!(bench.create("ann", "k", "bob").await.status, 201);
     let other = bench.create("ann", "k", "eve").await;
     assert_eq!(other.status, 422);
@@ -95,7 +102,7 @@ async fn a_key_is_for_one_request_of_one_account() {
 
 #[tokio::test]
 async fn a_failure_frees_its_key() {
-    let bench = Bench::new();
+    let bench = Bench::on(super::KIND, "off");
     assert_eq!(bench.create("ann", "k", "a:b").await.status, 422);
     assert_eq!(bench.create("ann", "k", "bob").await.status, 201);
     assert_eq!(bench.stored_keys().await.len(), 1);
@@ -103,7 +110,7 @@ async fn a_failure_frees_its_key() {
 
 #[tokio::test]
 async fn a_key_without_an_outcome_is_refused() {
-    let bench = Bench::new();
+    let bench = Bench::on(super::KIND, "off");
     assert_eq!(bench.create("ann", "k", "bob").await.status, 201);
     // As a crash leaves it.
     let forget = bench.database.write(|connection: &DatabaseConnection| {
@@ -128,7 +135,7 @@ async fn a_key_without_an_outcome_is_refused() {
 
 #[tokio::test]
 async fn keys_are_forgotten_after_a_day() {
-    let bench = Bench::new();
+    let bench = Bench::on(super::KIND, "off");
     bench.create("ann", "k", "bob").await;
     bench.clock.pass(24 * 3600);
     assert_eq!(
@@ -145,7 +152,7 @@ async fn keys_are_forgotten_after_a_day() {
 
 #[tokio::test]
 async fn keys_that_cannot_be() {
-    let bench = Bench::new();
+    let bench = Bench::on(super::KIND, "off");
     let long = "k".repeat(256);
     for key in ["", "\u{e9}", "a\tb", long.as_str()] {
         assert_eq!(bench.create("ann", key, "bob").await.status, 400, "{key:?}");
@@ -167,12 +174,19 @@ async fn keys_that_cannot_be() {
 
 #[tokio::test]
 async fn the_keys_of_an_account_are_bounded() {
-    let bench = Bench::new();
+    let bench = Bench::on(super::KIND, "off");
     let fill = bench.database.write(|connection: &DatabaseConnection| {
-        let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
-                   INSERT INTO idempotency_keys (id, account, request, created_at)
-                   SELECT randomblob(32), 'ann', zeroblob(32), 1793491200 FROM n";
-        connection.execute(sql, params![])
+        // Ids of 32 bytes, for which the two have no function in common.
+        let id = match super::KIND {
+            DatabaseKind::Sqlite => "randomblob(32)",
+            DatabaseKind::Postgres => "sha256(convert_to(i::text, 'UTF8'))",
+        };
+        let sql = format!(
+            "INSERT INTO idempotency_keys (id, account, request, created_at)
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+             SELECT {id}, 'ann', ?1, 1793491200 FROM n"
+        );
+        connection.execute(&sql, params![[0; 32]])
     });
     fill.await.unwrap();
     assert_eq!(bench.create("ann", "k", "bob").await.status, 429);
@@ -202,7 +216,7 @@ async fn the_keys_of_an_account_go_with_it() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_gets_its_response_later() {
-    let bench = Bench::new();
+    let bench = Bench::on(super::KIND, "off");
     {
         let mut request = pin!(bench.create("ann", "k", "bob"));
         // Until the handler runs in a task of its own.

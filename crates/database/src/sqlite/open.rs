@@ -19,6 +19,9 @@ pub enum DatabaseOpenError {
     /// The file does not exist, and only a server creates it.
     #[error("the database {} does not exist: a server creates it when it first starts", .0.display())]
     Missing(PathBuf),
+    /// It is on a server.
+    #[error("{0} is not a SQLite file")]
+    NotAFile(String),
     /// The directory or the file cannot be created or reached.
     #[error("cannot create or open the database {}", path.display())]
     Unreachable {
@@ -130,7 +133,7 @@ fn beside_on(
     location: &DatabaseLocation,
     on: FileSystem,
 ) -> Result<OpenedDatabase, DatabaseOpenError> {
-    let path = location.path().to_owned();
+    let path = file(location)?.to_owned();
     let path = match fs::canonicalize(&path) {
         Ok(path) => path,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -161,13 +164,14 @@ fn exclusively_on(
     location: &DatabaseLocation,
     on: FileSystem,
 ) -> Result<OpenedDatabase, DatabaseOpenError> {
+    let path = file(location)?;
     let place = |source| DatabaseOpenError::Unreachable {
-        path: location.path().to_owned(),
+        path: path.to_owned(),
         source,
     };
     // Before a file is created, and again for the target of a symbolic link.
-    check_filesystem(&create_directory(location.path()).map_err(place)?, on)?;
-    let path = create_file(location.path()).map_err(place)?;
+    check_filesystem(&create_directory(path).map_err(place)?, on)?;
+    let path = create_file(path).map_err(place)?;
     check_filesystem(&path, on)?;
     let Some(lock) = DataLock::take(&path).map_err(place)? else {
         return Err(DatabaseOpenError::InUse(path));
@@ -197,6 +201,11 @@ fn exclusively_on(
         connection,
         lock: Some(lock),
     })
+}
+
+fn file(location: &DatabaseLocation) -> Result<&Path, DatabaseOpenError> {
+    let path = location.path();
+    path.ok_or_else(|| DatabaseOpenError::NotAFile(location.to_string()))
 }
 
 /// Creates missing directories above the file, which only their owner can read.

@@ -73,7 +73,7 @@ async fn a_database_is_busy_while_another_process_holds_it() {
         .write(execute("PRAGMA busy_timeout = 1"))
         .await
         .unwrap();
-    let other = Connection::open(bench.location().path()).unwrap();
+    let other = Connection::open(bench.location().path().unwrap()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (first, second) = tokio::join!(
         bench.database.write(insert(1)),
@@ -114,7 +114,7 @@ async fn a_damaged_file_is_reported_as_damaged() {
     drop(database);
     let file = OpenOptions::new()
         .write(true)
-        .open(location.path())
+        .open(location.path().unwrap())
         .unwrap();
     let length = file.metadata().unwrap().len();
     // From the table's first page; before it are the header and the list of tables.
@@ -136,7 +136,7 @@ async fn a_damaged_file_is_reported_as_damaged() {
 #[tokio::test]
 async fn writes_to_a_removed_or_replaced_file_fail() {
     let bench = Bench::new().await;
-    let path = bench.location().path().to_owned();
+    let path = bench.location().path().unwrap().to_owned();
     bench.database.write(insert(1)).await.unwrap();
     let aside = path.with_extension("aside");
     std::fs::rename(&path, &aside).unwrap();

@@ -6,6 +6,7 @@ mod administration;
 mod copies;
 mod failures;
 mod opening;
+mod postgres;
 mod processes;
 mod reading;
 mod writing;

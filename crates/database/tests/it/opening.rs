@@ -65,7 +65,7 @@ async fn an_existing_database_keeps_its_rows() {
 #[tokio::test]
 async fn an_empty_file_is_an_interrupted_first_start() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(location(&directory).path(), "").unwrap();
+    fs::write(location(&directory).path().unwrap(), "").unwrap();
     assert!(matches!(
         SqliteDatabase::open(&location(&directory)),
         Err(DatabaseOpenError::Older(_))
@@ -78,7 +78,7 @@ async fn an_empty_file_is_an_interrupted_first_start() {
 async fn one_server_at_a_time_by_any_path() {
     let bench = Bench::new().await;
     let link = bench.directory.path().join("link.db");
-    symlink(bench.location().path(), &link).unwrap();
+    symlink(bench.location().path().unwrap(), &link).unwrap();
     for location in [bench.location(), DatabaseLocation::at(&link)] {
         let error = SqliteDatabase::open_exclusive(&location).unwrap_err();
         assert!(matches!(error, DatabaseOpenError::InUse(_)), "{error:?}");
@@ -125,7 +125,7 @@ fn a_command_creates_nothing() {
 fn a_newer_database_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     drop(SqliteDatabase::open_exclusive(&location(&directory)).unwrap());
-    Connection::open(location(&directory).path())
+    Connection::open(location(&directory).path().unwrap())
         .unwrap()
         .pragma_update(None, "user_version", 4711)
         .unwrap();
@@ -150,11 +150,11 @@ fn a_newer_database_is_rejected() {
 #[test]
 fn a_database_of_another_program_is_not_changed() {
     let directory = tempfile::tempdir().unwrap();
-    Connection::open(location(&directory).path())
+    Connection::open(location(&directory).path().unwrap())
         .unwrap()
         .execute_batch("CREATE TABLE grafana (n)")
         .unwrap();
-    let before = fs::read(location(&directory).path()).unwrap();
+    let before = fs::read(location(&directory).path().unwrap()).unwrap();
     for opened in [
         SqliteDatabase::open_exclusive(&location(&directory)),
         SqliteDatabase::open(&location(&directory)),
@@ -164,14 +164,17 @@ fn a_database_of_another_program_is_not_changed() {
             "{opened:?}"
         );
     }
-    assert_eq!(fs::read(location(&directory).path()).unwrap(), before);
+    assert_eq!(
+        fs::read(location(&directory).path().unwrap()).unwrap(),
+        before
+    );
 }
 
 #[test]
 fn another_kind_of_file_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(
-        location(&directory).path(),
+        location(&directory).path().unwrap(),
         "server:\n  addr: :5001\n".repeat(100),
     )
     .unwrap();

@@ -63,7 +63,7 @@ async fn child_writes_until_it_is_killed() {
 #[tokio::test]
 async fn two_processes_write_at_once() {
     let bench = Bench::new().await;
-    let mut child = child("child_writes", bench.location().path());
+    let mut child = child("child_writes", bench.location().path().unwrap());
     for n in 0..WRITES {
         bench.database.write(insert(n)).await.unwrap();
     }
@@ -82,7 +82,7 @@ async fn acknowledged_writes_survive_a_kill() {
         },
     ) = (bench.location(), bench);
     drop(database);
-    let mut child = child("child_writes_until_it_is_killed", location.path());
+    let mut child = child("child_writes_until_it_is_killed", location.path().unwrap());
     let mut acknowledged = Vec::new();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         if let Some(n) = line.unwrap().strip_prefix("acknowledged ") {

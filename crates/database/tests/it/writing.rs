@@ -16,7 +16,7 @@ fn since(bench: &Bench, before: Activity) -> (u64, u64) {
 async fn acknowledged_writes_are_visible_to_other_connections() {
     let bench = Bench::new().await;
     bench.database.write(insert(1)).await.unwrap();
-    let other = Connection::open(bench.location().path()).unwrap();
+    let other = Connection::open(bench.location().path().unwrap()).unwrap();
     assert_eq!(
         other
             .query_row("SELECT n FROM numbers", (), |row| row.get::<_, i64>(0))

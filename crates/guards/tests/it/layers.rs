@@ -17,7 +17,7 @@ const FLOORS: [(&str, &[&str]); 30] = [
     ("policy", &["common", "token"]),
     ("event", &["common", "oci"]),
     ("identity", &["common", "client-tls", "policy"]),
-    ("database", &["common"]),
+    ("database", &["common", "postgresql"]),
     ("audit", &["common", "event", "oci", "database"]),
     (
         "auth",

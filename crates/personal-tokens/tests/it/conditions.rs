@@ -10,7 +10,7 @@ use personal_tokens::{
     TokenPolicy, TokenVerifier,
 };
 
-use crate::support::{Bench, Directory, FREE, People, location, personal, present, robot, root};
+use crate::support::{Bench, Directory, FREE, People, personal, present, robot, root};
 
 fn of_name(name: &str) -> TokenFilter {
     TokenFilter {
@@ -21,7 +21,7 @@ fn of_name(name: &str) -> TokenFilter {
 
 #[tokio::test]
 async fn a_change_can_require_the_version_that_was_read() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let (tokens, by, now) = (&bench.tokens, root(), bench.clock.now());
     let only = |token: &PersonalToken| Precondition::OneOf(vec![token.version()]);
     let ci = || -> TokenName { "ci".parse().unwrap() };
@@ -105,9 +105,9 @@ async fn a_change_can_require_the_version_that_was_read() {
 
 #[tokio::test]
 async fn one_of_two_changes_of_the_same_version_fails() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let created = bench.create(robot("ci", None)).await.unwrap().token;
-    let command = Database::open(&location(&bench.folder)).unwrap();
+    let command = Database::open(&bench.place.location).unwrap();
     let entropy = Arc::new(SystemEntropy);
     let command = PersonalTokens::new(command, TokenPolicy::default(), entropy);
     let (now, by) = (bench.clock.now(), root());
@@ -125,7 +125,7 @@ async fn one_of_two_changes_of_the_same_version_fails() {
 
 #[tokio::test]
 async fn what_changes_nothing_is_not_logged() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let (now, by) = (bench.clock.now(), root());
     bench.create(robot("ci", None)).await.unwrap();
     for is_disabled in [false, true, true] {
@@ -138,7 +138,7 @@ async fn what_changes_nothing_is_not_logged() {
 
 #[tokio::test]
 async fn pages_go_through_the_list_in_its_order() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     bench.people.set("bea", present("bea", "blue"));
     for (owner, name) in [("bea", "a"), ("ann", "b"), ("ann", "a")] {
         bench.create(personal(owner, name)).await.unwrap();
@@ -183,7 +183,7 @@ async fn pages_go_through_the_list_in_its_order() {
 
 #[tokio::test]
 async fn the_filter_of_an_owner_counts_in_every_change() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     bench.people.set("bea", present("bea", "blue"));
     let id = bench
         .create(personal("ann", "laptop"))
@@ -222,7 +222,7 @@ async fn an_owner_that_was_removed_since_it_was_looked_up_gets_no_token() {
     let accounts = Arc::new(People::default());
     accounts.set("ann", present("ann", "red"));
     let backend = Directory("accounts", Arc::clone(&accounts));
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let owners = AuthenticatorChain::new(vec![Box::new(backend)]);
     // The backend still has the account, and the database has not.
     for new in [personal("ann", "laptop"), robot("ci", Some("ann"))] {

@@ -11,9 +11,7 @@ use identity::{
 };
 use personal_tokens::{NOTICED_WITHIN, PersonalTokens, Rotation, TokenFilter, TokenPolicy};
 
-use crate::support::{
-    Bench, DAY, Directory, FREE, People, location, personal, present, robot, root,
-};
+use crate::support::{Bench, DAY, Directory, FREE, People, personal, present, robot, root};
 
 const HERE: &str = "192.0.2.7";
 
@@ -38,7 +36,7 @@ fn fault(outcome: LoginOutcome) -> OpaqueTokenFault {
 
 #[tokio::test]
 async fn a_secret_comes_with_its_own_name_or_none() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let ann = bench.create(personal("ann", "laptop")).await.unwrap();
     let ci = bench.create(robot("ci", None)).await.unwrap();
     let deploy = bench.create(robot("deploy", Some("ann"))).await.unwrap();
@@ -79,7 +77,7 @@ async fn a_secret_comes_with_its_own_name_or_none() {
 
 #[tokio::test]
 async fn what_looks_like_a_secret_reaches_no_backend_and_costs_a_rejection() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let ann = bench.create(personal("ann", "laptop")).await.unwrap();
     let text = ann.secret.expose();
     let flipped = text.replacen(|c: char| c.is_ascii_digit(), "_", 1);
@@ -117,9 +115,9 @@ async fn an_open_account_accepts_no_token() {
     let mut open = Accounts::default();
     open.add(String::new(), Account::default()).unwrap();
     open.add("guest".into(), Account::default()).unwrap();
-    let passwords = Bench::new().passwords;
+    let passwords = Bench::new(super::KIND).passwords;
     let users = StaticUsers::new(open, passwords);
-    let bench = Bench::with(TokenPolicy::default(), vec![Box::new(users)]);
+    let bench = Bench::with(super::KIND, TokenPolicy::default(), vec![Box::new(users)]);
     for name in ["", "guest"] {
         let fault = fault(bench.log_in(name, &"whp_gone".into(), HERE).await);
         assert_eq!(fault, OpaqueTokenFault::Unknown);
@@ -130,9 +128,9 @@ async fn an_open_account_accepts_no_token() {
 async fn no_backend_has_an_account_with_a_robot_s_name() {
     let mut open = Accounts::default();
     open.add("robot+guest".into(), Account::default()).unwrap();
-    let passwords = Bench::new().passwords;
+    let passwords = Bench::new(super::KIND).passwords;
     let users = StaticUsers::new(open, passwords);
-    let bench = Bench::with(TokenPolicy::default(), vec![Box::new(users)]);
+    let bench = Bench::with(super::KIND, TokenPolicy::default(), vec![Box::new(users)]);
     let outcome = bench.log_in("robot+guest", &"any".into(), HERE).await;
     assert!(
         matches!(outcome, LoginOutcome::Rejected { .. }),
@@ -142,7 +140,7 @@ async fn no_backend_has_an_account_with_a_robot_s_name() {
 
 #[tokio::test]
 async fn failures_are_limited_and_a_valid_secret_is_not() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let ci = bench.create(robot("ci", None)).await.unwrap();
     for _ in 0..10 {
         fault(bench.log_in("robot+ci", &"whb_wrong".into(), HERE).await);
@@ -154,7 +152,7 @@ async fn failures_are_limited_and_a_valid_secret_is_not() {
 
 #[tokio::test]
 async fn a_secret_that_is_over_says_why() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let ci = bench.create(robot("ci", None)).await.unwrap();
     let mut near = personal("ann", "near");
     near.networks = vec![
@@ -214,7 +212,7 @@ async fn a_secret_that_is_over_says_why() {
 
 #[tokio::test]
 async fn a_shorter_max_ttl_counts_for_tokens_that_exist() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let ci = bench.create(robot("ci", None)).await.unwrap();
     bench.clock.pass(8 * DAY);
     accepted(bench.log_in("", &ci.secret, HERE).await);
@@ -235,7 +233,7 @@ async fn a_shorter_max_ttl_counts_for_tokens_that_exist() {
 async fn a_token_goes_with_its_owner() {
     let elsewhere = Arc::new(People::default());
     let users = Directory("users", Arc::clone(&elsewhere));
-    let bench = Bench::with(TokenPolicy::default(), vec![Box::new(users)]);
+    let bench = Bench::with(super::KIND, TokenPolicy::default(), vec![Box::new(users)]);
     let laptop = bench.create(personal("ann", "laptop")).await.unwrap();
     let deploy = bench.create(robot("deploy", Some("ann"))).await.unwrap();
     let both = [&laptop.secret, &deploy.secret];
@@ -272,7 +270,7 @@ async fn a_token_goes_with_its_owner() {
 
 #[tokio::test]
 async fn a_session_ends_with_its_token() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let mut new = personal("ann", "laptop");
     new.networks = vec!["192.0.2.0/24".parse().unwrap()];
     let laptop = bench.create(new).await.unwrap();
@@ -334,10 +332,10 @@ async fn a_session_ends_with_its_token() {
 
 #[tokio::test]
 async fn a_change_of_another_process_is_noticed() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let ci = bench.create(robot("ci", None)).await.unwrap();
     accepted(bench.log_in("", &ci.secret, HERE).await);
-    let command = Database::open(&location(&bench.folder)).unwrap();
+    let command = Database::open(&bench.place.location).unwrap();
     let entropy = Arc::new(common::SystemEntropy);
     let tokens = PersonalTokens::new(command, TokenPolicy::default(), entropy);
     let now = bench.clock.now();
@@ -355,7 +353,7 @@ async fn a_change_of_another_process_is_noticed() {
 
 #[tokio::test]
 async fn a_robot_can_be_looked_up_by_its_name() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     bench.create(robot("ci", None)).await.unwrap();
     bench.create(robot("deploy", Some("ann"))).await.unwrap();
     let look_up = async |account: &str| bench.login.look_up(account).await.unwrap();
@@ -375,7 +373,7 @@ async fn a_robot_can_be_looked_up_by_its_name() {
 
 #[tokio::test]
 async fn a_use_is_written_once_a_minute() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let ci = bench.create(robot("ci", None)).await.unwrap();
     let identity = accepted(bench.log_in("", &ci.secret, HERE).await);
     let used = async |repository: Option<&str>, address: &str| {

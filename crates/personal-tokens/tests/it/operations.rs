@@ -11,7 +11,7 @@ use personal_tokens::{
 };
 use policy::ScopeCeiling;
 
-use crate::support::{Bench, DAY, FREE, location, personal, robot, root};
+use crate::support::{Bench, DAY, FREE, personal, robot, root};
 
 fn of_name(name: &str) -> TokenFilter {
     TokenFilter {
@@ -27,7 +27,7 @@ async fn names(bench: &Bench, filter: TokenFilter) -> Vec<String> {
 
 #[tokio::test]
 async fn what_is_created_is_listed_until_it_is_revoked() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let created = bench.create(robot("ci", None)).await.unwrap();
     bench.create(robot("deploy", Some("ann"))).await.unwrap();
     bench.create(personal("ann", "laptop")).await.unwrap();
@@ -66,7 +66,7 @@ async fn what_is_created_is_listed_until_it_is_revoked() {
 
 #[tokio::test]
 async fn an_owner_is_an_account_that_can_be_looked_up() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     bench.people.set("carl", Recheck::Unknown);
     for (owner, expected) in [
         ("bob", r#"no backend has the account "bob""#),
@@ -92,7 +92,7 @@ async fn an_owner_is_an_account_that_can_be_looked_up() {
 
 #[tokio::test]
 async fn names_are_taken_until_the_token_is_over() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     bench.create(robot("ci", None)).await.unwrap();
     let taken = bench.create(robot("ci", Some("ann"))).await.unwrap_err();
     assert_eq!(taken.to_string(), r#""robot+ci" exists already"#);
@@ -120,7 +120,7 @@ async fn lifetimes_and_numbers_are_bounded() {
         max_ttl: 30 * DAY,
         per_owner: 2,
     };
-    let bench = Bench::with(policy, Vec::new());
+    let bench = Bench::with(super::KIND, policy, Vec::new());
     let created = bench.create(personal("ann", "one")).await.unwrap();
     let end = bench.clock.now() + 30 * DAY;
     assert_eq!(
@@ -162,7 +162,7 @@ async fn lifetimes_and_numbers_are_bounded() {
 
 #[tokio::test]
 async fn a_rotation_keeps_the_life_and_lets_the_old_secret_end_later() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let mut new = robot("ci", None);
     new.lifetime = Some(10 * DAY);
     let first = bench.create(new).await.unwrap();
@@ -225,7 +225,7 @@ async fn a_rotation_keeps_the_life_and_lets_the_old_secret_end_later() {
 
 #[tokio::test]
 async fn each_change_is_logged_with_who_made_it() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let now = bench.clock.now();
     bench.create(robot("ci", None)).await.unwrap();
     bench.create(personal("ann", "laptop")).await.unwrap();
@@ -280,11 +280,14 @@ async fn each_change_is_logged_with_who_made_it() {
 
 #[tokio::test]
 async fn no_secret_is_in_the_files() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let created = bench.create(robot("ci", None)).await.unwrap();
     let secret = created.secret.expose().to_owned();
     assert!(!format!("{created:?}").contains(&secret));
-    let path = bench.database.sqlite().unwrap().path().to_owned();
+    let Some(file) = bench.database.sqlite() else {
+        return;
+    };
+    let path = file.path().to_owned();
     let folder = path.parent().unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
@@ -298,10 +301,10 @@ async fn no_secret_is_in_the_files() {
 
 #[tokio::test]
 async fn what_was_printed_survives_the_process() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let created = bench.create(robot("ci", None)).await.unwrap();
     // As a command beside the server, which ends at once.
-    let command = Database::open(&location(&bench.folder)).unwrap();
+    let command = Database::open(&bench.place.location).unwrap();
     let read = command.read(|connection| {
         let sql = "SELECT count(*) FROM personal_token_secrets";
         connection.query_one(sql, params![], |row| row.get::<i64>(0))

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{BoxFuture, Clock, SystemEntropy};
 use database::{
-    AdministrationEntry, AdministrationFilter, Administrator, Database, DatabaseLocation,
-    Precondition, logged_changes,
+    AdministrationEntry, AdministrationFilter, Administrator, Database, Precondition,
+    logged_changes,
 };
 use identity::{
     Account, AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator,
@@ -21,6 +21,8 @@ use personal_tokens::{
     TokenVerifier, parse_ceiling,
 };
 use policy::{Labels, Subject};
+
+use crate::test_database::{DatabaseKind, TestDatabase};
 
 /// For changes that require nothing.
 pub(crate) const FREE: Precondition = Precondition::Unconditional;
@@ -108,18 +110,22 @@ pub(crate) struct Bench {
     pub(crate) clock: Arc<HeldClock>,
     pub(crate) login: Login,
     pub(crate) passwords: Arc<PasswordVerifier>,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) place: TestDatabase,
 }
 
 impl Bench {
-    pub(crate) fn new() -> Self {
-        Self::with(TokenPolicy::default(), Vec::new())
+    pub(crate) fn new(kind: DatabaseKind) -> Self {
+        Self::with(kind, TokenPolicy::default(), Vec::new())
     }
 
     /// With these backends before the directory, which has `ann`.
-    pub(crate) fn with(policy: TokenPolicy, before: Vec<Box<dyn Authenticator>>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open_exclusive(&location(&folder)).unwrap();
+    pub(crate) fn with(
+        kind: DatabaseKind,
+        policy: TokenPolicy,
+        before: Vec<Box<dyn Authenticator>>,
+    ) -> Self {
+        let place = TestDatabase::new(kind);
+        let database = place.database.clone();
         let tokens = PersonalTokens::new(database.clone(), policy, Arc::new(SystemEntropy));
         let clock = Arc::new(HeldClock(Mutex::new(
             UNIX_EPOCH + Duration::from_secs(1_800_000_000),
@@ -149,7 +155,7 @@ impl Bench {
             people,
             clock,
             passwords,
-            folder,
+            place,
         }
     }
 
@@ -197,10 +203,6 @@ impl Bench {
         let address: std::net::IpAddr = from.parse().unwrap();
         self.login.login(&proof, Some(address)).await.unwrap()
     }
-}
-
-pub(crate) fn location(folder: &tempfile::TempDir) -> DatabaseLocation {
-    DatabaseLocation::at(folder.path().join("wharfinger.db"))
 }
 
 pub(crate) fn root() -> Administrator {

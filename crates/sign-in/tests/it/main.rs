@@ -23,3 +23,5 @@ mod redis;
 mod stores;
 mod stub;
 mod support;
+#[path = "../../../database/tests/test_database/mod.rs"]
+mod test_database;

@@ -8,6 +8,7 @@ use sign_in::{DatabaseTokenStore, DocumentKind, MemoryTokenStore, TokenStore};
 
 use DocumentKind::{Passwords, Record, Spelling};
 
+use crate::test_database::{DatabaseKind, TestDatabase};
 use crate::{gcs, redis};
 
 /// A store under test, and what it needs to live.
@@ -26,12 +27,19 @@ fn memory() -> Bench {
 }
 
 fn own_database() -> Bench {
-    let directory = tempfile::tempdir().unwrap();
-    let location = DatabaseLocation::at(directory.path().join("w.db"));
-    let database = Database::open_exclusive(&location).unwrap();
+    in_database(DatabaseKind::Sqlite)
+}
+
+fn postgres() -> Bench {
+    in_database(DatabaseKind::Postgres)
+}
+
+fn in_database(kind: DatabaseKind) -> Bench {
+    let place = TestDatabase::new(kind);
+    let store = DatabaseTokenStore::new(place.database.clone(), "github_auth");
     Bench {
-        store: Arc::new(DatabaseTokenStore::new(database, "github_auth")),
-        _keeps: Some(Box::new(directory)),
+        store: Arc::new(store),
+        _keeps: Some(Box::new(place)),
     }
 }
 
@@ -73,6 +81,14 @@ macro_rules! on_every_store {
                 #[tokio::test]
                 async fn $name() {
                     super::suite::$name(super::own_database).await;
+                }
+            )*
+        }
+        mod in_postgres {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::suite::$name(super::postgres).await;
                 }
             )*
         }

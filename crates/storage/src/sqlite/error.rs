@@ -9,7 +9,9 @@ impl From<database::Error> for Error {
         match error {
             database::Error::Full(_) => Self::Full,
             database::Error::ReadOnly(_) => Self::ReadOnly,
-            database::Error::Busy(_) => Self::Busy,
+            database::Error::Busy(_)
+            | database::Error::Unavailable(_)
+            | database::Error::NotReached => Self::Busy,
             // What else is wrong with the database, only the operator can put right.
             other => Self::Metadata(Arc::new(other)),
         }

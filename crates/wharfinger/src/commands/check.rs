@@ -1,6 +1,7 @@
 //! `wharfinger check`: whether a configuration can be used, without using it.
 
 mod connect;
+mod database;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -70,6 +70,8 @@ pub(super) fn failed(error: &database::Error) -> Failure {
     match error {
         database::Error::Full(_) => failure.hint(FULL_DISK),
         database::Error::Busy(_) => failure.hint("try again"),
+        database::Error::Unavailable(_) => failure
+            .hint("`wharfinger check --connect FILE` says whether the database can be reached"),
         _ => failure,
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use auth::sessions::SessionPolicy;
+use common::Secret;
 use database::DatabaseLocation;
 
 use super::diagnostics::Problem;
@@ -53,18 +54,80 @@ pub(super) fn read_policy(section: &mut Section<'_>) -> SessionPolicy {
     policy
 }
 
+/// The most connections of one server to PostgreSQL.
+const MOST_CONNECTIONS: i64 = 1000;
+
 /// Where what must last is stored.
 pub(super) fn read_location(section: &mut Section<'_>) -> Option<DatabaseLocation> {
-    section.find(
+    let location = section.find(
         key::parsed("url", "URL", from_str)
             .required("write url: \"sqlite:///var/lib/wharfinger/wharfinger.db\"")
             .restart()
             .means(
-                "`sqlite:///PATH`, on a local disk; `postgres://` is refused until a later version",
+                "`sqlite:///PATH`, on a local disk, for one server; or \
+                 `postgres://USER@HOST,HOST/DATABASE`, for one or more",
             )
             .otherwise(
                 "`wharfinger.db` in the first directory of `$STATE_DIRECTORY`, or in \
                  `/var/lib/wharfinger`",
             ),
-    )
+    );
+    let password = section.locate(
+        key::path("password_file")
+            .restart()
+            .means("the file with the password for `postgres://`")
+            .otherwise("the password in `url`, or none"),
+    );
+    let connections = section.find(
+        key::count("connections", MOST_CONNECTIONS)
+            .restart()
+            .means("how many connections to PostgreSQL this server opens at most")
+            .otherwise("`16`"),
+    );
+    let password = password.map(|file| file.read());
+    match location? {
+        DatabaseLocation::Postgres(server, mut settings) => {
+            let warnings: Vec<_> = server.warnings().map(str::to_owned).collect();
+            for warning in warnings {
+                section.warn_about("url", Problem::Doubtful, warning);
+            }
+            settings.connections = connections.unwrap_or(settings.connections);
+            let server = match password {
+                None => *server,
+                Some(_) if server.has_password() => {
+                    let message = "the URL has a password, too: write one of them";
+                    section.error_about("password_file", Problem::Conflict, message);
+                    *server
+                }
+                Some(content) => server.with_password(password_of(section, &content?)?),
+            };
+            Some(DatabaseLocation::Postgres(Box::new(server), settings))
+        }
+        file @ DatabaseLocation::File(_) => {
+            for (name, is_there) in [
+                ("password_file", password.is_some()),
+                ("connections", connections.is_some()),
+            ] {
+                if is_there {
+                    let message = "a SQLite file has none: only postgres:// has";
+                    section.error_about(name, Problem::NoEffect, message);
+                }
+            }
+            Some(file)
+        }
+    }
+}
+
+/// The first line of a file, without its end.
+fn password_of(section: &Section<'_>, content: &[u8]) -> Option<Secret> {
+    let text = str::from_utf8(content).ok();
+    let text = text.map(|text| text.trim_end_matches(['\r', '\n']));
+    match text.filter(|text| !text.is_empty()) {
+        Some(text) => Some(Secret::from(text)),
+        None => {
+            let message = "the file has no password";
+            section.error_about("password_file", Problem::Missing, message);
+            None
+        }
+    }
 }

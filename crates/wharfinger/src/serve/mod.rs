@@ -45,6 +45,7 @@ mod services;
 mod shared_check;
 pub(crate) mod sign_in_pages;
 pub(crate) mod stored_policies;
+mod waiting;
 mod write_timeout;
 
 pub(crate) use self::server::{LogOverrides, run};

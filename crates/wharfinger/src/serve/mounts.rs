@@ -12,6 +12,7 @@ use sign_in::SignInServer;
 
 use super::readiness::{Liveness, Readiness};
 use super::service::Service;
+use super::waiting::WaitingForDatabase;
 
 /// Which services a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,16 @@ impl Mounts {
             mount(String::new(), "", registry_role, Some(registry as _));
         }
         Self(mounts)
+    }
+
+    /// Until the database was reached: one service for all paths.
+    pub(super) fn waiting() -> Self {
+        Self(vec![Mount {
+            path: String::new(),
+            prefix: String::new(),
+            role: ListenerRole::All,
+            service: Some(Arc::new(WaitingForDatabase)),
+        }])
     }
 
     /// The mount that has `path` on a listener of this role; `None` if a new configuration took away

@@ -2,10 +2,11 @@
 //! fetched.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::device::DeviceLoginLimits;
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
-use database::{Database, DatabaseLocation, DatabaseOpenError};
+use database::{ClusterSecret, Database, DatabaseLocation, DatabaseOpenError};
 use event::Observers;
 
 use super::audit::AuditLog;
@@ -19,6 +20,9 @@ use super::registry_state::{ContentRoot, RegistryState};
 use super::scratch_directory::ScratchDirectory;
 use crate::config::Config;
 use crate::failure::{FULL_DISK, Failure};
+
+/// How long until a database that was away is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What stays when the configuration changes.
 pub(super) struct PersistentState {
@@ -53,17 +57,23 @@ impl PersistentState {
         let location = scratch.as_ref().map(|scratch| &scratch.database);
         let location = location.or(config.database.as_ref());
         let database = location.map(open).transpose()?;
+        let mut secret = None;
         if let Some(database) = &database {
+            secret = shared_secret(database).await?;
             refuse_unfinished_copy(database).await?;
         }
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let secret = match secret {
+            Some(secret) => secret,
+            None => ClusterSecret::random(entropy.as_ref())?,
+        };
         let file = database.as_ref().and_then(Database::sqlite);
         let registry = match (&config.registry, file) {
             (Some(section), Some(database)) => {
                 let scratch = scratch.as_ref().map(ScratchDirectory::content);
                 let root = scratch.or_else(|| ContentRoot::of(&section.storage));
                 let (database, entropy) = (database.clone(), Arc::clone(&entropy));
-                Some(RegistryState::open(section, root, database, entropy).await?)
+                Some(RegistryState::open(section, root, database, &secret, entropy).await?)
             }
             _ => None,
         };
@@ -91,6 +101,28 @@ impl PersistentState {
             draining: Arc::default(),
             _scratch: scratch,
         })
+    }
+}
+
+/// Waits for the database, and reads the secret that its servers share; `None` if it has one server.
+async fn shared_secret(database: &Database) -> Result<Option<ClusterSecret>, Failure> {
+    loop {
+        let ready = database.ready().await;
+        let secret = match ready {
+            Ok(()) => database.cluster_secret().await,
+            Err(error) => Err(error),
+        };
+        match secret {
+            Ok(secret) => return Ok(secret),
+            Err(error) if error.may_pass() && !matches!(error, database::Error::Schema(_)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the database cannot be used yet");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => {
+                return Err(Failure::system("the database cannot be used").caused_by(&error));
+            }
+        }
     }
 }
 

@@ -135,7 +135,7 @@ impl CheckedPart {
                 // The load itself is in the log.
                 false => Err((NO_RULES, None)),
             },
-            Self::Database(database) => database.check_file().map_err(no_database),
+            Self::Database(database) => database.check().await.map_err(no_database),
             Self::Content(storage) => {
                 let locations = storage.unreachable_locations().await.map_err(no_database)?;
                 if locations.is_empty() {

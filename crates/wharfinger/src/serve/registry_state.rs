@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Clock, SystemClock};
-use database::SqliteDatabase;
+use database::{ClusterSecret, SqliteDatabase};
 use registry::CursorKey;
 use storage::distribution::OngoingAdoption;
 use storage::{Retention, Storage, StorageOpenError, UploadLimits};
@@ -49,6 +49,7 @@ impl RegistryState {
         config: &config::RegistryServerConfig,
         root: Option<ContentRoot<'_>>,
         database: SqliteDatabase,
+        secret: &ClusterSecret,
         entropy: Arc<dyn common::Entropy>,
     ) -> Result<Self, Failure> {
         let limits = UploadLimits {
@@ -63,7 +64,7 @@ impl RegistryState {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = storage::StorageSettings { limits, retention };
-        let cursors = Arc::new(CursorKey::new(entropy.as_ref())?);
+        let cursors = Arc::new(CursorKey::from_bytes(&secret.derive("catalog cursor")));
         let root = match (root, &config.storage) {
             (None, config::StorageDriver::S3(bucket)) => {
                 let storage = open_bucket(bucket, database, settings, clock, entropy).await?;

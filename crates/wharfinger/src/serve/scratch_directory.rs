@@ -53,14 +53,14 @@ impl ScratchDirectory {
                     .map_err(|error| cannot_make(&error));
             }
         };
-        let Some(database) = &config.database else {
+        let Some(database) = config.database.as_ref().and_then(DatabaseLocation::path) else {
             return Ok(None);
         };
-        let home = database.path().parent().unwrap_or(Path::new("/"));
+        let home = database.parent().unwrap_or(Path::new("/"));
         if !registry.read_only || !is_read_only(home) {
             return Ok(None);
         }
-        let scratch = Self::of_read_only_data(database.path(), root);
+        let scratch = Self::of_read_only_data(database, root);
         let scratch = scratch.map_err(|error| cannot_make(&error))?;
         tracing::warn!(
             directory = %home.display(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use database::DatabaseLocation;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -68,12 +69,20 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
         |error: std::io::Error| Failure::system("cannot take signals").caused_by(&error);
     let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let mut end_signals = EndSignals::new().map_err(no_signals)?;
-    let mut persistent = PersistentState::open(&loaded.config).await?;
-    let services = Arc::new(ArcSwap::from_pointee(Services::new(
-        &loaded.config,
-        &persistent,
-        None,
-    )?));
+    let config = &loaded.config;
+    let has_shared_database = config
+        .database
+        .as_ref()
+        .is_some_and(DatabaseLocation::is_postgres);
+    let opened = match has_shared_database {
+        false => Some(PersistentState::open(config).await?),
+        true => None,
+    };
+    let services = match &opened {
+        Some(persistent) => Services::new(config, persistent, None)?,
+        None => Services::waiting(config)?,
+    };
+    let services = Arc::new(ArcSwap::from_pointee(services));
     let listeners = listeners(&loaded.config).await?;
     let (shutdown, is_shutdown) = watch::channel(false);
     let permits = loaded.config.server.limits.connections;
@@ -98,6 +107,17 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
         let (connections, per_address) = (Arc::clone(&connections), Arc::clone(&per_address));
         tasks.spawn(accept(listener, shared, connections, per_address));
     }
+    let mut persistent = match opened {
+        Some(persistent) => persistent,
+        None => {
+            let persistent = tokio::select! {
+                opened = PersistentState::open(&loaded.config) => opened?,
+                () = end_signals.next() => return Ok(ExitCode::SUCCESS),
+            };
+            services.store(Arc::new(Services::new(&loaded.config, &persistent, None)?));
+            persistent
+        }
+    };
     let observers = CollectionObservers {
         observers: persistent.observers.clone(),
         clock: Arc::clone(&persistent.clock),

@@ -8,7 +8,8 @@ use std::time::Duration;
 use auth::device::{DeviceLoginSettings, DeviceLogins};
 use auth::sessions::{DatabaseSessions, Sessions};
 use auth::{Authorizer, PublishedKey, ServiceSettings, TokenServer, TokenServerSettings};
-use identity::{Login, LoginLimiter, RequestLimiter, WorkerPool};
+use common::{Clock, SystemClock, SystemEntropy};
+use identity::{Login, LoginLimiter, Rate, RequestLimiter, WorkerPool};
 use token::{HeaderOptions, KeyIdKind, Signer};
 
 use super::access_log::AccessLog;
@@ -54,6 +55,27 @@ pub(super) struct Services {
 }
 
 impl Services {
+    /// What responds until the database was reached.
+    pub(super) fn waiting(config: &Config) -> Result<Self, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let off = Rate::OFF;
+        Ok(Self {
+            mounts: Mounts::waiting(),
+            access_log: AccessLog::new(config.server.log.access, config.server.log.access_sample),
+            tls: tls(config)?,
+            limits: config.server.limits.clone(),
+            context: ContextRule::new(&config.server),
+            request_ids: Arc::new(RequestIds::new(&SystemEntropy)?),
+            guard: Arc::new(LoginLimiter::new(off, off, clock, &SystemEntropy)?),
+            workers: workers(config.login.parallel, None),
+            stored: StoredPolicies::default(),
+            managed: None,
+            api_limiter: None,
+            drain: Duration::ZERO,
+            draining: Arc::default(),
+        })
+    }
+
     /// What `config` makes. Failed logins go on being counted where `before` counted them at the
     /// same rates; remembered logins are forgotten. Rules from a database stay loaded.
     pub(super) fn new(
@@ -61,15 +83,7 @@ impl Services {
         persistent: &PersistentState,
         before: Option<&Self>,
     ) -> Result<Self, Failure> {
-        let tls = config
-            .server
-            .tls
-            .as_ref()
-            .map(|tls| tls.server_config(&PROTOCOLS))
-            .transpose();
-        let tls = tls.map_err(|error| {
-            Failure::usage("server.certificate cannot be used for TLS").caused_by(&error)
-        })?;
+        let tls = tls(config)?;
         let guard = guard(&config.login, persistent, before)?;
         let workers = workers(config.login.parallel, before);
         let accounts = sign_in_pages::accounts(config, persistent)?;
@@ -154,7 +168,7 @@ impl Services {
                 Readiness::new(persistent, stored.all().collect()),
             ),
             access_log: AccessLog::new(config.server.log.access, config.server.log.access_sample),
-            tls: tls.map(Arc::new),
+            tls,
             limits,
             drain: config.server.drain,
             draining: Arc::clone(&persistent.draining),
@@ -167,6 +181,15 @@ impl Services {
             api_limiter,
         })
     }
+}
+
+fn tls(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>, Failure> {
+    let tls = config.server.tls.as_ref();
+    let tls = tls.map(|tls| tls.server_config(&PROTOCOLS)).transpose();
+    let tls = tls.map_err(|error| {
+        Failure::usage("server.certificate cannot be used for TLS").caused_by(&error)
+    })?;
+    Ok(tls.map(Arc::new))
 }
 
 fn token_server(

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use auth::device::{DeviceDecision, DeviceLoginLimits, DeviceLoginPolicy, DeviceSignIn, UserCode};
 use common::{ClientAddress, Clock, Origin, RequestContext, Secret, SystemEntropy};
-use database::{Database, DatabaseLocation};
+use database::Database;
 use identity::{Credentials, Proof};
-use tempfile::TempDir;
 
 use crate::support::{Response, Server, Setup};
+use crate::test_database::TestDatabase;
 
 const GRANT: &str = "grant_type=urn:ietf:params:oauth:grant-type:device_code&client_id=cli";
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ struct Bench {
     server: Server,
     database: Database,
     limits: Arc<DeviceLoginLimits>,
-    _folder: TempDir,
+    _place: TestDatabase,
 }
 
 /// What a device gets.
@@ -38,9 +38,8 @@ impl Bench {
     }
 
     fn with(policy: DeviceLoginPolicy) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let location = DatabaseLocation::at(folder.path().join("w.db"));
-        let database = Database::open_exclusive(&location).unwrap();
+        let place = TestDatabase::new(super::KIND);
+        let database = place.database.clone();
         let mut setup = Setup::with_sessions();
         setup.path_prefix = "/p";
         let clock: Arc<dyn Clock> = setup.clock.clone();
@@ -50,7 +49,7 @@ impl Bench {
             server: setup.start(),
             database,
             limits,
-            _folder: folder,
+            _place: place,
         }
     }
 

@@ -17,6 +17,8 @@ use identity::{CredentialFingerprint, LifetimeBound};
 use policy::{Labels, ScopeCeiling, Subject};
 use tempfile::TempDir;
 
+use crate::test_database::{DatabaseKind, TestDatabase};
+
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -29,12 +31,22 @@ fn start() -> SystemTime {
 struct Bench {
     sessions: Sessions,
     database: Option<(Database, TempDir)>,
+    _peer: Option<TestDatabase>,
 }
 
 type MakeBench = fn(SessionPolicy) -> Bench;
 
 fn memory(policy: SessionPolicy) -> Bench {
     Bench::new(Arc::new(MemorySessions::new()), policy, None)
+}
+
+fn postgres(policy: SessionPolicy) -> Bench {
+    let peer = TestDatabase::new(DatabaseKind::Postgres);
+    let store = Arc::new(DatabaseSessions::new(peer.database.clone()));
+    Bench {
+        _peer: Some(peer),
+        ..Bench::new(store, policy, None)
+    }
 }
 
 fn sqlite(policy: SessionPolicy) -> Bench {
@@ -54,6 +66,7 @@ impl Bench {
         Self {
             sessions: Sessions::new(store, policy, Arc::new(SystemEntropy)),
             database,
+            _peer: None,
         }
     }
 
@@ -147,6 +160,14 @@ macro_rules! on_every_store {
                 #[tokio::test]
                 async fn $name() {
                     super::conformance::$name(super::sqlite).await;
+                }
+            )*
+        }
+        mod in_postgres {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::conformance::$name(super::postgres).await;
                 }
             )*
         }

@@ -9,6 +9,7 @@ use common::{Clock, SystemClock, SystemEntropy};
 use identity::WorkerPool;
 use serde::Serialize;
 
+use super::database::try_database;
 use crate::config::{Config, Location, S3Config, StorageDriver};
 use crate::failure::{Failure, with_causes};
 use crate::serve::backends::{Backends, Revalidation, authorizers};
@@ -28,7 +29,7 @@ pub(super) struct TriedConnection {
 }
 
 impl TriedConnection {
-    fn new(section: &'static str, outcome: Result<Option<String>, impl Error>) -> Self {
+    pub(super) fn new(section: &'static str, outcome: Result<Option<String>, impl Error>) -> Self {
         let fine = outcome.is_ok();
         let found = match outcome {
             Ok(Some(found)) => found,
@@ -53,6 +54,9 @@ impl fmt::Display for TriedConnection {
 /// Tries every backend of logins, then every policy, in their order.
 pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Failure> {
     let mut tried = Vec::new();
+    if let Some(location) = &config.database {
+        tried.extend(try_database(location).await);
+    }
     if let Some(registry) = &config.registry
         && let StorageDriver::S3(bucket) = &registry.storage
     {

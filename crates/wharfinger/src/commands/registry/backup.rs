@@ -110,7 +110,10 @@ fn must_be_empty(directory: &Path) -> Result<(), Failure> {
 /// because that is the default, else beside the content.
 fn database(from: &Places, to: &Installation) -> PathBuf {
     let within = match &from.content {
-        Content::Directory(root) => from.database.path().strip_prefix(root).ok(),
+        Content::Directory(root) => from
+            .database
+            .path()
+            .and_then(|file| file.strip_prefix(root).ok()),
         Content::Bucket(_) => None,
     };
     within.map_or_else(|| to.database(), |within| to.content().join(within))

@@ -10,6 +10,7 @@ mod copy;
 mod export;
 mod gc;
 mod hold;
+mod migrate;
 mod open;
 mod progress;
 mod verify;
@@ -25,7 +26,7 @@ use storage::ContentLocation;
 use crate::failure::{FULL_DISK, Failure};
 use crate::output;
 
-/// Collect garbage, verify, adopt, export, back up or move the registry's content
+/// Collect garbage, verify, adopt, export, back up or move the registry's content, or migrate its tables
 ///
 /// All of these commands work while the server runs.
 #[derive(Debug, Args)]
@@ -42,6 +43,7 @@ enum Command {
     Export(export::Arguments),
     Backup(backup::Arguments),
     Copy(copy::Arguments),
+    Migrate(migrate::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -58,6 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Export(arguments) => arguments.run().await,
             Command::Backup(arguments) => arguments.run().await,
             Command::Copy(arguments) => arguments.run().await,
+            Command::Migrate(arguments) => arguments.run().await,
         }
     })
 }

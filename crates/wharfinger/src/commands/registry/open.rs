@@ -69,15 +69,16 @@ pub(super) fn content_of(file: &Path) -> Result<Content, Failure> {
 pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
     let loaded = load(file)?;
     let places = Places::of(&loaded.config, file)?;
+    let is_missing = places.database.path().is_some_and(|file| !file.exists());
     match &places.content {
-        Content::Directory(root) if !places.database.path().exists() || !root.exists() => {
+        Content::Directory(root) if is_missing || !root.exists() => {
             let database = new_database(&places)?;
             let clock = Arc::new(SystemClock);
             let made = Storage::open(database, root, places.settings, clock).await;
             // Closed again at once, so that a server may start while the command works.
             drop(made.map_err(|error| no_content(&error))?);
         }
-        Content::Bucket(bucket) if !places.database.path().exists() => {
+        Content::Bucket(bucket) if is_missing => {
             drop(new_bucket(bucket, new_database(&places)?, &places).await?);
         }
         Content::Directory(_) | Content::Bucket(_) => {}

@@ -94,7 +94,7 @@ fn must_keep_its_data_here(installation: &Installation) -> Result<(), Failure> {
     let database = config
         .database
         .as_ref()
-        .map(|location| ("database.url", location.path()));
+        .and_then(|location| Some(("database.url", location.path()?)));
     let content = config.registry.as_ref().and_then(|registry| {
         let root = registry.storage.root()?;
         Some(("registry.storage.filesystem.root", root))

@@ -185,6 +185,6 @@ fn usual_root(section: &Section<'_>) -> PathBuf {
     let directory = section.context.variable("STATE_DIRECTORY");
     let directory = directory.map(OsString::from);
     let database = database::DatabaseLocation::in_state_directory(directory.as_deref());
-    let root = database.path().parent();
+    let root = database.path().and_then(Path::parent);
     root.map(PathBuf::from).unwrap_or_default()
 }

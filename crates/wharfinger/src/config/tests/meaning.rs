@@ -232,7 +232,7 @@ fn either_word_turns_refresh_tokens_on() {
     );
     assert_eq!(
         asked.database.unwrap().path(),
-        std::path::Path::new("/var/lib/here/wharfinger.db")
+        Some(std::path::Path::new("/var/lib/here/wharfinger.db"))
     );
     let kept = config(
         &fixture,
@@ -241,7 +241,7 @@ fn either_word_turns_refresh_tokens_on() {
     assert_eq!(kept.refresh_tokens.unwrap().per_user, 100);
     assert_eq!(
         kept.database.unwrap().path(),
-        std::path::Path::new("/data/w.db")
+        Some(std::path::Path::new("/data/w.db"))
     );
 }
 

@@ -52,6 +52,7 @@ fn every_command_explains_itself() {
         "registry",
         "registry gc",
         "registry verify",
+        "registry migrate",
         "registry adopt",
         "registry export",
         "registry backup",

@@ -41,9 +41,11 @@ pub(super) fn copy(
         taken.insert(copy);
     }
     let places = &opened.places;
-    for name in names(file, places.database.path()) {
-        let url = format!("sqlite://{}", in_copy(to, database));
-        text = replaced(&text, &format!("sqlite://{name}"), &url);
+    if let Some(path) = places.database.path() {
+        for name in names(file, path) {
+            let url = format!("sqlite://{}", in_copy(to, database));
+            text = replaced(&text, &format!("sqlite://{name}"), &url);
+        }
     }
     // A bucket's content becomes files of the copy, and the file still names the bucket: what is
     // `unsettled` says so.
@@ -69,7 +71,7 @@ fn unsettled(to: &Installation, database: &Path) -> Vec<String> {
     if loaded
         .config
         .database
-        .is_none_or(|named| named.path() != database)
+        .is_none_or(|named| named.path() != Some(database))
     {
         unsettled.push(format!(
             "database: {{url: \"sqlite://{}\"}}",
