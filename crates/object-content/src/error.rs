@@ -107,9 +107,9 @@ impl StoreFailure {
         self.code.as_deref() == Some("InvalidRange") || self.status == Some(416)
     }
 
-    /// Whether the object is another one than the request named.
-    pub(crate) fn is_changed(&self) -> bool {
-        self.is_changed
+    /// Whether the object is missing, shorter, or another one than the request named.
+    pub(crate) fn is_about_content(&self) -> bool {
+        self.is_missing() || self.is_short() || self.is_changed
     }
 
     /// Whether another request may succeed in a moment.

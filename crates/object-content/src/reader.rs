@@ -87,6 +87,8 @@ struct RangeStream {
     key: String,
     /// What has not arrived yet.
     left: Range<u64>,
+    /// The size of the whole object.
+    size: u64,
     etag: Option<String>,
     content: BoxStream<'static, object_store::Result<Bytes>>,
     /// How often in a row the connection broke before anything arrived.
@@ -123,16 +125,14 @@ impl RangeStream {
         let (shared, left) = (&self.shared, self.left.clone());
         let found = shared.get_range(&self.key, left, self.etag.clone()).await;
         match found {
-            Ok(found) => {
+            Ok(found) if found.meta.size == self.size => {
                 self.content = found.into_stream();
                 Ok(())
             }
-            Err(failure) if failure.is_missing() || failure.is_short() || failure.is_changed() => {
-                Err(Error::Damaged {
-                    digest: self.digest,
-                })
-            }
-            Err(failure) => Err(failure.unavailable("read content")),
+            Err(failure) if !failure.is_about_content() => Err(failure.unavailable("read content")),
+            Ok(_) | Err(_) => Err(Error::Damaged {
+                digest: self.digest,
+            }),
         }
     }
 }
@@ -148,7 +148,13 @@ fn resuming(
         shared,
         key: key.to_owned(),
         left: found.range.clone(),
-        etag: found.meta.e_tag.clone(),
+        size: found.meta.size,
+        // A weak tag never matches (RFC 9110 §13.1.1).
+        etag: found
+            .meta
+            .e_tag
+            .clone()
+            .filter(|tag| !tag.starts_with("W/")),
         content: found.into_stream(),
         breaks: 0,
         digest,
