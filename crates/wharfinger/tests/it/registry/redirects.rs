@@ -1,16 +1,18 @@
 //! Clients that are sent to the bucket: which ones, for what, and that real ones follow.
 
 use std::fs;
+use std::process::Command;
+use std::time::Duration;
 
 use oci::DigestAlgorithm;
 use peers::{
     Client, Containerd, Docker, FaultProxy, Image, Server, TestCertificate, TestKeyKind,
-    VersityGateway, crane, http, skopeo,
+    VersityGateway, crane, http, run, skopeo,
 };
 use storage::hash;
 use tempfile::TempDir;
 
-use crate::e2e::world::{ADMIN, READER, login, serve, with_pair};
+use crate::e2e::world::{ADMIN, READER, login, program, serve, with_pair};
 
 /// A registry with its token server, and its bucket. Server and clients reach the bucket through
 /// proxies of their own.
@@ -94,6 +96,37 @@ impl World {
             .run(&["push", &layout, &reference])
             .succeeded();
         self.inside.take_seen();
+    }
+
+    /// The header with a token for a repository.
+    fn bearer(&self, (user, password): (&str, &str), actions: &str) -> String {
+        let url = format!("/auth?service=wharfinger&scope=repository:team/app:{actions}");
+        let login = format!("{user}:{password}");
+        let answer = http::request(&["-u", &login, &self.server.url(&url)]);
+        let token = answer.json_string("token").unwrap();
+        format!("Authorization: Bearer {token}")
+    }
+
+    fn upload(&self, content: &str, digest: &str) {
+        let file = self.directory.path().join("content");
+        fs::write(&file, content).unwrap();
+        let url = format!("/v2/team/app/blobs/uploads/?digest={digest}");
+        let (url, admin) = (self.server.url(&url), self.bearer(ADMIN, "pull,push"));
+        let data = format!("@{}", file.display());
+        let kind = "Content-Type: application/octet-stream";
+        let arguments = [
+            "-X",
+            "POST",
+            "-H",
+            &admin,
+            "-H",
+            kind,
+            "--data-binary",
+            &data,
+            &url,
+        ];
+        let answer = http::request(&arguments);
+        assert_eq!(answer.status, 201, "{}", self.server.log());
     }
 
     /// The client pulled from the bucket, and the server did not.
@@ -216,45 +249,10 @@ fn content(length: usize) -> (String, String) {
 #[test]
 fn only_large_content_for_clients_that_may_have_it_and_can_follow() {
     let mut world = World::start();
-    let token = |(user, password): (&str, &str), actions: &str| {
-        let url = world.server.url(&format!(
-            "/auth?service=wharfinger&scope=repository:team/app:{actions}"
-        ));
-        let answer = http::request(&["-u", &format!("{user}:{password}"), &url]);
-        format!(
-            "Authorization: Bearer {}",
-            answer.json_string("token").unwrap()
-        )
-    };
-    let (admin, reader) = (token(ADMIN, "pull,push"), token(READER, "pull"));
-    let upload = |content: &str, digest: &str| {
-        let file = world.directory.path().join("content");
-        fs::write(&file, content).unwrap();
-        let url = format!("/v2/team/app/blobs/uploads/?digest={digest}");
-        let url = world.server.url(&url);
-        let data = format!("@{}", file.display());
-        let kind = "Content-Type: application/octet-stream";
-        let arguments = [
-            "-X",
-            "POST",
-            "-H",
-            &admin,
-            "-H",
-            kind,
-            "--data-binary",
-            &data,
-            &url,
-        ];
-        assert_eq!(
-            http::request(&arguments).status,
-            201,
-            "{}",
-            world.server.log()
-        );
-    };
+    let reader = world.bearer(READER, "pull");
     let ((large, digest), (small, small_digest)) = (content(1000), content(99));
-    upload(&large, &digest);
-    upload(&small, &small_digest);
+    world.upload(&large, &digest);
+    world.upload(&small, &small_digest);
     let url = world.server.url(&format!("/v2/team/app/blobs/{digest}"));
     let ask = |more: &[&str], url: &str| {
         let arguments = [&["-H", &reader], more, &[url]].concat();
@@ -321,4 +319,34 @@ fn only_large_content_for_clients_that_may_have_it_and_can_follow() {
         !log.contains("X-Amz") && !log.contains("Signature"),
         "{log}"
     );
+}
+
+#[test]
+fn a_url_leads_to_content_that_was_collected_meanwhile() {
+    let mut world = World::start();
+    world.server.kill();
+    world.config = world.config.replace("grace: 1h", "grace: 1s");
+    world.server = serve(&world.config);
+    let (content, digest) = content(1000);
+    world.upload(&content, &digest);
+    let url = world.server.url(&format!("/v2/team/app/blobs/{digest}"));
+    let admin = world.bearer(ADMIN, "pull,push,delete");
+    let ask = |more: &[&str]| http::request(&[&["-H", &admin], more, &[url.as_str()]].concat());
+    let location = ask(&[]).header("location").unwrap().to_owned();
+    assert_eq!(ask(&["-X", "DELETE"]).status, 202);
+    assert_eq!(ask(&[]).status, 404);
+    // The grace time counts in whole seconds.
+    std::thread::sleep(Duration::from_secs(3));
+    let collect = || {
+        let mut command = Command::new(program());
+        let output = run(command
+            .args(["registry", "gc", "--json"])
+            .arg(world.server.config()));
+        output.succeeded().to_owned()
+    };
+    let collected = collect();
+    assert!(collected.contains("\"blobs\": 0"), "{collected}");
+    collect();
+    assert_eq!(http::get(&location).body, content);
+    assert_eq!(world.gateway.keys("blobs/").len(), 1);
 }
