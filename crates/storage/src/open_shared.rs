@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::content_identity::{IdentityMatch, belongs_to};
+use crate::shared::SharedState;
 use crate::storage::belong_together;
 use crate::{
-    ContentIdentity, Files, MetadataStores, PostgresMetadata, Storage, StorageOpenError,
-    UploadLimits,
+    ContentIdentity, ContentLocation, Files, MetadataStores, PostgresMetadata, Storage,
+    StorageOpenError, UploadLimits,
 };
 
 impl Storage {
@@ -65,7 +66,7 @@ impl Storage {
                 content.write_identity(&identity).await?;
             }
         }
-        Ok(Self::new(stores(metadata), content, limits))
+        Self::on_bucket(metadata, content, limits).await
     }
 
     /// The same for a command. Nothing is changed.
@@ -78,7 +79,21 @@ impl Storage {
         limits: UploadLimits,
     ) -> Result<Self, StorageOpenError> {
         belongs_to(&metadata, content.as_ref()).await?;
-        Ok(Self::new(stores(metadata), content, limits))
+        Self::on_bucket(metadata, content, limits).await
+    }
+
+    async fn on_bucket(
+        metadata: PostgresMetadata,
+        content: Arc<dyn ContentIdentity>,
+        limits: UploadLimits,
+    ) -> Result<Self, StorageOpenError> {
+        let home = ContentLocation::Bucket(content.location());
+        let state = SharedState::new(stores(metadata), content, limits, Some(home));
+        let storage = Self {
+            shared: Arc::new(state),
+        };
+        storage.add_stores().await?;
+        Ok(storage)
     }
 }
 

@@ -70,7 +70,7 @@ impl CollectionStore for PostgresMetadata {
                     AND since <= coalesce($1::timestamptz, now()) - make_interval(secs => $3)
                     AND NOT EXISTS (SELECT 1 FROM collection_holds WHERE until > coalesce($1::timestamptz, now()))
                 ORDER BY generation LIMIT $2";
-            let retain = seconds(Duration::ZERO);
+            let retain = seconds(self.shared.retention.retain);
             let rows = self
                 .query(sql, &[&self.at(), &i64::from(limit), &retain])
                 .await?;
