@@ -39,7 +39,7 @@ fn reader(bench: &Bench, accounts: Recording) -> AuditReader {
 
 #[tokio::test]
 async fn pages_follow_each_other_without_a_gap() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     // Of the same moment, and not in the order of their times.
     let records = (0..25).map(|number| {
         record(
@@ -94,7 +94,7 @@ async fn pages_follow_each_other_without_a_gap() {
 
 #[tokio::test]
 async fn a_tag_stands_for_all_that_it_has_pointed_at_and_each_access_has_its_rule() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let token =
         json!({"granted": "repository:a:pull repository:b:pull", "rules": "auth.yml:3 rule#7"});
     let records = [
@@ -202,7 +202,7 @@ async fn a_tag_stands_for_all_that_it_has_pointed_at_and_each_access_has_its_rul
 
 #[tokio::test]
 async fn a_record_of_the_outbox_is_taken_over_once() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let one = (
         7,
         record(1, "manifest_pushed", "ann", &json!({"repository": "a"})),
@@ -230,7 +230,7 @@ async fn a_record_of_the_outbox_is_taken_over_once() {
 
 #[tokio::test]
 async fn administration_is_recorded_in_its_transaction() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let change = |is_kept: bool, by: Administrator| {
         bench
             .database
@@ -287,7 +287,7 @@ async fn administration_is_recorded_in_its_transaction() {
 
 #[tokio::test]
 async fn old_records_are_removed_and_numbers_are_not_used_again() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let records = (0..2500).map(|at| record(at * 1000, "catalog_read", "ann", &json!({})));
     bench.store.insert(records.collect()).await.unwrap();
     let end = UNIX_EPOCH + Duration::from_secs(1200);
@@ -329,7 +329,7 @@ async fn old_records_are_removed_and_numbers_are_not_used_again() {
 
 #[tokio::test]
 async fn a_hashed_account_is_found_by_its_name() {
-    let bench = Bench::new();
+    let bench = Bench::new(super::KIND);
     let names = reader(&bench, Recording::Hash);
     let data = PersonalData {
         accounts: Recording::Hash,
