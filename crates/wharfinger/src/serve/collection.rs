@@ -10,8 +10,8 @@ use storage::collection::CollectionPolicy;
 
 use crate::config::CollectionConfig;
 
-/// How long a marked blob stays before it is deleted. In one process with one database, no request
-/// uses what it read of a blob for longer.
+/// How long a marked blob stays before it is deleted. No request uses what it read of a blob for
+/// longer.
 const WAIT: Duration = Duration::from_secs(60);
 
 /// The observers of each pass, and the clock of its events.
@@ -34,14 +34,20 @@ pub(super) async fn collect(
     };
     loop {
         tokio::time::sleep(every).await;
-        pass(&storage, policy, &observers).await;
+        pass(&storage, policy, every, &observers).await;
     }
 }
 
-/// One pass.
-async fn pass(storage: &Storage, policy: CollectionPolicy, observers: &CollectionObservers) {
-    match storage.collect(policy).await {
-        Ok(collected) => observers.observers.observe(&Event {
+/// One pass, if it is this server's turn.
+async fn pass(
+    storage: &Storage,
+    policy: CollectionPolicy,
+    every: Duration,
+    observers: &CollectionObservers,
+) {
+    match storage.collect_in_turn(policy, every).await {
+        Ok(None) => tracing::debug!("another server collects garbage"),
+        Ok(Some(collected)) => observers.observers.observe(&Event {
             time: observers.clock.now(),
             actor: Actor::default(),
             kind: EventKind::Collection {
@@ -87,7 +93,7 @@ mod tests {
             wait: Duration::ZERO,
             untagged: None,
         };
-        pass(&storage.await.unwrap(), policy, &observers).await;
+        pass(&storage.await.unwrap(), policy, Duration::ZERO, &observers).await;
         let events = memory.events();
         assert_eq!(events.len(), 1);
         assert_eq!(events[0]["event"], "collection");

@@ -67,12 +67,11 @@ impl PersistentState {
             Some(secret) => secret,
             None => ClusterSecret::random(entropy.as_ref())?,
         };
-        let file = database.as_ref().and_then(Database::sqlite);
-        let registry = match (&config.registry, file) {
+        let registry = match (&config.registry, &database) {
             (Some(section), Some(database)) => {
                 let scratch = scratch.as_ref().map(ScratchDirectory::content);
                 let root = scratch.or_else(|| ContentRoot::of(&section.storage));
-                let (database, entropy) = (database.clone(), Arc::clone(&entropy));
+                let entropy = Arc::clone(&entropy);
                 Some(RegistryState::open(section, root, database, &secret, entropy).await?)
             }
             _ => None,

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Clock, SystemClock};
-use database::{ClusterSecret, SqliteDatabase};
+use database::{ClusterSecret, Database, SqliteDatabase};
 use registry::CursorKey;
 use storage::distribution::OngoingAdoption;
 use storage::{Retention, Storage, StorageOpenError, UploadLimits};
 
 use super::adoption;
 use super::collection::{self, CollectionObservers};
+use super::shared_registry::SharedRegistry;
 use crate::config;
 use crate::failure::Failure;
 
@@ -48,7 +49,7 @@ impl RegistryState {
     pub(super) async fn open(
         config: &config::RegistryServerConfig,
         root: Option<ContentRoot<'_>>,
-        database: SqliteDatabase,
+        database: &Database,
         secret: &ClusterSecret,
         entropy: Arc<dyn common::Entropy>,
     ) -> Result<Self, Failure> {
@@ -65,6 +66,30 @@ impl RegistryState {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = storage::StorageSettings { limits, retention };
         let cursors = Arc::new(CursorKey::from_bytes(&secret.derive("catalog cursor")));
+        if let Some(pool) = database.postgres() {
+            let shared = SharedRegistry::new(pool, settings, entropy)?;
+            let (storage, unread) = match (root, &config.storage) {
+                (None, config::StorageDriver::S3(bucket)) => {
+                    let storage = shared.open_bucket(bucket).await?;
+                    let unread = adoption::discover_bucket(&storage, &bucket.url()).await?;
+                    (storage, unread)
+                }
+                (root, _) => {
+                    let root = root.ok_or_else(no_storage)?;
+                    let storage = shared.open(root.path).await?;
+                    let unread = adoption::discover(&storage, root.path).await?;
+                    (storage, unread)
+                }
+            };
+            return Ok(Self {
+                storage,
+                cursors,
+                unread,
+                is_read_only: false,
+            });
+        }
+        let database = database.sqlite().cloned();
+        let database = database.ok_or_else(|| Failure::system("the registry has no database"))?;
         let root = match (root, &config.storage) {
             (None, config::StorageDriver::S3(bucket)) => {
                 let storage = open_bucket(bucket, database, settings, clock, entropy).await?;
@@ -76,7 +101,7 @@ impl RegistryState {
                     is_read_only: false,
                 });
             }
-            (root, _) => root.ok_or_else(|| Failure::system("the registry has no storage"))?,
+            (root, _) => root.ok_or_else(no_storage)?,
         };
         let opened = Storage::open(database.clone(), root.path, settings, Arc::clone(&clock)).await;
         let opened = match opened {
@@ -123,6 +148,10 @@ impl RegistryState {
             tokio::join!(read, collect);
         }
     }
+}
+
+fn no_storage() -> Failure {
+    Failure::system("the registry has no storage")
 }
 
 /// Opens the storage whose content is in a bucket.

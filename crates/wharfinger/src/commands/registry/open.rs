@@ -16,6 +16,7 @@ use crate::commands::configuration::load;
 use crate::config::{Config, LoadedConfig, S3Config, StorageDriver};
 use crate::failure::{FULL_DISK, Failure};
 use crate::serve::bucket::{content, probed_content};
+use crate::serve::shared_registry::SharedRegistry;
 
 /// A registry's storage, and the configuration that says where it is.
 pub(super) struct Opened {
@@ -71,6 +72,9 @@ pub(super) async fn or_made(file: &Path) -> Result<Opened, Failure> {
     let places = Places::of(&loaded.config, file)?;
     let is_missing = places.database.path().is_some_and(|file| !file.exists());
     match &places.content {
+        _ if matches!(places.database, DatabaseLocation::Postgres(..)) => {
+            drop(as_replica(&places).await?);
+        }
         Content::Directory(root) if is_missing || !root.exists() => {
             let database = new_database(&places)?;
             let clock = Arc::new(SystemClock);
@@ -107,6 +111,16 @@ async fn new_bucket(
 pub(super) async fn target(file: &Path) -> Result<Opened, Failure> {
     let loaded = load(file)?;
     let places = Places::of(&loaded.config, file)?;
+    if matches!(places.database, DatabaseLocation::Postgres(..)) {
+        let (storage, database) = as_replica(&places).await?;
+        return Ok(Opened {
+            storage,
+            database,
+            bucket: None,
+            places,
+            files: loaded.files,
+        });
+    }
     let database = new_database(&places)?;
     let handle = Database::from(database.clone());
     let storage = match &places.content {
@@ -126,7 +140,56 @@ pub(super) async fn target(file: &Path) -> Result<Opened, Failure> {
     })
 }
 
+/// Opens what is in PostgreSQL, beside servers that may be running. Their first one made the tables.
+async fn beside_replicas(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
+    let database = Database::open(&places.database).map_err(|error| no_database(&error))?;
+    database.ready().await.map_err(|error| not_ready(&error))?;
+    let shared = shared_registry(&database, &places)?;
+    let mut bucket = None;
+    let storage = match &places.content {
+        Content::Directory(root) => shared.open_for_command(root).await,
+        Content::Bucket(config) => {
+            let content = content(config, Arc::new(SystemEntropy))?;
+            bucket = Some(content.clone());
+            shared.open_bucket_for_command(content).await
+        }
+    };
+    Ok(Opened {
+        storage: storage.map_err(|error| no_content(&error))?,
+        database,
+        bucket,
+        places,
+        files: loaded.files,
+    })
+}
+
+/// Opens what is in PostgreSQL as a server does, which makes what is missing.
+async fn as_replica(places: &Places) -> Result<(Storage, Database), Failure> {
+    let database = Database::open_exclusive(&places.database);
+    let database = database.map_err(|error| no_database(&error))?;
+    database.ready().await.map_err(|error| not_ready(&error))?;
+    let shared = shared_registry(&database, places)?;
+    let storage = match &places.content {
+        Content::Directory(root) => shared.open(root).await?,
+        Content::Bucket(bucket) => shared.open_bucket(bucket).await?,
+    };
+    Ok((storage, database))
+}
+
+fn shared_registry(database: &Database, places: &Places) -> Result<SharedRegistry, Failure> {
+    let pool = database.postgres();
+    let pool = pool.ok_or_else(|| Failure::system("the database is not in PostgreSQL"))?;
+    SharedRegistry::new(pool, places.settings, Arc::new(SystemEntropy))
+}
+
+fn not_ready(error: &database::Error) -> Failure {
+    Failure::system("the registry's database cannot be used").caused_by(error)
+}
+
 async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
+    if matches!(places.database, DatabaseLocation::Postgres(..)) {
+        return beside_replicas(loaded, places).await;
+    }
     let database = SqliteDatabase::open(&places.database).map_err(|error| no_database(&error))?;
     let (settings, clock) = (places.settings, Arc::new(SystemClock));
     let mut bucket = None;
