@@ -73,7 +73,7 @@ impl ReaderPool {
 }
 
 /// The outer error is the connection's, which is then not used again, nor is it after a panic: so
-/// nobody rolls back here.
+/// no one rolls back here.
 fn snapshot<T, E>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, E>,

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -71,12 +72,25 @@ fn every_dependency_is_used() {
     assert_eq!(unused, [""; 0], "take them out of Cargo.toml");
 }
 
+/// The files of other crates that `file` includes by `#[path = "…"]`.
+fn included(file: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(file).unwrap();
+    let paths = text.split("#[path = \"").skip(1);
+    let paths = paths.filter_map(|rest| rest.split('"').next());
+    let paths = paths.filter(|path| path.starts_with("../../../"));
+    paths.map(|path| file.with_file_name(path)).collect()
+}
+
 #[test]
 fn every_dependency_of_tests_is_used() {
     let mut unused = Vec::new();
     for name in crates() {
-        let texts: Vec<String> = files(&root().join("crates").join(&name), ".rs")
+        let files = files(&root().join("crates").join(&name), ".rs");
+        let included = files.iter().flat_map(|file| included(file));
+        let texts: Vec<String> = files
             .iter()
+            .cloned()
+            .chain(included)
             .map(|file| code(&fs::read_to_string(file).unwrap()))
             .collect();
         for dependency in section(&name, "[dev-dependencies]") {

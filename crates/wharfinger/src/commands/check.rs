@@ -2,13 +2,14 @@
 
 mod connect;
 mod database;
+mod tried_connection;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use common::escape_json;
 
-use self::connect::TriedConnection;
+use self::tried_connection::TriedConnection;
 use super::runtime;
 use crate::config::{self, Diagnostic, Diagnostics, LoadedConfig, Severity};
 use crate::failure::Failure;

@@ -1,55 +1,20 @@
 //! `check --connect`: tries what the backends of a configuration need.
 
-use std::error::Error;
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use common::{Clock, SystemClock, SystemEntropy};
 use identity::WorkerPool;
-use serde::Serialize;
 
 use super::database::try_database;
+use super::tried_connection::TriedConnection;
 use crate::config::{Config, Location, S3Config, StorageDriver};
-use crate::failure::{Failure, with_causes};
+use crate::failure::Failure;
 use crate::serve::backends::{Backends, Revalidation, authorizers};
 use crate::serve::bucket::content;
 use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::stored_accounts;
 use crate::serve::stored_policies::StoredPolicies;
-
-/// A backend or a policy that was tried.
-#[derive(Debug, Serialize)]
-pub(super) struct TriedConnection {
-    /// Its section in the configuration.
-    section: &'static str,
-    pub(super) fine: bool,
-    /// What was found, or what went wrong.
-    found: String,
-}
-
-impl TriedConnection {
-    pub(super) fn new(section: &'static str, outcome: Result<Option<String>, impl Error>) -> Self {
-        let fine = outcome.is_ok();
-        let found = match outcome {
-            Ok(Some(found)) => found,
-            Ok(None) => "nothing to connect to".to_owned(),
-            Err(error) => with_causes(&error),
-        };
-        Self {
-            section,
-            fine,
-            found,
-        }
-    }
-}
-
-impl fmt::Display for TriedConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let error = if self.fine { "" } else { "error: " };
-        write!(f, "{}: {error}{}", self.section, self.found)
-    }
-}
 
 /// Tries every backend of logins, then every policy, in their order.
 pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Failure> {

@@ -3,7 +3,7 @@
 use database::{DatabaseLocation, schema_version};
 use postgresql::{PostgresError, PostgresPool};
 
-use super::connect::TriedConnection;
+use super::tried_connection::TriedConnection;
 
 /// Asks the server for its version, its tables and its standby. `None` if the database is a file.
 pub(super) async fn try_database(location: &DatabaseLocation) -> Option<TriedConnection> {

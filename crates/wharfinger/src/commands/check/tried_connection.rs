@@ -1,0 +1,41 @@
+//! What `check --connect` says of one server or program.
+
+use std::error::Error;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::failure::with_causes;
+
+/// A backend or a policy that was tried.
+#[derive(Debug, Serialize)]
+pub(super) struct TriedConnection {
+    /// Its section in the configuration.
+    section: &'static str,
+    pub(super) fine: bool,
+    /// What was found, or what went wrong.
+    found: String,
+}
+
+impl TriedConnection {
+    pub(super) fn new(section: &'static str, outcome: Result<Option<String>, impl Error>) -> Self {
+        let fine = outcome.is_ok();
+        let found = match outcome {
+            Ok(Some(found)) => found,
+            Ok(None) => "nothing to connect to".to_owned(),
+            Err(error) => with_causes(&error),
+        };
+        Self {
+            section,
+            fine,
+            found,
+        }
+    }
+}
+
+impl fmt::Display for TriedConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = if self.fine { "" } else { "error: " };
+        write!(f, "{}: {error}{}", self.section, self.found)
+    }
+}
