@@ -10,7 +10,7 @@ pub(crate) const MESSAGE: &str =
     "nothing can be stored now: the registry is being copied to another place";
 
 /// Tables that can still be written to: what ends with the cut over, and what the copy itself needs.
-const WRITABLE: [&str; 14] = [
+const WRITABLE: [&str; 15] = [
     "attempts",
     "change_counters",
     "cluster",
@@ -22,6 +22,7 @@ const WRITABLE: [&str; 14] = [
     "foreign_changes",
     "idempotency_keys",
     "outbox",
+    "outbox_positions",
     "personal_token_uses",
     "refresh_tokens",
     "replicas",

@@ -1,6 +1,7 @@
 //! What a copy to another place needs of both databases.
 
-use database::{CopyState, Database, DatabaseConnection, Error, params};
+use database::{CopyState, Database, DatabaseConnection, DatabaseLocation, Error, params};
+use peers::TestPostgresDatabase;
 
 use crate::Bench;
 
@@ -159,4 +160,74 @@ async fn a_database_knows_what_it_is_a_copy_of() {
         database.set_copy_state(state.clone()).await.unwrap();
         assert_eq!(database.copy_state().await.unwrap(), state);
     }
+}
+
+async fn postgres(peer: &TestPostgresDatabase) -> Database {
+    let location: DatabaseLocation = peer.url().parse().unwrap();
+    let database = Database::open_exclusive(&location).unwrap();
+    database.ready().await.unwrap();
+    database
+}
+
+#[tokio::test]
+async fn small_tables_go_to_postgresql_and_back() {
+    let (one, two) = (Bench::new().await, Bench::new().await);
+    let peer = TestPostgresDatabase::create();
+    let (one, two) = (
+        Database::from(one.database.clone()),
+        Database::from(two.database.clone()),
+    );
+    let server = postgres(&peer).await;
+    for sql in [ACCOUNT, TOKEN, SECRET, RULE, LOGGED] {
+        insert(&one, sql).await.unwrap();
+    }
+    assert!(server.has_no_accounts().await.unwrap());
+    assert_eq!(one.copy_small_tables(&server).await.unwrap(), 5);
+    assert_eq!(one.copy_small_tables(&server).await.unwrap(), 0);
+    one.copy_audit(&server).await.unwrap();
+    assert_eq!(server.copy_small_tables(&two).await.unwrap(), 5);
+    server.copy_audit(&two).await.unwrap();
+    assert_eq!(two.copy_small_tables(&one).await.unwrap(), 0);
+    // A new rule has a new number.
+    let rule = "INSERT INTO rules (position, rule, created_at) VALUES (2, '{}', 1)";
+    insert(&server, rule).await.unwrap();
+    let highest = server.read(|connection: &DatabaseConnection<'_>| {
+        connection.query_one("SELECT max(number) FROM rules", &[], |row| {
+            row.get::<i64>(0)
+        })
+    });
+    assert_eq!(highest.await.unwrap(), 8);
+}
+
+#[tokio::test]
+async fn postgresql_refuses_what_must_not_be_lost() {
+    let peer = TestPostgresDatabase::create();
+    let database = postgres(&peer).await;
+    let account = "INSERT INTO accounts (name, password, labels, created_at, changed_at)
+        VALUES ('alice', '', '{}', 0, 0)";
+    insert(&database, account).await.unwrap();
+    assert!(!database.is_read_only().await.unwrap());
+    database.make_read_only().await.unwrap();
+    database.make_read_only().await.unwrap();
+    assert!(database.is_read_only().await.unwrap());
+    for sql in [
+        LOGGED,
+        "UPDATE accounts SET epoch = 9",
+        "DELETE FROM accounts",
+    ] {
+        let refused = insert(&database, sql).await;
+        assert!(
+            matches!(refused, Err(Error::ReadOnly(_))),
+            "{sql}: {refused:?}"
+        );
+    }
+    assert_eq!(database.copy_id("one").await.unwrap(), "one");
+    assert_eq!(database.copy_state().await.unwrap(), CopyState::None);
+    database
+        .set_copy_state(CopyState::Complete("x".to_owned()))
+        .await
+        .unwrap();
+    database.make_writable().await.unwrap();
+    assert!(!database.is_read_only().await.unwrap());
+    insert(&database, LOGGED).await.unwrap();
 }

@@ -30,6 +30,8 @@ impl From<PostgresError> for Error {
             (_, Some("WH003")) => Self::ManifestUnknown,
             (_, Some("WH004")) => Self::BlobUnknown,
             (_, Some("WH005")) => Self::UploadUnknown,
+            // A trigger refuses changes while the registry is copied (`database::read_only`).
+            (_, Some("WH090")) => Self::ReadOnly,
             // What else is wrong with the database, only the operator can put right.
             _ => Self::Metadata(Arc::new(error)),
         }

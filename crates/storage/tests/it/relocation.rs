@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use common::SystemEntropy;
-use storage::{RelocationError, RelocationReport, Storage};
+use storage::{RelocationError, RelocationReport, Storage, UploadLimits};
 
-use super::world::{World, content, index, name, sha256};
+use super::postgres::{TestDatabase, replica};
+use super::world::{World, content, index, name, retention, sha256};
 
 async fn pass(from: &Storage, to: &Storage) -> Result<RelocationReport, RelocationError> {
     from.relocate_to(to, Arc::new(SystemEntropy), |_| {}).await
@@ -101,6 +102,39 @@ async fn a_pass_that_was_interrupted_is_repeated() {
         );
     }
     is_equal(&old, &new).await;
+}
+
+#[tokio::test]
+async fn a_registry_moves_to_postgresql_and_back() {
+    let (old, back) = (World::new().await, World::new().await);
+    let one = old.image("library/app", "one", &["1", "latest"]).await;
+    let two = old.image("library/app", "two", &["2"]).await;
+    old.push("library/app", index(&[one, two]), &["all"])
+        .await
+        .unwrap();
+    old.image("other", "one", &["x"]).await;
+    let database = TestDatabase::new();
+    let directory = tempfile::tempdir().unwrap();
+    let metadata = replica(database.pool(), 1, retention(), old.clock());
+    let limits = UploadLimits::default();
+    let new = Storage::open_shared(metadata, directory.path().join("data"), limits);
+    let new = new.await.unwrap();
+    pass(&old.storage, &new).await.unwrap();
+    let report = pass(&old.storage, &new).await.unwrap();
+    assert_eq!((report.differences(), report.tags), (0, 5), "{report:?}");
+    assert_eq!(
+        content(&new, "other", sha256(b"one")).await.unwrap(),
+        b"one"
+    );
+    old.untag("library/app", "2").await;
+    old.remove("other", one).await;
+    let report = pass(&old.storage, &new).await.unwrap();
+    assert!(report.removed >= 2, "{report:?}");
+    assert_eq!(pass(&old.storage, &new).await.unwrap().differences(), 0);
+    // And back.
+    pass(&new, &back.storage).await.unwrap();
+    assert_eq!(pass(&new, &back.storage).await.unwrap().differences(), 0);
+    is_equal(&old, &back).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use peers::{Docker, Image, Output, Server, VersityGateway, crane, http, run, skopeo};
+use peers::{
+    Docker, Image, Output, Server, TestPostgresDatabase, VersityGateway, crane, http, run, skopeo,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -30,10 +32,14 @@ impl World {
     }
 
     fn config(&self, name: &str, storage: &str) -> String {
+        let database = self.directory.path().join(format!("{name}.db"));
+        Self::config_on(&format!("sqlite://{}", database.display()), storage)
+    }
+
+    fn config_on(database: &str, storage: &str) -> String {
         format!(
-            "server: {{addr: '@addr@'}}\ndatabase: {{url: 'sqlite://{}'}}\n\
+            "server: {{addr: '@addr@'}}\ndatabase: {{url: '{database}'}}\n\
              registry:\n  auth: {{none: true}}\n  gc: {{schedule: never}}\n  storage:\n    {storage}\n",
-            self.directory.path().join(format!("{name}.db")).display(),
         )
     }
 
@@ -47,6 +53,15 @@ impl World {
     fn bucket(&self, name: &str) -> String {
         let driver = self.gateway.driver(self.gateway.host_port(), name);
         self.config(name, &format!("s3: {{{driver}, chunksize: 5MiB}}"))
+    }
+
+    /// A registry whose database is in PostgreSQL, with its content in a bucket.
+    fn postgres(&self, database: &TestPostgresDatabase, name: &str) -> String {
+        let driver = self.gateway.driver(self.gateway.host_port(), name);
+        Self::config_on(
+            &database.url(),
+            &format!("s3: {{{driver}, chunksize: 5MiB}}"),
+        )
     }
 
     /// The configuration in a file, for a server that is not started yet.
@@ -233,6 +248,48 @@ fn a_registry_moves_to_a_bucket_while_clients_push_and_nothing_acknowledged_is_l
         pull(&back, name, digest);
     }
     push(&back, "stored", "library/app:stored");
+}
+
+#[test]
+fn a_registry_moves_to_postgresql_and_back_while_clients_push() {
+    let world = World::new();
+    let database = TestPostgresDatabase::create();
+    let old = start(&world.files("old"));
+    let kept = push(&old, "kept", "library/app:1");
+    let pusher = Pusher::start(old.host_port());
+    while pusher.count() < 3 {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let to = world.file("new", &world.postgres(&database, "new"));
+    let report = json(&copy(&old.config(), &[to.to_str().unwrap(), "--json"]));
+    assert_eq!(report["complete"], true);
+    let acknowledged = pusher.end();
+    assert_eq!(report["tags"], acknowledged.len() + 1);
+    drop(old);
+
+    let new = start(&world.postgres(&database, "new"));
+    for (name, digest) in &acknowledged {
+        pull(&new, name, digest);
+    }
+    pull(&new, "library/app:1", &kept);
+    // And back, from a server that runs and gets pushes.
+    let pusher = Pusher::start(new.host_port());
+    while pusher.count() < 3 {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let back = world.file("back", &world.files("back"));
+    let report = json(&copy(&new.config(), &[back.to_str().unwrap(), "--json"]));
+    assert_eq!(report["complete"], true);
+    let upload = http::request(&["-X", "POST", &new.url("/v2/a/blobs/uploads/")]);
+    assert_eq!(upload.status, 503, "{}", new.log());
+    pull(&new, "library/app:1", &kept);
+    let later = pusher.end();
+    drop(new);
+    let back = start(&world.files("back"));
+    for (name, digest) in acknowledged.iter().chain(&later) {
+        pull(&back, name, digest);
+    }
+    pull(&back, "library/app:1", &kept);
 }
 
 #[test]
