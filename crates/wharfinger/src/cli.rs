@@ -13,7 +13,7 @@ use crate::commands::{
     attach, audit, blob, catalog, certs, check, completions, config, copy, credential_helper,
     credential_provider, delete, digest, doctor, explain, hash, import, inspect, keys, login,
     logout, manifest, passwd, passwords, personal_token, policy, pull, push, referrers, registry,
-    robot, rule, serve, sessions, tag, tags, token, trust, up, user,
+    replicas, robot, rule, serve, sessions, tag, tags, token, trust, up, user,
 };
 use crate::failure::Failure;
 use crate::{docker_auth, output, registry_program, server_option, token_generator};
@@ -60,6 +60,7 @@ enum Command {
     Push(push::Arguments),
     Referrers(referrers::Arguments),
     Registry(registry::Arguments),
+    Replicas(replicas::Arguments),
     Robot(robot::Arguments),
     Rule(rule::Arguments),
     Serve(serve::Arguments),
@@ -131,6 +132,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Push(arguments) => push::run(&arguments),
         Command::Referrers(arguments) => referrers::run(&arguments),
         Command::Registry(arguments) => registry::run(&arguments),
+        Command::Replicas(arguments) => replicas::run(&arguments),
         Command::Robot(arguments) => robot::run(arguments),
         Command::Rule(arguments) => rule::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),

@@ -16,6 +16,7 @@ mod log_fields;
 mod output;
 mod registry_program;
 mod remote;
+mod replicas;
 mod serve;
 mod server_option;
 mod size;

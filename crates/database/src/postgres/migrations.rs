@@ -20,7 +20,7 @@ struct MigrationStep {
 }
 
 /// No released program knows less than all of these.
-const FIRST_RELEASE: i64 = 6;
+const FIRST_RELEASE: i64 = 7;
 
 const MIGRATIONS: &[MigrationStep] = &[
     first_release(include_str!(
@@ -39,6 +39,9 @@ const MIGRATIONS: &[MigrationStep] = &[
         "../../migrations/postgresql/0005_collection_functions.sql"
     )),
     first_release(include_str!("../../migrations/postgresql/0006_audit.sql")),
+    first_release(include_str!(
+        "../../migrations/postgresql/0007_replicas.sql"
+    )),
 ];
 
 const fn first_release(sql: &'static str) -> MigrationStep {

@@ -38,6 +38,7 @@ pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod referrers;
 pub(crate) mod registry;
+pub(crate) mod replicas;
 mod revocation;
 pub(crate) mod robot;
 pub(crate) mod rule;

@@ -272,7 +272,7 @@ fn is_in(key: &str, section: &str) -> bool {
 }
 
 /// Reads a file that must not be larger than [`MAX_FILE`].
-pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?
         .take(MAX_FILE + 1)

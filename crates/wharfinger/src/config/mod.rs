@@ -63,6 +63,7 @@ pub(crate) use self::accounts::AccountsConfig;
 pub(crate) use self::address::{ListenAddress, TcpAddress};
 pub(crate) use self::agreement::TokenAgreement;
 pub(crate) use self::audit::AuditConfig;
+pub(crate) use self::context::read_bounded;
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
 pub(crate) use self::effective::Effective;
 pub(crate) use self::external_program::{ExternalProgram, ProgramMode};

@@ -22,6 +22,7 @@ mod draining;
 mod event_log;
 mod file_access;
 mod file_snapshot;
+mod heartbeat;
 mod http2_streams;
 mod jwks;
 mod known_platforms;

@@ -13,6 +13,7 @@ use super::audit::AuditLog;
 use super::context::RequestIds;
 use super::copied_database::refuse_unfinished_copy;
 use super::draining::Draining;
+use super::heartbeat::Heartbeat;
 use super::jwks::JwksFetcher;
 use super::known_platforms::KnownPlatforms;
 use super::observers::observers;
@@ -41,6 +42,8 @@ pub(super) struct PersistentState {
     pub(super) platforms: KnownPlatforms,
     /// What is counted of device logins.
     pub(super) device_logins: Arc<DeviceLoginLimits>,
+    /// What notes this server in a database that others have, too.
+    pub(super) heartbeat: Option<Heartbeat>,
     /// Whether the server was told to end.
     pub(super) draining: Arc<Draining>,
     /// What is stored in a temporary directory.
@@ -76,6 +79,10 @@ impl PersistentState {
             }
             _ => None,
         };
+        let heartbeat = match &database {
+            Some(database) => Heartbeat::new(database, &secret, entropy.as_ref())?,
+            None => None,
+        };
         let request_ids = RequestIds::new(entropy.as_ref())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let audit = match (&config.audit, &database) {
@@ -97,6 +104,7 @@ impl PersistentState {
             observers: observers(audit.as_ref()),
             audit,
             jwks: Arc::default(),
+            heartbeat,
             draining: Arc::default(),
             _scratch: scratch,
         })

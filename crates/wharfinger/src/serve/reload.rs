@@ -97,6 +97,9 @@ impl Reloader {
         }
         self.snapshot = self.snapshot.narrowed(&loaded.files);
         self.services.store(Arc::new(services));
+        if let Some(heartbeat) = &self.persistent.heartbeat {
+            heartbeat.has_configuration(&loaded);
+        }
         tracing::info!(why, "configuration reloaded");
     }
 }

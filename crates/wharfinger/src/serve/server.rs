@@ -133,6 +133,11 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
     let audit = persistent.audit.clone();
     tasks.spawn(Arc::clone(&persistent.jwks).run());
     tasks.spawn(report_unusable_files(loaded.config.registry.as_ref()));
+    let heartbeat = persistent.heartbeat.clone();
+    if let Some(heartbeat) = &heartbeat {
+        heartbeat.has_configuration(&loaded);
+        tasks.spawn(heartbeat.clone().run());
+    }
     let draining = Arc::clone(&persistent.draining);
     let mut reloader = Reloader::new(path, loaded, Arc::clone(&services), persistent);
     loop {
@@ -178,6 +183,9 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
     }
     if let Some(audit) = audit {
         audit.finish().await;
+    }
+    if let Some(heartbeat) = heartbeat {
+        heartbeat.end().await;
     }
     Ok(ExitCode::SUCCESS)
 }

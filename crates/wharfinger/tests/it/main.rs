@@ -51,6 +51,7 @@ mod registry;
 mod reload;
 mod replay;
 mod requests;
+mod several_servers;
 mod shared_database;
 mod sign_in;
 mod sql;
