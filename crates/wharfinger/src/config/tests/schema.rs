@@ -13,7 +13,7 @@ use crate::config::yaml::{self, Node, Plain};
 const EVERYTHING: &str = include_str!("everything.yml");
 
 /// The keys that cannot, a file each.
-const APART: [&str; 10] = [
+const APART: [&str; 11] = [
     "@server\nregistry: {storage: {inmemory: true}, auth: {none: true}}\n",
     "server: {addr: \":1\", hsts: true, net: tcp}\nregistry: {auth: {htpasswd: {realm: R, path: \"{{dir}}/htpasswd\"}}}\n",
     "server: {addr: \":1\"}\nregistry: {auth: {none: true}}\n",
