@@ -50,6 +50,7 @@ mod programs;
 mod registry;
 mod reload;
 mod replay;
+mod replicas;
 mod requests;
 mod several_servers;
 mod shared_database;

@@ -15,11 +15,11 @@ use super::world::{login, program};
 use crate::deploy::{deploy, made_as_compose_two_says};
 
 /// A compose file with ports that are free, until it is dropped.
-struct Project<'a> {
+pub(super) struct Project<'a> {
     docker: &'a Docker,
-    folder: TempDir,
+    pub(super) folder: TempDir,
     /// In the order of the file's services.
-    ports: Vec<u16>,
+    pub(super) ports: Vec<u16>,
 }
 
 impl<'a> Project<'a> {
@@ -28,7 +28,7 @@ impl<'a> Project<'a> {
         Self::of(docker, &text, published)
     }
 
-    fn of(docker: &'a Docker, text: &str, published: &[u16]) -> Self {
+    pub(super) fn of(docker: &'a Docker, text: &str, published: &[u16]) -> Self {
         let listeners: Vec<_> = published
             .iter()
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
@@ -53,7 +53,7 @@ impl<'a> Project<'a> {
         }
     }
 
-    fn compose(&self, arguments: &[&str]) -> Output {
+    pub(super) fn compose(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(installed("docker-compose"));
         command
             .args(["--file", "compose.yaml", "--project-name", "wharfinger"])
@@ -66,11 +66,11 @@ impl<'a> Project<'a> {
     }
 
     /// Starts it, and waits until every service answers.
-    fn up(&self) {
+    pub(super) fn up(&self) {
         self.up_at("https");
     }
 
-    fn up_at(&self, scheme: &str) {
+    pub(super) fn up_at(&self, scheme: &str) {
         self.compose(&["up", "--detach"]).succeeded();
         for port in &self.ports {
             let answers = (0..600).any(|_| {
@@ -82,7 +82,7 @@ impl<'a> Project<'a> {
         }
     }
 
-    fn logs(&self) -> String {
+    pub(super) fn logs(&self) -> String {
         self.compose(&["logs", "--no-color"]).stdout
     }
 }
@@ -126,7 +126,7 @@ fn context(program: &Path) -> TempDir {
 }
 
 /// Builds the image `name` of the stage `stage`, as `deploy/image` does.
-fn build(docker: &Client, program: &Path, name: &str, stage: &str) {
+pub(super) fn build(docker: &Client, program: &Path, name: &str, stage: &str) {
     let context = context(program);
     let file = deploy("Containerfile").display().to_string();
     let place = context.path().display().to_string();
