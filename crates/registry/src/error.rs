@@ -300,8 +300,11 @@ fn storage_kind(error: &StorageError) -> (StatusCode, &'static str) {
         // Docker tries an upload five times, unless the code is one of a few. This one is final, and
         // quotas of other registries have it, too.
         StorageError::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "DENIED"),
-        StorageError::UploadBusy => (S::CONFLICT, "BLOB_UPLOAD_INVALID"),
-        StorageError::TooManyUploads { .. } => (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+        // Another server may have stopped in the middle of the upload. Clients repeat a 429 until its
+        // lease has ended; they do not repeat a 409.
+        StorageError::UploadBusy | StorageError::TooManyUploads { .. } => {
+            (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
+        }
         StorageError::Full => (S::INSUFFICIENT_STORAGE, "UNAVAILABLE"),
         StorageError::ReadOnly
         | StorageError::Busy

@@ -342,5 +342,5 @@ async fn what_cannot_be_written_yet_is_not_taken_in() {
         sent > 65_535,
         "an upload that is read has a larger window than the usual one"
     );
-    assert_eq!(answer.await.unwrap().status(), 409);
+    assert_eq!(answer.await.unwrap().status(), 429);
 }
