@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod order;
 mod recording;
 #[path = "../../../database/tests/test_database/mod.rs"]
 mod test_database;

@@ -11,6 +11,16 @@ CREATE TABLE audit (
     outbox     bigint
 );
 
+-- Numbers become visible in their order: one transaction at a time draws them, until it ends. A reader goes on after the last
+-- number that it has seen, and would miss one that became visible later.
+CREATE FUNCTION order_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(1465401681);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER audit_in_order BEFORE INSERT ON audit FOR EACH STATEMENT EXECUTE FUNCTION order_audit();
+
 CREATE INDEX audit_by_time ON audit (at, id);
 CREATE INDEX audit_by_account ON audit (account, at, id);
 CREATE INDEX audit_by_repository ON audit (repository, at, id) WHERE repository IS NOT NULL;
