@@ -7,7 +7,7 @@ use crate::content_identity::{IdentityMatch, belongs_to};
 use crate::shared::SharedState;
 use crate::storage::belong_together;
 use crate::{
-    ContentIdentity, ContentLocation, Files, MetadataStores, PostgresMetadata, Storage,
+    ContentIdentity, ContentLocation, Error, Files, MetadataStores, PostgresMetadata, Storage,
     StorageOpenError, UploadLimits,
 };
 
@@ -25,6 +25,15 @@ impl Storage {
     ) -> Result<Self, StorageOpenError> {
         let files = Files::open_shared(root)?;
         belong_together(&metadata, &files).await?;
+        if metadata.directory_identity().await?.is_none() {
+            // The file first: of servers that start at once on one directory, all find the same.
+            let made = files.make_identity(&metadata.new_identity());
+            let made = made.map_err(Error::io("write the directory's identity"))?;
+            metadata
+                .set_content_identity(&format!("directory {made}"))
+                .await?;
+        }
+        is_same_directory(&metadata, &files).await?;
         let storage = Self::on_files(stores(metadata), files, limits);
         storage.add_stores().await?;
         Ok(storage)
@@ -41,6 +50,7 @@ impl Storage {
     ) -> Result<Self, StorageOpenError> {
         let files = Files::open(root)?;
         belong_together(&metadata, &files).await?;
+        is_same_directory(&metadata, &files).await?;
         let storage = Self::on_files(stores(metadata), files, limits);
         storage.add_stores().await?;
         Ok(storage)
@@ -63,6 +73,9 @@ impl Storage {
                 // The row first: a bucket with an identity that no database has could not be used.
                 // Of several servers that start at once, all write the identity of the first one.
                 let identity = metadata.set_content_identity(new).await?;
+                if identity.starts_with("directory ") {
+                    return Err(StorageOpenError::ContentInFiles(content.location()));
+                }
                 content.write_identity(&identity).await?;
             }
         }
@@ -94,6 +107,23 @@ impl Storage {
         };
         storage.add_stores().await?;
         Ok(storage)
+    }
+}
+
+/// Rejects a directory that is not that of the other servers.
+async fn is_same_directory(
+    metadata: &PostgresMetadata,
+    files: &Files,
+) -> Result<(), StorageOpenError> {
+    let Some(known) = metadata.directory_identity().await? else {
+        return Ok(());
+    };
+    let found = files.identity();
+    let found = found.map_err(Error::io("read the directory's identity"))?;
+    if found.as_ref() == Some(&known) {
+        Ok(())
+    } else {
+        Err(StorageOpenError::OtherDirectory(files.path().to_owned()))
     }
 }
 

@@ -57,6 +57,12 @@ pub enum StorageOpenError {
         "the database has blobs, but {0} has no content of it: correct the bucket or its prefix, or restore the content"
     )]
     NoContentInBucket(String),
+    /// The servers of the database have another directory.
+    #[error(
+        "the directory {} is not that of the other servers of this database: mount the same directory at all of them",
+        .0.display()
+    )]
+    OtherDirectory(PathBuf),
     /// Another server has it.
     #[error("another server has the storage directory {} open", .0.display())]
     InUse(PathBuf),

@@ -12,6 +12,7 @@ mod blocking;
 mod buffers;
 mod durable;
 mod error;
+mod identity;
 mod reader;
 mod root;
 mod store;

@@ -16,6 +16,7 @@ use super::buffers::ReadBuffers;
 use super::durable::{
     copy, copy_start, make_directory, publish, remove_files, sync_parent, unless_missing,
 };
+use super::identity;
 use super::reader::{self, FileReader};
 use super::root::{Root, check_access, subdirectories};
 use super::writer::FileWriter;
@@ -125,6 +126,16 @@ impl Files {
     /// Whether no blob of our own was ever stored here.
     pub(crate) fn is_new(&self) -> io::Result<bool> {
         Ok(fs::read_dir(self.root.join("blobs"))?.next().is_none())
+    }
+
+    /// The identity of the directory, if it has one.
+    pub(crate) fn identity(&self) -> io::Result<Option<String>> {
+        identity::read(&self.root)
+    }
+
+    /// Gives the directory an identity, unless it has one. Returns the one that it has.
+    pub(crate) fn make_identity(&self, new: &str) -> io::Result<String> {
+        identity::make(&self.root, new)
     }
 
     /// The directory.

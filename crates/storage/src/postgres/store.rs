@@ -77,7 +77,21 @@ impl PostgresMetadata {
         }
     }
 
-    /// From now on, content is in the bucket with this identity, unless another server was faster.
+    /// The identity of the directory that has the content, if it is in one.
+    pub(crate) async fn directory_identity(&self) -> Result<Option<String>, Error> {
+        let sql = "SELECT substring(identity FROM 11) FROM content_store
+                   WHERE starts_with(identity, 'directory ')";
+        let rows = self.query(sql, &[]).await?;
+        rows.first().map(|row| column(row, 0)).transpose()
+    }
+
+    /// A random text that no other server makes.
+    pub(crate) fn new_identity(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.shared.server))
+    }
+
+    /// From now on, content is in the bucket with this identity, or in the `directory` with it, unless
+    /// another server was faster.
     /// Returns the identity that counts.
     pub(crate) async fn set_content_identity(&self, identity: &str) -> Result<String, Error> {
         let sql = "INSERT INTO content_store (one, identity) VALUES (1, $1)
@@ -152,7 +166,10 @@ impl ContentRows for PostgresMetadata {
 
     async fn content_identity(&self) -> Result<Option<String>, Error> {
         let rows = self
-            .query("SELECT identity FROM content_store", &[])
+            .query(
+                "SELECT identity FROM content_store WHERE NOT starts_with(identity, 'directory ')",
+                &[],
+            )
             .await?;
         rows.first().map(|row| column(row, 0)).transpose()
     }

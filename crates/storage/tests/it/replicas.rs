@@ -9,7 +9,8 @@ use bytes::Bytes;
 use postgresql::IsolationLevel;
 use storage::{
     Blob, BlobIndex, CollectionStore, Duty, DutyStore, Error, FinishedUpload, ManifestStore,
-    NewOutboxRecord, OutboxStore, PostgresMetadata, Storage, UploadId, UploadLimits, UploadStore,
+    NewOutboxRecord, OutboxStore, PostgresMetadata, Storage, StorageOpenError, UploadId,
+    UploadLimits, UploadStore,
 };
 use tempfile::TempDir;
 
@@ -392,6 +393,26 @@ async fn no_read_is_stale() {
         writer.await.unwrap();
     }
     assert_eq!(stale, 0, "of {READS} reads");
+}
+
+/// Each machine's own disk instead of one that all have.
+#[tokio::test]
+async fn a_server_with_another_directory_is_refused() {
+    let replicas = Replicas::new().await;
+    let other = tempfile::tempdir().unwrap();
+    let limits = UploadLimits::default();
+    let open = |directory: &TempDir| {
+        let metadata = replicas.metadata[1].clone();
+        Storage::open_shared(metadata, root(directory.path()), limits)
+    };
+    for _ in 0..2 {
+        let refused = open(&other).await;
+        assert!(matches!(refused, Err(StorageOpenError::OtherDirectory(_))));
+    }
+    open(&replicas.directory).await.unwrap();
+    replicas.blob(0, b"content").await;
+    open(&replicas.directory).await.unwrap();
+    assert!(open(&other).await.is_err());
 }
 
 #[tokio::test]
