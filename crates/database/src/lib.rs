@@ -23,6 +23,7 @@
 //! ```
 
 mod administration;
+mod attempts;
 mod audit_copy;
 mod changes;
 mod connection;
@@ -44,6 +45,7 @@ pub use administration::{
     AdministrationEntry, AdministrationFilter, AdministrationRecord, AdministrativeChange,
     Administrator, log_change, logged_changes,
 };
+pub use attempts::{AttemptBucket, AttemptCounts};
 pub use changes::ChangeCounts;
 pub use connection::DatabaseConnection;
 pub use copies::CopyState;

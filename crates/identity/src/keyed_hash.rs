@@ -1,10 +1,10 @@
-//! Digests that mean something only inside this process.
+//! Digests that mean something only inside this process, or inside one installation.
 
 use aws_lc_rs::hmac;
 use common::{Entropy, EntropyError};
 
-/// HMAC-SHA256 under a key that is made at start, kept in memory and never written anywhere. A
-/// digest that leaks cannot be used to test guesses.
+/// HMAC-SHA256 under a key that is made at start, kept in memory and never written anywhere, or that
+/// is derived from a secret. A digest that leaks cannot be used to test guesses.
 pub(crate) struct KeyedHash(hmac::Key);
 
 /// What a [`KeyedHash`] makes.
@@ -14,7 +14,12 @@ impl KeyedHash {
     pub(crate) fn new(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
         let mut key = zeroize::Zeroizing::new([0; 32]);
         entropy.fill(&mut *key)?;
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &*key)))
+        Ok(Self::from_key(&key))
+    }
+
+    /// Under a key that several servers share.
+    pub(crate) fn from_key(key: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
     /// The digest of `parts`, whose borders count: ("ab", "c") is not ("a", "bc").

@@ -92,7 +92,9 @@ pub use ext_auth::ExtAuth;
 pub use external_backend::ExternalBackend;
 pub use fair_semaphore::{FairSemaphore, Permit, RETRY_AFTER, TooManyWaiting};
 pub use fingerprint::CredentialFingerprint;
-pub use limiter::{Admission, LoginLimiter, RequestLimiter, RequestSource};
+pub use limiter::{
+    Admission, LoginLimiter, RequestLimiter, RequestSource, SharedFailureCount, SharedFailures,
+};
 pub use login::{Login, LoginOutcome, LoginSettings};
 pub use login_cache::LoginCache;
 pub use opaque_token::{

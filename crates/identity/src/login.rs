@@ -251,7 +251,7 @@ impl Login {
         let outcome = answer(login.await);
         match outcome {
             Ok(LoginOutcome::Rejected { .. } | LoginOutcome::TokenRejected(_)) => {
-                admission.failed();
+                admission.failed().await;
             }
             Ok(
                 LoginOutcome::Accepted(_)

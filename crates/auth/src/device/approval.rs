@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use common::{RequestContext, Secret};
 use event::{Actor, Event, EventKind, Observer};
 use identity::{
-    AcceptedLogin, Admission, CredentialFingerprint, LoginOutcome, LoginSource, Proof,
-    SessionAllowance, SourceAddress, TokenUse,
+    AcceptedLogin, CredentialFingerprint, LoginOutcome, LoginSource, Proof, SessionAllowance,
+    SourceAddress, TokenUse,
 };
 
 use super::store::{Approver, DeviceDecision, StoredDeviceLogin};
@@ -89,12 +89,13 @@ impl DeviceLogins {
         };
         let now = self.clock.now();
         let found = self.store.find_pending(code, None, now).await;
-        let settle = match &found {
-            Ok(None) => Admission::failed,
-            Ok(Some(_)) | Err(_) => Admission::give_back,
-        };
-        settle(own);
-        settle(together);
+        let is_wrong = matches!(found, Ok(None));
+        for admission in [own, together] {
+            match is_wrong {
+                true => admission.failed().await,
+                false => admission.give_back(),
+            }
+        }
         Ok(match found? {
             Some(login) => FoundDeviceLogin::Pending(pending(login, now)),
             None => FoundDeviceLogin::Unknown,

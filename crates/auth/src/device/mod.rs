@@ -27,7 +27,7 @@ use std::time::{Duration, SystemTime};
 use common::{Clock, Entropy, EntropyError, Secret, client_network};
 use database::Database;
 use event::Observers;
-use identity::{BackendError, Login, LoginLimiter, Rate};
+use identity::{BackendError, Login, LoginLimiter, Rate, SharedFailures};
 
 use self::polling::PollPacing;
 use self::store::{BeginOutcome, DeviceLoginStore};
@@ -169,6 +169,22 @@ impl DeviceLoginLimits {
             together: limiter(Rate::OFF)?,
             polls: PollPacing::default(),
         })
+    }
+
+    /// The same, counting wrong user codes together with other servers that have these keys.
+    #[must_use]
+    pub fn counting_together(
+        self,
+        keys: [&[u8; 32]; 2],
+        failures: &Arc<dyn SharedFailures>,
+    ) -> Self {
+        let [per_client, together] = keys;
+        let failures = || Arc::clone(failures);
+        Self {
+            per_client: self.per_client.counting_together(per_client, failures()),
+            together: self.together.counting_together(together, failures()),
+            polls: self.polls,
+        }
     }
 }
 

@@ -8,9 +8,14 @@
 //! An attempt takes its place *before* its password is verified and gives it back when it succeeds.
 //! So a hundred guesses at once get no further than a hundred in turn. Attempts that would fit if
 //! those in progress succeeded wait for them, because a success must never be limited.
+//!
+//! Several servers of one installation count failures together, too ([`SharedFailures`]). What is in
+//! progress on another server is not known, so many guesses at once get as far as each server alone
+//! allows.
 
 mod buckets;
 mod requests;
+mod shared;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
@@ -18,6 +23,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use common::{Clock, Entropy, EntropyError};
 
 pub use self::requests::{RequestLimiter, RequestSource};
+pub use self::shared::{SharedFailureCount, SharedFailures};
 
 use self::buckets::{AttemptReservation, Buckets, Claim};
 use crate::keyed_hash::KeyedHash;
@@ -30,6 +36,7 @@ pub struct LoginLimiter {
     clock: Arc<dyn Clock>,
     hash: KeyedHash,
     buckets: Mutex<Buckets>,
+    shared: Option<Arc<dyn SharedFailures>>,
 }
 
 /// A place taken for one attempt. If it is only dropped, because the client disconnects, it counts
@@ -39,6 +46,8 @@ pub struct Admission<'a> {
     limiter: &'a LoginLimiter,
     claims: [Option<Claim>; 2],
     failed: bool,
+    /// Whether the other servers know of a failure, or need not.
+    is_shared: bool,
 }
 
 impl LoginLimiter {
@@ -58,7 +67,18 @@ impl LoginLimiter {
             clock,
             hash: KeyedHash::new(entropy)?,
             buckets: Mutex::default(),
+            shared: None,
         })
+    }
+
+    /// The same, counting together with other servers that have this key.
+    #[must_use]
+    pub fn counting_together(self, key: &[u8; 32], failures: Arc<dyn SharedFailures>) -> Self {
+        Self {
+            hash: KeyedHash::from_key(key),
+            shared: Some(failures),
+            ..self
+        }
     }
 
     /// Whether this limiter counts at these rates, and so can go on when the configuration is read
@@ -77,17 +97,25 @@ impl LoginLimiter {
         loop {
             let reservation = self.buckets().reserve(self.now(), &claims);
             match reservation {
-                AttemptReservation::Made => {
-                    return Ok(Admission {
-                        limiter: self,
-                        claims,
-                        failed: true,
-                    });
-                }
+                AttemptReservation::Made => break,
                 AttemptReservation::After(others) => others.await,
                 AttemptReservation::Later(wait) => return Err(wait),
             }
         }
+        let mut admission = Admission {
+            limiter: self,
+            claims,
+            failed: false,
+            is_shared: self.shared.is_none(),
+        };
+        if let Some(shared) = &self.shared {
+            let wait = shared.wait(&admission.counts()).await;
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+        }
+        admission.failed = true;
+        Ok(admission)
     }
 
     /// The places that an attempt takes: one of its address, one of its account at that address.
@@ -132,9 +160,14 @@ impl LoginLimiter {
 }
 
 impl Admission<'_> {
-    /// The attempt failed. Its place stays taken for a while.
-    pub fn failed(self) {
-        drop(self);
+    /// The attempt failed. Its place stays taken for a while. When this returns, other servers know of
+    /// it.
+    pub async fn failed(mut self) {
+        if let Some(shared) = &self.limiter.shared {
+            let counts = self.counts();
+            shared.record(&counts).await;
+            self.is_shared = true;
+        }
     }
 
     /// The attempt succeeded, or it could not be made. Its place is free again.
@@ -143,8 +176,26 @@ impl Admission<'_> {
     }
 }
 
+impl Admission<'_> {
+    fn counts(&self) -> Vec<SharedFailureCount> {
+        let count = |claim: &Claim| SharedFailureCount {
+            key: claim.key,
+            period: claim.period,
+            interval: claim.interval,
+        };
+        self.claims.iter().flatten().map(count).collect()
+    }
+}
+
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
+        // The client has gone, and no one waits for the other servers.
+        if let (true, false, Some(shared)) = (self.failed, self.is_shared, &self.limiter.shared)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (shared, counts) = (Arc::clone(shared), self.counts());
+            runtime.spawn(async move { shared.record(&counts).await });
+        }
         self.limiter
             .buckets()
             .settle(self.limiter.now(), &self.claims, self.failed);
@@ -186,10 +237,9 @@ mod tests {
         account: &str,
         address: SourceAddress,
     ) -> Result<(), Duration> {
-        limiter
-            .admit(&LoginSource::new(address, account))
-            .await
-            .map(Admission::failed)
+        let admission = limiter.admit(&LoginSource::new(address, account)).await?;
+        admission.failed().await;
+        Ok(())
     }
 
     /// How many failures get through before one is turned away.
@@ -351,7 +401,7 @@ mod tests {
             if n % 5 == 0 {
                 admission.give_back();
             } else {
-                admission.failed();
+                admission.failed().await;
             }
         }
         let mut admitted = 0;

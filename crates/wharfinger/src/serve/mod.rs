@@ -44,6 +44,7 @@ mod server;
 mod service;
 mod services;
 mod shared_check;
+mod shared_failures;
 pub(crate) mod shared_registry;
 pub(crate) mod sign_in_pages;
 pub(crate) mod stored_policies;

@@ -8,6 +8,7 @@ use auth::device::DeviceLoginLimits;
 use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use database::{ClusterSecret, Database, DatabaseLocation, DatabaseOpenError};
 use event::Observers;
+use identity::SharedFailures;
 
 use super::audit::AuditLog;
 use super::context::RequestIds;
@@ -19,6 +20,7 @@ use super::known_platforms::KnownPlatforms;
 use super::observers::observers;
 use super::registry_state::{ContentRoot, RegistryState};
 use super::scratch_directory::ScratchDirectory;
+use super::shared_failures::shared_failures;
 use crate::config::Config;
 use crate::failure::{FULL_DISK, Failure};
 
@@ -30,6 +32,10 @@ pub(super) struct PersistentState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) request_ids: Arc<RequestIds>,
+    /// What keys are derived from that all servers of the database share.
+    pub(super) secret: ClusterSecret,
+    /// What counts failed logins for all servers of the database.
+    pub(super) failures: Option<Arc<dyn SharedFailures>>,
     pub(super) database: Option<Database>,
     pub(super) registry: Option<RegistryState>,
     /// The audit table, if events are recorded.
@@ -92,13 +98,21 @@ impl PersistentState {
             }
             _ => None,
         };
-        let device_logins = DeviceLoginLimits::new(&clock, entropy.as_ref())?;
+        let mut device_logins = DeviceLoginLimits::new(&clock, entropy.as_ref())?;
+        let failures = shared_failures(database.as_ref());
+        if let Some(failures) = &failures {
+            let per_client = secret.derive("wrong user codes of a client");
+            let together = secret.derive("wrong user codes");
+            device_logins = device_logins.counting_together([&per_client, &together], failures);
+        }
         Ok(Self {
             clock,
             device_logins: Arc::new(device_logins),
             platforms: KnownPlatforms::default(),
             request_ids: Arc::new(request_ids),
             entropy,
+            secret,
+            failures,
             database,
             registry,
             observers: observers(audit.as_ref()),

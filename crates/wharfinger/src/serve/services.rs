@@ -230,14 +230,17 @@ fn guard(
         Some(services) if services.guard.has_rates(per_address, per_account) => {
             Ok(Arc::clone(&services.guard))
         }
-        _ => LoginLimiter::new(
-            per_address,
-            per_account,
-            Arc::clone(&persistent.clock),
-            persistent.entropy.as_ref(),
-        )
-        .map(Arc::new)
-        .map_err(Failure::from),
+        _ => {
+            let (clock, entropy) = (Arc::clone(&persistent.clock), persistent.entropy.as_ref());
+            let limiter = LoginLimiter::new(per_address, per_account, clock, entropy)?;
+            Ok(Arc::new(match &persistent.failures {
+                Some(failures) => {
+                    let key = persistent.secret.derive("failed logins");
+                    limiter.counting_together(&key, Arc::clone(failures))
+                }
+                None => limiter,
+            }))
+        }
     }
 }
 

@@ -97,7 +97,7 @@ fn config(database: &Postgres, folder: &Path) -> String {
         "server: {{addr: '@addr@'}}\n\
          token: {{issuer: i, expiration: 900, certificate: {}, key: {}}}\n\
          database: {{url: 'postgres://postgres@/postgres?host={}&port={}', connections: 4}}\n\
-         accounts: {{}}\n",
+         accounts: {{}}\nlogin: {{per_account: 10/h}}\n",
         pair.certificate.display(),
         pair.key.display(),
         database.socket_directory().display(),
@@ -146,6 +146,16 @@ fn sessions_accounts_and_rules_are_those_of_all_servers() {
     for server in 0..2 {
         replicas.wait_for(|| replicas.log_in(server, "ann", "sesame", scope).0 == 401);
     }
+}
+
+#[test]
+fn failed_logins_are_counted_by_all_servers_together() {
+    let replicas = Replicas::start();
+    let attempt = |number: usize| replicas.log_in(number % 2, "ann", "wrong", "").0;
+    let statuses: Vec<_> = (0..12).map(attempt).collect();
+    // As `login.per_account` says.
+    assert_eq!(statuses[..10], [401; 10]);
+    assert_eq!(statuses[10..], [429; 2]);
 }
 
 #[test]
