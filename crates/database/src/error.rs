@@ -20,8 +20,9 @@ pub enum Error {
     /// changed the same rows of PostgreSQL again and again. Another try may succeed.
     #[error("another process keeps the database locked, or changes the same rows")]
     Busy(#[source] DatabaseCause),
-    /// PostgreSQL cannot be reached, or does not answer in time. Another try may succeed.
-    #[error("the database cannot answer now")]
+    /// PostgreSQL cannot be reached, refuses the login, or does not answer in time. Another try may
+    /// succeed.
+    #[error("the database cannot be used")]
     Unavailable(#[source] DatabaseCause),
     /// PostgreSQL was not reached since this server has started. Another try may succeed.
     #[error("the database was not reached yet")]

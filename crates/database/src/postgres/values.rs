@@ -1,5 +1,6 @@
 //! Values as PostgreSQL has them. Its tables have the types bigint, text, bytea and boolean.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use bytes::BytesMut;
@@ -22,6 +23,7 @@ impl ToSql for DatabaseValue<'_> {
         let integer = match *self {
             DatabaseValue::Null => return Ok(IsNull::Yes),
             DatabaseValue::Text(text) if <&str as ToSql>::accepts(ty) => {
+                let text: &str = &without_nul(text);
                 return text.to_sql(ty, out);
             }
             DatabaseValue::Blob(bytes) if *ty == Type::BYTEA => return bytes.to_sql(ty, out),
@@ -50,6 +52,16 @@ impl ToSql for DatabaseValue<'_> {
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         self.to_sql(ty, out)
+    }
+}
+
+/// PostgreSQL has no NUL in a text, and refuses a statement with one. SQLite has, so stores do not look
+/// for it. Nothing that is stored has the code point that stands for it, which is no character
+/// (Unicode, "noncharacters"). So such a text is not found.
+fn without_nul(text: &str) -> Cow<'_, str> {
+    match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', "\u{10ffff}")),
+        false => Cow::Borrowed(text),
     }
 }
 

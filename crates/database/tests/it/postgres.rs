@@ -133,6 +133,20 @@ async fn a_write_that_fails_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_text_with_nul_is_stored_and_finds_no_other() {
+    let peer = TestPostgresDatabase::create();
+    let database = server(&peer).await;
+    database.write(add("a")).await.unwrap();
+    let read = |connection: &DatabaseConnection| {
+        let sql = "SELECT count(*) FROM accounts WHERE name = ?1 OR name = ?2";
+        connection.query_one(sql, params!["a\0", "\0"], |row| row.get::<u64>(0))
+    };
+    assert_eq!(database.read(read).await.unwrap(), 0);
+    database.write(add("a\0b")).await.unwrap();
+    assert_eq!(database.read(count).await.unwrap(), 2);
+}
+
+#[tokio::test]
 async fn a_read_is_one_snapshot_and_cannot_write() {
     let peer = TestPostgresDatabase::create();
     let (database, other) = (server(&peer).await, server(&peer).await);

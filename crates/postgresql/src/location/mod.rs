@@ -4,7 +4,7 @@ mod parameters;
 mod url;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use client_tls::ServerVerification;
@@ -197,6 +197,23 @@ impl PostgresLocation {
     #[must_use]
     pub fn hosts(&self) -> &[PostgresHost] {
         &self.hosts
+    }
+
+    /// The files that it names, which are read for each connection.
+    #[must_use]
+    pub fn files(&self) -> Vec<&Path> {
+        let PostgresTls::Required(settings) = &self.tls else {
+            return Vec::new();
+        };
+        let own = settings.certificate.iter();
+        let own = own.flat_map(|(certificate, key)| [certificate, key]);
+        let sources = settings.authorities.iter().chain(own);
+        sources
+            .filter_map(|source| match source {
+                PemSource::File(path) => Some(path.as_path()),
+                PemSource::Text(_) => None,
+            })
+            .collect()
     }
 
     /// What is valid but probably not intended.

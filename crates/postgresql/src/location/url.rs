@@ -42,6 +42,11 @@ pub(super) fn parse(text: &str) -> Result<PostgresLocation, LocationError> {
         None => (login, None),
     };
     let user = parameters.take("user").map_or_else(|| decoded(user), Ok)?;
+    if user.is_empty() && path.contains('@') {
+        let problem =
+            "a `/` in the password must be `%2F`, and `@` and `%` must be `%40` and `%25`";
+        return Err(LocationError::Form(problem));
+    }
     if user.is_empty() {
         return Err(LocationError::Form("it has no user"));
     }

@@ -91,6 +91,11 @@ pub(super) fn read_location(section: &mut Section<'_>) -> Option<DatabaseLocatio
             for warning in warnings {
                 section.warn_about("url", Problem::Doubtful, warning);
             }
+            if let Some(url) = section.present("url") {
+                for file in server.files() {
+                    url.context.read(file, &url.name, url.position());
+                }
+            }
             settings.connections = connections.unwrap_or(settings.connections);
             let server = match password {
                 None => *server,

@@ -17,6 +17,9 @@ use super::service::{ResponseBody, Service, whole};
 /// too.
 const BODY: &str = "{\"errors\":[{\"code\":\"UNAVAILABLE\",\"message\":\"the server has not reached its database yet\",\"detail\":null}]}\n";
 
+/// The form of `/readyz`.
+const NOT_READY: &str = "{\"ready\":false,\"draining\":false,\"checks\":[{\"name\":\"database\",\"ok\":false,\"reason\":\"the database was not reached yet\"}]}\n";
+
 /// Responds to everything but `/healthz` and `/livez`: not yet.
 pub(super) struct WaitingForDatabase;
 
@@ -28,9 +31,11 @@ impl Service for WaitingForDatabase {
     ) -> BoxFuture<'a, Response<ResponseBody>> {
         let path = request.uri().path();
         let is_health = path.ends_with("/healthz") || path.ends_with("/livez");
+        let is_readiness = path.ends_with("/readyz");
         Box::pin(async move {
             let (status, body) = match is_health {
                 true => (StatusCode::OK, ""),
+                false if is_readiness => (StatusCode::SERVICE_UNAVAILABLE, NOT_READY),
                 false => (StatusCode::SERVICE_UNAVAILABLE, BODY),
             };
             let body = Full::new(Bytes::from_static(body.as_bytes()));

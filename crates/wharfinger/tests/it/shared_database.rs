@@ -175,7 +175,7 @@ fn without_its_database_a_server_answers_503_and_goes_on_when_it_is_back() {
     );
     let failed = replicas.run(&["user", "list"], &[], "");
     assert!(
-        failed.stderr.contains("the database cannot answer now"),
+        failed.stderr.contains("the database cannot be used"),
         "{failed:?}"
     );
     // A server that starts now listens, and waits.

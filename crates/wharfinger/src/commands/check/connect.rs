@@ -19,8 +19,12 @@ use crate::serve::stored_policies::StoredPolicies;
 /// Tries every backend of logins, then every policy, in their order.
 pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Failure> {
     let mut tried = Vec::new();
-    if let Some(location) = &config.database {
-        tried.extend(try_database(location).await);
+    let mut has_tables = true;
+    if let Some(location) = &config.database
+        && let Some(database) = try_database(location).await
+    {
+        has_tables = database.has_tables;
+        tried.push(database.tried);
     }
     if let Some(registry) = &config.registry
         && let StorageDriver::S3(bucket) = &registry.storage
@@ -34,7 +38,11 @@ pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Fai
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let accounts = stored_accounts(config, &clock)?;
     let never = Revalidation::Never;
-    let managed = ManagedAccounts::stored(config)?;
+    // What is wrong with the database was said once.
+    let managed = match has_tables {
+        true => ManagedAccounts::stored(config)?,
+        false => None,
+    };
     let managed = managed.as_ref();
     let backends = Backends::of_token_server(config, &workers, &clock, managed, &accounts, never)?;
     let chain = backends.chain;

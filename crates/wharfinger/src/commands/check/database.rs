@@ -5,21 +5,35 @@ use postgresql::{PostgresError, PostgresPool};
 
 use super::tried_connection::TriedConnection;
 
+/// What was found of the database.
+pub(super) struct TriedDatabase {
+    pub(super) tried: TriedConnection,
+    /// Whether what is in it can be asked for.
+    pub(super) has_tables: bool,
+}
+
 /// Asks the server for its version, its tables and its standby. `None` if the database is a file.
-pub(super) async fn try_database(location: &DatabaseLocation) -> Option<TriedConnection> {
+pub(super) async fn try_database(location: &DatabaseLocation) -> Option<TriedDatabase> {
     let DatabaseLocation::Postgres(server, settings) = location else {
         return None;
     };
     let pool = PostgresPool::new((**server).clone(), *settings);
-    let described = describe(&pool).await.map(Some);
-    Some(TriedConnection::new("database", described))
+    let described = describe(&pool).await;
+    let has_tables = described.as_ref().is_ok_and(|(_, has_tables)| *has_tables);
+    let described = described.map(|(text, _)| Some(text));
+    Some(TriedDatabase {
+        tried: TriedConnection::new("database", described),
+        has_tables,
+    })
 }
 
-async fn describe(pool: &PostgresPool) -> Result<String, database::Error> {
+/// A text, and whether there are tables.
+async fn describe(pool: &PostgresPool) -> Result<(String, bool), database::Error> {
     let server = facts(pool).await?;
-    let schema = match schema_version(pool).await? {
+    let schema = schema_version(pool).await?;
+    let tables = match schema {
         Some(schema) => format!("tables of version {}", schema.version),
-        None => "no tables yet".to_owned(),
+        None => "no tables yet: the first server that starts creates them".to_owned(),
     };
     let pooler = match pool.prepares() {
         true => "",
@@ -35,10 +49,9 @@ async fn describe(pool: &PostgresPool) -> Result<String, database::Error> {
              are lost with it"
         }
     };
-    Ok(format!(
-        "PostgreSQL {}, {schema}{pooler}{standby}",
-        server.version
-    ))
+    let version = server.version;
+    let text = format!("PostgreSQL {version}, {tables}{pooler}{standby}");
+    Ok((text, schema.is_some()))
 }
 
 struct ServerFacts {
