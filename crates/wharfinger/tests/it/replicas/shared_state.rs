@@ -6,8 +6,8 @@ use data_encoding::HEXLOWER;
 use peers::{TestCertificate, TestKeyKind};
 
 use super::world::Replicas;
-use crate::token_login::log_in;
-use crate::wire::{Answer, Connection};
+use crate::token_login::basic;
+use crate::wire::{Answer, Connection, get};
 
 /// bcrypt of `badmin`.
 const ADMIN: &str = "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC";
@@ -35,8 +35,12 @@ fn ask(
     scope: &str,
     body: Option<&str>,
 ) -> Answer {
-    let query = format!("scope={scope}");
-    let login = log_in(&replicas.servers[0], "admin", "badmin", &query);
+    let question = format!("/auth?service=wharfinger&scope={scope}");
+    let login = basic("admin", "badmin");
+    let mut issuer = Connection::open(&replicas.servers[0].host_port());
+    let headers = [("Authorization", login.as_str())];
+    let login = issuer.request("GET", &question, &headers, None);
+    assert_eq!(login.status, 200, "{login:?}");
     let token = login.json()["token"].as_str().unwrap().to_owned();
     let mut request =
         format!("{method} {url} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n");
@@ -66,6 +70,12 @@ fn path(url: &str) -> String {
 fn an_upload_and_a_list_go_on_at_another_replica() {
     let folder = tempfile::tempdir().unwrap();
     let replicas = Replicas::start(2, &sections(folder.path()), "  gc: {schedule: never}\n");
+    // Until then, they answer 503.
+    for server in &replicas.servers {
+        while get(&server.host_port(), "/readyz").status != 200 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
     for name in ["a", "b", "c"] {
         let scope = format!("repository:{name}:pull,push");
         let begun = format!("/v2/{name}/blobs/uploads/");
