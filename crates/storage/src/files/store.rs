@@ -16,9 +16,9 @@ use super::buffers::ReadBuffers;
 use super::durable::{
     copy, copy_start, make_directory, publish, remove_files, sync_parent, unless_missing,
 };
-use super::identity;
 use super::reader::{self, FileReader};
 use super::root::{Root, check_access, subdirectories};
+use super::shared_identity;
 use super::writer::FileWriter;
 use crate::blob_store::{BlobReader, BlobStore, CopyTarget, UploadWriter, WrittenContent};
 use crate::collection::DeletableBlob;
@@ -130,12 +130,12 @@ impl Files {
 
     /// The identity of the directory, if it has one.
     pub(crate) fn identity(&self) -> io::Result<Option<String>> {
-        identity::read(&self.root)
+        shared_identity::read(&self.root)
     }
 
     /// Gives the directory an identity, unless it has one. Returns the one that it has.
     pub(crate) fn make_identity(&self, new: &str) -> io::Result<String> {
-        identity::make(&self.root, new)
+        shared_identity::make(&self.root, new)
     }
 
     /// The directory.

@@ -37,6 +37,13 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) async fn run(&self) -> Result<ExitCode, Failure> {
         let opened = open::existing(&self.file).await?;
+        if opened.places.database.path().is_none() {
+            let message = "nothing was copied: the metadata is in PostgreSQL, not in a file";
+            return Err(Failure::usage(message).hint(
+                "back it up with pg_dump or archived WAL, and the content with the tools of its store; or make a \
+                 copy in files with `wharfinger registry copy`",
+            ));
+        }
         let to = Installation::at(&self.directory)?;
         // Said before the work that would be lost.
         crate::files::must_be_new(&to.configuration())?;
