@@ -324,7 +324,9 @@ fn a_command_says_what_becomes_of_a_token() {
     );
     assert_eq!(report["rules"][0]["matches"], true);
     assert_eq!(report["account"], Value::Null);
-    for text in ["", "secret", &"x".repeat(20_000)] {
+    let nothing = setup.check("", &[]);
+    assert!(nothing.stderr.contains("there is no token"), "{nothing}");
+    for text in ["secret", &"x".repeat(20_000)] {
         let refused = setup.check(text, &[]);
         assert!(refused.stdout.contains("issuer: not trusted"), "{refused}");
     }
