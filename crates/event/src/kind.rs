@@ -57,6 +57,9 @@ pub enum EventKind<'a> {
     AccessRefused(AccessRefusal<'a>),
     /// A client read a manifest (`GET`, not `HEAD`).
     ManifestPulled(ManifestEvent<'a>),
+    /// A client asked whether a manifest exists (`HEAD`). Most clients do so before they read it by its
+    /// digest. The audit table has no record of it.
+    ManifestChecked(ManifestEvent<'a>),
     /// A client pushed a manifest.
     ManifestPushed(ManifestEvent<'a>),
     /// A client removed a manifest with all its tags.
@@ -81,6 +84,31 @@ pub enum EventKind<'a> {
         /// What it points at now.
         to: &'a Digest,
     },
+    /// A change was refused, because a tag is immutable that would move or go, or that needs what would
+    /// go.
+    TagRefused {
+        /// Its repository.
+        #[serde(serialize_with = "display")]
+        repository: &'a RepositoryName,
+        /// The tag.
+        #[serde(serialize_with = "display")]
+        tag: &'a Tag,
+        /// What it points at.
+        digest: &'a Digest,
+        /// The rule that makes it immutable: `registry.yml:31`, `rule 3 of the database`.
+        rule: &'a str,
+    },
+    /// A change was refused, because it would exceed a quota.
+    QuotaExceeded {
+        /// The quota.
+        #[serde(flatten)]
+        quota: QuotaEvent<'a>,
+        /// How much the change would add, in bytes or tags. Of a blob whose size is not known, this is what
+        /// has come so far.
+        requested: u64,
+    },
+    /// A change has brought the use of a quota over the share at which it warns.
+    QuotaWarning(QuotaEvent<'a>),
     /// A client removed a tag.
     TagDeleted {
         /// Its repository.
@@ -98,6 +126,8 @@ pub enum EventKind<'a> {
         /// How many bytes the response has.
         length: u64,
     },
+    /// A client asked whether a blob exists (`HEAD`). The audit table has no record of it.
+    BlobChecked(BlobEvent<'a>),
     /// A client uploaded a blob.
     BlobPushed(BlobEvent<'a>),
     /// A repository was given a blob that another one has.
@@ -132,6 +162,41 @@ pub enum EventKind<'a> {
         bytes: u64,
         /// How many abandoned uploads.
         uploads: u64,
+    },
+    /// Retention removed a tag. It can be restored for some time.
+    TagRemovedByRetention {
+        /// Its repository.
+        #[serde(serialize_with = "display")]
+        repository: &'a RepositoryName,
+        /// The tag.
+        #[serde(serialize_with = "display")]
+        tag: &'a Tag,
+        /// What it pointed at.
+        digest: &'a Digest,
+        /// Why, with the rule.
+        reason: &'a str,
+    },
+    /// An operator restored a tag that retention had removed.
+    TagRestored {
+        /// Its repository.
+        #[serde(serialize_with = "display")]
+        repository: &'a RepositoryName,
+        /// The name that it has now.
+        #[serde(serialize_with = "display")]
+        tag: &'a Tag,
+        /// What it points at.
+        digest: &'a Digest,
+    },
+    /// A run of retention ended.
+    RetentionRun {
+        /// How many repositories have rules.
+        repositories: u64,
+        /// How many tags they had.
+        tags: u64,
+        /// How many were removed.
+        removed: u64,
+        /// How many were planned to go and stayed, because they were changed or used meanwhile.
+        skipped: u64,
     },
 }
 
@@ -183,7 +248,7 @@ pub struct AccessRefusal<'a> {
     pub reason: &'a str,
 }
 
-/// A manifest that was pulled or pushed.
+/// A manifest that was pulled, asked for or pushed.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ManifestEvent<'a> {
     /// Its repository.
@@ -197,9 +262,12 @@ pub struct ManifestEvent<'a> {
     pub media_type: &'a str,
     /// Its size in bytes.
     pub size: u64,
+    /// Its bytes, for observers that need to know what it refers to.
+    #[serde(skip)]
+    pub content: &'a [u8],
 }
 
-/// A blob that was pulled, pushed or mounted.
+/// A blob that was pulled, asked for, pushed or mounted.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct BlobEvent<'a> {
     /// Its repository.
@@ -211,30 +279,90 @@ pub struct BlobEvent<'a> {
     pub size: u64,
 }
 
+/// A quota that a change to a repository was refused for, or has brought near its limit.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct QuotaEvent<'a> {
+    /// The repository that was changed, or would have been.
+    #[serde(serialize_with = "display")]
+    pub repository: &'a RepositoryName,
+    /// The prefix that has the quota.
+    pub prefix: &'a str,
+    /// What is limited: `bytes` or `tags`.
+    pub resource: &'a str,
+    /// How much of it is used.
+    pub used: u64,
+    /// The limit.
+    pub limit: u64,
+}
+
 impl EventKind<'_> {
+    /// The name of each kind.
+    pub const NAMES: [&'static str; 26] = [
+        "token_issued",
+        "token_refused",
+        "login_accepted",
+        "login_refused",
+        "session_begun",
+        "session_ended",
+        "access_refused",
+        "manifest_pulled",
+        "manifest_checked",
+        "manifest_pushed",
+        "manifest_deleted",
+        "tag_moved",
+        "tag_refused",
+        "quota_exceeded",
+        "quota_warning",
+        "tag_deleted",
+        "blob_pulled",
+        "blob_checked",
+        "blob_pushed",
+        "blob_mounted",
+        "blob_deleted",
+        "catalog_read",
+        "collection",
+        "tag_removed_by_retention",
+        "tag_restored",
+        "retention_run",
+    ];
+
     /// The name of the kind, as in `manifest_pushed`: what [`Event`](crate::Event) has as `event`
     /// in JSON.
     #[must_use]
     pub fn name(&self) -> &'static str {
+        Self::NAMES[self.place()]
+    }
+
+    /// The place of the kind among [`NAMES`](Self::NAMES), for what is kept of each kind.
+    #[must_use]
+    pub fn place(&self) -> usize {
         match self {
-            Self::TokenIssued(_) => "token_issued",
-            Self::TokenRefused { .. } => "token_refused",
-            Self::LoginAccepted { .. } => "login_accepted",
-            Self::LoginRefused { .. } => "login_refused",
-            Self::SessionBegun { .. } => "session_begun",
-            Self::SessionEnded { .. } => "session_ended",
-            Self::AccessRefused(_) => "access_refused",
-            Self::ManifestPulled(_) => "manifest_pulled",
-            Self::ManifestPushed(_) => "manifest_pushed",
-            Self::ManifestDeleted { .. } => "manifest_deleted",
-            Self::TagMoved { .. } => "tag_moved",
-            Self::TagDeleted { .. } => "tag_deleted",
-            Self::BlobPulled { .. } => "blob_pulled",
-            Self::BlobPushed(_) => "blob_pushed",
-            Self::BlobMounted { .. } => "blob_mounted",
-            Self::BlobDeleted { .. } => "blob_deleted",
-            Self::CatalogRead { .. } => "catalog_read",
-            Self::Collection { .. } => "collection",
+            Self::TokenIssued(_) => 0,
+            Self::TokenRefused { .. } => 1,
+            Self::LoginAccepted { .. } => 2,
+            Self::LoginRefused { .. } => 3,
+            Self::SessionBegun { .. } => 4,
+            Self::SessionEnded { .. } => 5,
+            Self::AccessRefused(_) => 6,
+            Self::ManifestPulled(_) => 7,
+            Self::ManifestChecked(_) => 8,
+            Self::ManifestPushed(_) => 9,
+            Self::ManifestDeleted { .. } => 10,
+            Self::TagMoved { .. } => 11,
+            Self::TagRefused { .. } => 12,
+            Self::QuotaExceeded { .. } => 13,
+            Self::QuotaWarning(_) => 14,
+            Self::TagDeleted { .. } => 15,
+            Self::BlobPulled { .. } => 16,
+            Self::BlobChecked(_) => 17,
+            Self::BlobPushed(_) => 18,
+            Self::BlobMounted { .. } => 19,
+            Self::BlobDeleted { .. } => 20,
+            Self::CatalogRead { .. } => 21,
+            Self::Collection { .. } => 22,
+            Self::TagRemovedByRetention { .. } => 23,
+            Self::TagRestored { .. } => 24,
+            Self::RetentionRun { .. } => 25,
         }
     }
 }
@@ -245,4 +373,29 @@ fn display<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok,
 
 fn microseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_all_kinds() {
+        let source = include_str!("kind.rs");
+        let arms = source.lines().filter_map(|line| {
+            let (kind, place) = line.trim().strip_prefix("Self::")?.split_once(" => ")?;
+            let place: usize = place.strip_suffix(',')?.parse().ok()?;
+            let kind = kind.split([' ', '(']).next()?;
+            let mut name = String::new();
+            for character in kind.chars() {
+                if character.is_uppercase() && !name.is_empty() {
+                    name.push('_');
+                }
+                name.push(character.to_ascii_lowercase());
+            }
+            Some((place, name))
+        });
+        let names = EventKind::NAMES.iter().map(|name| (*name).to_owned());
+        assert!(arms.eq(names.enumerate()));
+    }
 }

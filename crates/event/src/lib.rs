@@ -32,10 +32,10 @@ mod observer;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use common::{rfc3339, unix_seconds};
+use common::{Origin, rfc3339, unix_seconds};
 use serde::{Serialize, Serializer};
 
-pub use kind::{AccessRefusal, BlobEvent, EventKind, ManifestEvent, TokenDecision};
+pub use kind::{AccessRefusal, BlobEvent, EventKind, ManifestEvent, QuotaEvent, TokenDecision};
 pub use memory::MemoryObserver;
 pub use observer::{Observer, Observers};
 
@@ -74,6 +74,18 @@ pub struct Actor<'a> {
     /// The request's id, which the client also sees as `X-Request-Id`.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub request_id: &'a str,
+    /// The request itself, for observers that tell other systems of it. It is not part of the JSON.
+    #[serde(skip)]
+    pub request: EventRequest<'a>,
+}
+
+/// The request that caused an event, as far as an address of what it is about needs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventRequest<'a> {
+    /// Its method; empty if no request of the registry caused the event.
+    pub method: &'a str,
+    /// Where the client reaches this server.
+    pub origin: Option<&'a Origin>,
 }
 
 fn date<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -21,7 +21,7 @@ mod reference;
 mod repository_name;
 mod tag;
 
-pub use descriptor::Descriptor;
+pub use descriptor::{Descriptor, DescriptorPlatform};
 pub use digest::{Digest, DigestAlgorithm, DigestError, DigestText, UnknownDigestAlgorithm};
 pub use json::repaired_json;
 pub use manifest::{Manifest, ManifestContent, ManifestError};

@@ -128,6 +128,15 @@ impl Manifest {
         )
     }
 
+    /// Its layers, those that are fetched from elsewhere too.
+    #[must_use]
+    pub fn layers(&self) -> &[Descriptor] {
+        match &self.content {
+            ManifestContent::Image { layers, .. } => layers,
+            ManifestContent::Index { .. } => &[],
+        }
+    }
+
     /// The manifests under it. A registry need not have them all: an index may be sparse.
     #[must_use]
     pub fn children(&self) -> &[Descriptor] {

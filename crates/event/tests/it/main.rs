@@ -20,6 +20,7 @@ fn event(kind: EventKind<'_>) -> Event<'_> {
             address: Some([10, 0, 0, 1].into()),
             user_agent: "docker/27",
             request_id: "abc",
+            ..Actor::default()
         },
         kind,
     }
@@ -71,6 +72,7 @@ fn every_kind_has_its_name_in_json() {
         reference: "t",
         media_type: "m",
         size: 1,
+        content: b"{}",
     };
     let blob = BlobEvent {
         repository,
@@ -101,6 +103,7 @@ fn every_kind_has_its_name_in_json() {
             reason: "r",
         }),
         EventKind::ManifestPulled(manifest),
+        EventKind::ManifestChecked(manifest),
         EventKind::ManifestPushed(manifest),
         EventKind::ManifestDeleted { repository, digest },
         EventKind::TagMoved {
@@ -111,6 +114,7 @@ fn every_kind_has_its_name_in_json() {
         },
         EventKind::TagDeleted { repository, tag },
         EventKind::BlobPulled { blob, length: 1 },
+        EventKind::BlobChecked(blob),
         EventKind::BlobPushed(blob),
         EventKind::BlobMounted {
             blob,

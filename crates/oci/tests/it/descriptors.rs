@@ -10,7 +10,7 @@ fn read(members: &str) -> Result<Descriptor, serde_json::Error> {
 #[test]
 fn what_is_printed_has_only_what_is_there() {
     let descriptor = read(
-        r#"{"mediaType":"a/b",DIGEST,"size":3,"annotations":null,"data":"YWJj","urls":["x"],"platform":{}}"#,
+        r#"{"mediaType":"a/b",DIGEST,"size":3,"annotations":null,"data":"YWJj","urls":["x"],"platform":{"os":"linux","architecture":"arm64","variant":"v8"}}"#,
     )
     .unwrap();
     assert!(descriptor.annotations.is_empty());
@@ -18,7 +18,9 @@ fn what_is_printed_has_only_what_is_there() {
     let digest = descriptor.digest;
     assert_eq!(
         printed,
-        format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":3}}"#)
+        format!(
+            r#"{{"mediaType":"a/b","digest":"{digest}","size":3,"urls":["x"],"platform":{{"os":"linux","architecture":"arm64"}}}}"#
+        )
     );
     assert_eq!(
         serde_json::from_str::<Descriptor>(&printed).unwrap(),
