@@ -10,6 +10,8 @@ pub struct ChangeCounts {
     pub accounts: u64,
     /// Of rules.
     pub rules: u64,
+    /// Of rules that make tags immutable.
+    pub immutable_tags: u64,
     /// Of robots, personal tokens and their secrets.
     pub personal_tokens: u64,
 }
@@ -29,6 +31,7 @@ impl ChangeCounts {
             match subject.as_str() {
                 "accounts" => counts.accounts = count,
                 "rules" => counts.rules = count,
+                "immutable_tags" => counts.immutable_tags = count,
                 "personal_tokens" => counts.personal_tokens = count,
                 _ => {}
             }

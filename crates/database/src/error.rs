@@ -107,7 +107,7 @@ pub struct RowCause(Arc<dyn std::error::Error + Send + Sync>);
 
 /// What is wrong with the value of a column.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unreadable {
+pub(crate) enum ColumnFault {
     /// It is of another type than this program writes.
     #[error("the column {0} does not have the expected type")]
     Column(String),

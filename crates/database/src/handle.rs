@@ -35,8 +35,8 @@ impl Database {
     }
 
     /// Opens an existing database for a command. A server may be running. Nothing is created or
-    /// migrated: only a server does that. Of PostgreSQL nothing is asked before the first read or
-    /// write.
+    /// migrated: only a server does that. A SQLite file may be one that this process can only read: see
+    /// [`SqliteDatabase::open`]. Of PostgreSQL nothing is asked before the first read or write.
     ///
     /// # Errors
     /// [`DatabaseOpenError`], with a message for the operator.
@@ -126,6 +126,17 @@ impl Database {
         match &self.0 {
             Kind::Sqlite(_) => Ok(None),
             Kind::Postgres(database) => database.secret().await.map(Some),
+        }
+    }
+
+    /// Requires that this process may write to a SQLite file. PostgreSQL is not asked.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], with the user who may.
+    pub fn require_writable(&self) -> Result<(), Error> {
+        match &self.0 {
+            Kind::Sqlite(database) => database.require_writable(),
+            Kind::Postgres(_) => Ok(()),
         }
     }
 

@@ -26,6 +26,7 @@ mod administration;
 mod attempts;
 mod audit_copy;
 mod changes;
+mod column_time;
 mod connection;
 mod copies;
 mod error;
@@ -34,10 +35,13 @@ mod location;
 mod postgres;
 mod read_only;
 mod row;
+mod row_chunks;
 mod secret;
 mod small_tables;
 mod sqlite;
+mod system_user;
 mod table_rows;
+mod tag_history_copy;
 mod value;
 mod version;
 
@@ -47,6 +51,7 @@ pub use administration::{
 };
 pub use attempts::{AttemptBucket, AttemptCounts};
 pub use changes::ChangeCounts;
+pub use column_time::{column_seconds, column_time};
 pub use connection::DatabaseConnection;
 pub use copies::CopyState;
 pub use error::{DatabaseCause, Error};
@@ -54,8 +59,12 @@ pub use handle::{Database, migrate, pending_migration, schema_version};
 pub use location::{DatabaseLocation, DatabaseLocationError};
 pub use postgres::{MigrationReport, SCHEMA_VERSION, SchemaError, SchemaVersion};
 pub use row::{Column, DatabaseRow};
+pub use row_chunks::{row_chunks, row_placeholders};
 pub use secret::ClusterSecret;
 pub use small_tables::SmallTablesError;
-pub use sqlite::{Activity, BUSY_TIMEOUT, DatabaseOpenError, SqliteDatabase};
+pub use sqlite::{
+    Activity, BUSY_TIMEOUT, CommitStatistics, DatabaseOpenError, FileRefusal, SqliteDatabase,
+};
+pub use system_user::system_user;
 pub use value::{DatabaseValue, FromValue, ToValue};
 pub use version::{ObjectVersion, Precondition, PreconditionFailed};

@@ -10,7 +10,7 @@ pub(crate) const MESSAGE: &str =
     "nothing can be stored now: the registry is being copied to another place";
 
 /// Tables that can still be written to: what ends with the cut over, and what the copy itself needs.
-const WRITABLE: [&str; 15] = [
+const WRITABLE: [&str; 21] = [
     "attempts",
     "change_counters",
     "cluster",
@@ -21,9 +21,15 @@ const WRITABLE: [&str; 15] = [
     "duties",
     "foreign_changes",
     "idempotency_keys",
+    "manifest_pulls",
+    "notification_deliveries",
     "outbox",
     "outbox_positions",
     "personal_token_uses",
+    "pull_recording",
+    "quota_blobs",
+    "quota_prefixes",
+    "quota_repositories",
     "refresh_tokens",
     "replicas",
 ];

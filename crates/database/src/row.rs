@@ -2,7 +2,7 @@
 
 use rusqlite::types::ValueRef;
 
-use crate::error::Unreadable;
+use crate::error::ColumnFault;
 use crate::postgres::column_value;
 use crate::{DatabaseValue, Error, FromValue};
 
@@ -47,7 +47,7 @@ impl<'a> DatabaseRow<'a> {
                 .and_then(|place| column_value(row, place)),
         };
         let read = value.and_then(T::from_value);
-        read.ok_or_else(|| Error::unreadable(Unreadable::Column(column.describe())))
+        read.ok_or_else(|| Error::unreadable(ColumnFault::Column(column.describe())))
     }
 }
 

@@ -1,5 +1,5 @@
 //! Copying the tables that are not the registry's: accounts, rules, robots and tokens, sign-ins,
-//! sessions, and the administration log.
+//! sessions, the administration log, and the certificates of an ACME server.
 
 use crate::table_rows::{Rows, has_table, insert, last_audit_number};
 use crate::{Database, DatabaseConnection, Error, params};
@@ -20,7 +20,7 @@ const fn table(name: &'static str, columns: &'static [&'static str]) -> SmallTab
 }
 
 /// Those that others refer to come first.
-const TABLES: [SmallTable; 9] = [
+const TABLES: [SmallTable; 11] = [
     table(
         "accounts",
         &[
@@ -88,7 +88,13 @@ const TABLES: [SmallTable; 9] = [
         columns: &["id", "at", "origin", "actor", "action", "object", "details"],
         identity: Some("id"),
     },
+    SmallTable {
+        name: "immutable_tag_rules",
+        columns: &["number", "repository", "tag", "exceptions", "created_at"],
+        identity: Some("number"),
+    },
     table("audit_key", &["number", "key"]),
+    table("acme_documents", &["name", "content"]),
 ];
 
 impl Database {

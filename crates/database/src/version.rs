@@ -38,6 +38,13 @@ impl ObjectVersion {
         Self(BASE64URL_NOPAD.encode(&context.finish().as_ref()[..16]))
     }
 
+    /// The version of a list whose objects have these versions. Their order counts.
+    #[must_use]
+    pub fn of_list<'a>(objects: impl IntoIterator<Item = &'a Self>) -> Self {
+        let objects: Vec<&str> = objects.into_iter().map(Self::as_str).collect();
+        Self::of(&objects)
+    }
+
     /// As a client repeats it: letters, digits, `-` and `_`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -71,6 +78,23 @@ impl Precondition {
             Self::OneOf(_) => Err(PreconditionFailed),
         }
     }
+
+    /// Requires that it is true of an object of a list, or else of the list. `list` reads the versions
+    /// of all its objects, and is called only if they are needed.
+    ///
+    /// # Errors
+    /// When it is true of neither, or `list` fails.
+    pub fn require_in_list<E: From<PreconditionFailed>>(
+        &self,
+        object: Option<&ObjectVersion>,
+        list: impl FnOnce() -> Result<Vec<ObjectVersion>, E>,
+    ) -> Result<(), E> {
+        let is_of_object = object.is_some_and(|version| self.require(version).is_ok());
+        if is_of_object || *self == Self::Unconditional {
+            return Ok(());
+        }
+        Ok(self.require(&ObjectVersion::of_list(&list()?))?)
+    }
 }
 
 #[cfg(test)]
@@ -94,5 +118,33 @@ mod tests {
         assert_eq!(either.require(&two), Err(PreconditionFailed));
         let none = Precondition::OneOf(Vec::new());
         assert_eq!(none.require(&one), Err(PreconditionFailed));
+    }
+
+    #[test]
+    fn a_precondition_in_a_list_is_about_an_object_or_about_the_list() {
+        let (one, two) = (ObjectVersion::of(&["1"]), ObjectVersion::of(&["2"]));
+        let list = || Ok(vec![one.clone(), two.clone()]);
+        let of_one = Precondition::OneOf(vec![one.clone()]);
+        assert_eq!(of_one.require_in_list(Some(&one), list), Ok(()));
+        let refused: Result<(), PreconditionFailed> = Err(PreconditionFailed);
+        assert_eq!(of_one.require_in_list(Some(&two), list), refused);
+        assert_eq!(of_one.require_in_list(None, list), refused);
+        let of_list = Precondition::OneOf(vec![ObjectVersion::of_list([&one, &two])]);
+        assert_eq!(of_list.require_in_list(Some(&one), list), Ok(()));
+        assert_eq!(of_list.require_in_list(None, list), Ok(()));
+        let other_order = Precondition::OneOf(vec![ObjectVersion::of_list([&two, &one])]);
+        assert_eq!(other_order.require_in_list(None, list), refused);
+    }
+
+    #[test]
+    fn a_list_is_read_only_if_it_is_needed() {
+        let unread = || -> Result<_, PreconditionFailed> { panic!("the list was read") };
+        let one = ObjectVersion::of(&["1"]);
+        assert_eq!(
+            Precondition::Unconditional.require_in_list(None, unread),
+            Ok(())
+        );
+        let of_one = Precondition::OneOf(vec![one.clone()]);
+        assert_eq!(of_one.require_in_list(Some(&one), unread), Ok(()));
     }
 }

@@ -66,6 +66,8 @@ pub(crate) enum PostgresFailure {
     RolledBack,
     #[error("the transaction has ended")]
     Ended,
+    #[error("this program must not use it any more; the log says why")]
+    Closed,
     #[error("the query returned {0} rows instead of one")]
     Rows(usize),
     #[error("{0}")]
@@ -101,6 +103,18 @@ impl PostgresError {
             Self::Unique { .. } => Some("23505"),
             other => other.server_error().map(|error| error.code.as_str()),
         }
+    }
+
+    /// Whether no server can be reached, which the pool has logged when it began.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        let Self::Unavailable(source) = self else {
+            return false;
+        };
+        matches!(
+            source.downcast_ref(),
+            Some(PostgresFailure::NoServer(_) | PostgresFailure::Closed)
+        )
     }
 
     /// Whether the connection that it happened on is of no use any more.
@@ -181,15 +195,4 @@ fn is_of_the_connection(error: &tokio_postgres::Error) -> bool {
         Some(error) => error.kind() != io::ErrorKind::InvalidInput,
         None => error.is_closed() || error.to_string().ends_with("from server"),
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -20,6 +20,7 @@
 //! # Ok::<(), postgresql::LocationError>(())
 //! ```
 
+mod bound_stream;
 mod commit;
 mod connection;
 mod error;
@@ -37,6 +38,6 @@ pub use location::{
     LocationError, PemSource, PostgresHost, PostgresLocation, PostgresTls, PostgresTlsSettings,
     TargetSession,
 };
-pub use pool::{PoolSettings, PooledConnection, PostgresPool};
+pub use pool::{PoolSettings, PoolStatistics, PooledConnection, PostgresPool};
 pub use tokio_postgres::{Column, Row, types};
 pub use transaction::{IsolationLevel, Transaction};

@@ -5,20 +5,19 @@
 //! the proof on.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use aws_lc_rs::digest;
 use client_tls::ClientTls;
 use common::BoxFuture;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::Socket;
-use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::tls::TlsConnect;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::bound_stream::BoundStream;
 use crate::location::{PemSource, PostgresTlsSettings};
 
 /// The largest file of certificates, or of a key.
@@ -61,6 +60,9 @@ pub(crate) struct ServerTls {
     pub(crate) name: ServerName<'static>,
 }
 
+/// A protected connection.
+pub(crate) type ServerStream = BoundStream<Box<TlsStream<Socket>>>;
+
 impl TlsConnect<Socket> for ServerTls {
     type Stream = ServerStream;
     type Error = io::Error;
@@ -68,21 +70,13 @@ impl TlsConnect<Socket> for ServerTls {
 
     fn connect(self, stream: Socket) -> Self::Future {
         let connecting = TlsConnector::from(self.config).connect(self.name, stream);
-        Box::pin(async move { Ok(ServerStream(Box::new(connecting.await?))) })
-    }
-}
-
-/// A protected connection.
-pub(crate) struct ServerStream(Box<tokio_rustls::client::TlsStream<Socket>>);
-
-impl TlsStream for ServerStream {
-    fn channel_binding(&self) -> ChannelBinding {
-        let (_, session) = self.0.get_ref();
-        let certificate = session.peer_certificates().and_then(<[_]>::first);
-        match certificate.and_then(|certificate| end_point(certificate)) {
-            Some(hash) => ChannelBinding::tls_server_end_point(hash),
-            None => ChannelBinding::none(),
-        }
+        Box::pin(async move {
+            let stream = connecting.await?;
+            let (_, session) = stream.get_ref();
+            let certificate = session.peer_certificates().and_then(<[_]>::first);
+            let end_point = certificate.and_then(|certificate| end_point(certificate));
+            Ok(BoundStream::new(Box::new(stream), end_point))
+        })
     }
 }
 
@@ -102,32 +96,4 @@ fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     Some(digest::digest(algorithm, certificate).as_ref().to_vec())
-}
-
-impl AsyncRead for ServerStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for ServerStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
 }

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::commit::{self, TransactionId};
-use crate::connection::{at_most_one, exactly_one};
+use crate::connection::exactly_one;
 use crate::error::{PostgresError, PostgresFailure};
 use crate::pool::{PooledConnection, PostgresPool, RETRIES, wait_before};
 
@@ -140,18 +140,6 @@ impl Transaction {
     ) -> Result<Vec<Row>, PostgresError> {
         let connection = self.open_connection()?;
         self.noted(connection.query(sql, parameters)).await
-    }
-
-    /// The row of a statement that has at most one.
-    ///
-    /// # Errors
-    /// When there are several, or as [`query`](Self::query).
-    pub async fn query_opt(
-        &self,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, PostgresError> {
-        at_most_one(self.query(sql, parameters).await?)
     }
 
     /// The row of a statement that has exactly one.

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 
+use common::with_causes;
 use postgresql::PostgresError;
 
 use crate::{DatabaseCause, Error};
@@ -9,9 +10,10 @@ use crate::{DatabaseCause, Error};
 impl From<PostgresError> for Error {
     fn from(error: PostgresError) -> Self {
         // Its own text says no more than the variant's.
-        let cause = error
-            .source()
-            .map_or_else(|| DatabaseCause::of(&error), with_sources);
+        let cause = match error.source() {
+            Some(cause) => DatabaseCause::text(with_causes(cause)),
+            None => DatabaseCause::of(&error),
+        };
         let code = error.sql_state().map(str::to_owned);
         match error {
             PostgresError::Unavailable(_) => Self::Unavailable(cause),
@@ -23,15 +25,4 @@ impl From<PostgresError> for Error {
             PostgresError::Other(_) => Self::Statement(cause),
         }
     }
-}
-
-/// The text of `error` and of what caused it.
-fn with_sources(error: &(dyn std::error::Error + 'static)) -> DatabaseCause {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    DatabaseCause::text(text)
 }

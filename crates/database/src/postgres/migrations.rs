@@ -20,7 +20,7 @@ struct MigrationStep {
 }
 
 /// No released program knows less than all of these.
-const FIRST_RELEASE: i64 = 7;
+const FIRST_RELEASE: i64 = 10;
 
 const MIGRATIONS: &[MigrationStep] = &[
     first_release(include_str!(
@@ -41,6 +41,21 @@ const MIGRATIONS: &[MigrationStep] = &[
     first_release(include_str!("../../migrations/postgresql/0006_audit.sql")),
     first_release(include_str!(
         "../../migrations/postgresql/0007_replicas.sql"
+    )),
+    first_release(include_str!(
+        "../../migrations/postgresql/0008_notifications.sql"
+    )),
+    // Programs without it know no immutable tag and write no history, as before it.
+    first_release(include_str!("../../migrations/postgresql/0009_tags.sql")),
+    first_release(include_str!("../../migrations/postgresql/0010_look.sql")),
+    first_release(include_str!("../../migrations/postgresql/0011_acme.sql")),
+    first_release(include_str!(
+        "../../migrations/postgresql/0012_retention.sql"
+    )),
+    // Programs without it refuse nothing. Triggers count what they change.
+    first_release(include_str!("../../migrations/postgresql/0013_quotas.sql")),
+    first_release(include_str!(
+        "../../migrations/postgresql/0014_audit_reads.sql"
     )),
 ];
 
@@ -79,6 +94,22 @@ pub struct SchemaVersion {
     pub serves_from: i64,
 }
 
+impl SchemaVersion {
+    /// Requires that this program may run on the tables.
+    ///
+    /// # Errors
+    /// [`SchemaError::Newer`].
+    pub fn require_served(self) -> Result<(), SchemaError> {
+        match self.serves_from <= VERSION {
+            true => Ok(()),
+            false => Err(SchemaError::Newer {
+                serves_from: self.serves_from,
+                known: VERSION,
+            }),
+        }
+    }
+}
+
 /// What a migration did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
@@ -111,23 +142,16 @@ pub(crate) async fn check(pool: &PostgresPool) -> Result<(), Error> {
             known: VERSION,
         }));
     }
-    Ok(served(found)?)
-}
-
-fn served(found: SchemaVersion) -> Result<(), SchemaError> {
-    match found.serves_from <= VERSION {
-        true => Ok(()),
-        false => Err(SchemaError::Newer {
-            serves_from: found.serves_from,
-            known: VERSION,
-        }),
-    }
+    Ok(found.require_served()?)
 }
 
 /// What [`migrate`] would do.
 pub(crate) async fn pending(pool: &PostgresPool) -> Result<MigrationReport, Error> {
     let found = version(pool).await?;
-    found.map_or(Ok(()), served)?;
+    match found {
+        Some(found) => found.require_served()?,
+        None => require_encoding(pool).await?,
+    }
     let before = found.map(|found| found.version);
     Ok(MigrationReport {
         before,
@@ -135,7 +159,18 @@ pub(crate) async fn pending(pool: &PostgresPool) -> Result<MigrationReport, Erro
     })
 }
 
-/// Applies the missing steps, all or none.
+/// Requires that tables can be made.
+async fn require_encoding(pool: &PostgresPool) -> Result<(), Error> {
+    let sql = "SELECT current_setting('server_encoding')";
+    let encoding: String = pool.query_one(sql, &[]).await?.get(0);
+    match encoding.as_str() {
+        "UTF8" => Ok(()),
+        _ => Err(Error::Schema(SchemaError::Encoding(encoding))),
+    }
+}
+
+/// Applies the missing steps, each in a transaction of its own: what one has locked is not held while the
+/// next one works.
 pub(crate) fn migrate(pool: &PostgresPool) -> BoxFuture<'_, Result<MigrationReport, Error>> {
     Box::pin(async move {
         let pending = pending(pool).await?;
@@ -151,24 +186,28 @@ pub(crate) fn migrate(pool: &PostgresPool) -> BoxFuture<'_, Result<MigrationRepo
             },
             ..pool.settings()
         });
-        let transaction = pool.begin(IsolationLevel::ReadCommitted).await?;
-        let before = match apply(&transaction).await {
-            Ok(before) => before,
-            Err(error) => {
-                transaction.roll_back().await;
-                return Err(error);
+        loop {
+            let transaction = pool.begin(IsolationLevel::ReadCommitted).await?;
+            let version = match apply_next(&transaction).await {
+                Ok(version) => version,
+                Err(error) => {
+                    transaction.roll_back().await;
+                    return Err(error);
+                }
+            };
+            transaction.commit().await?;
+            if version >= VERSION {
+                return Ok(MigrationReport {
+                    before: pending.before,
+                    after: version,
+                });
             }
-        };
-        transaction.commit().await?;
-        Ok(MigrationReport {
-            before,
-            after: VERSION.max(before.unwrap_or_default()),
-        })
+        }
     })
 }
 
-/// Returns the version before.
-fn apply(transaction: &Transaction) -> BoxFuture<'_, Result<Option<i64>, Error>> {
+/// Applies the first step that is missing, if there is one. Returns the version then.
+fn apply_next(transaction: &Transaction) -> BoxFuture<'_, Result<i64, Error>> {
     Box::pin(async move {
         let sql = "SELECT pg_advisory_xact_lock($1)";
         transaction.query(sql, &[&LOCK]).await?;
@@ -183,17 +222,16 @@ fn apply(transaction: &Transaction) -> BoxFuture<'_, Result<Option<i64>, Error>>
             version: row.get(0),
             serves_from: row.get(1),
         };
-        served(before)?;
-        for (step, version) in MIGRATIONS.iter().zip(1..) {
-            if version <= before.version {
-                continue;
-            }
-            transaction.batch_execute(step.sql).await?;
-            let sql = "UPDATE schema SET version = $1, serves_from = greatest(serves_from, $2)";
-            transaction
-                .execute(sql, &[&version, &step.serves_from])
-                .await?;
-        }
-        Ok(is_there.then_some(before.version))
+        before.require_served()?;
+        let mut steps = MIGRATIONS.iter().zip(1..);
+        let Some((step, version)) = steps.find(|(_, version)| *version > before.version) else {
+            return Ok(before.version);
+        };
+        transaction.batch_execute(step.sql).await?;
+        let sql = "UPDATE schema SET version = $1, serves_from = greatest(serves_from, $2)";
+        transaction
+            .execute(sql, &[&version, &step.serves_from])
+            .await?;
+        Ok(version)
     })
 }

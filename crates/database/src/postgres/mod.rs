@@ -28,7 +28,7 @@ pub(crate) use statements::PostgresStatements;
 pub(crate) use values::column_value;
 
 use crate::{ClusterSecret, DatabaseConnection, Error};
-use open::Opening;
+use open::OpeningProgress;
 use placeholders::Placeholders;
 
 /// How often a write is run that meets others. Each attempt waits longer than the one before.
@@ -53,7 +53,7 @@ struct PostgresState {
 #[derive(Debug)]
 enum Schema {
     /// A task of this server.
-    Server(watch::Receiver<Opening>, task::AbortHandle),
+    Server(watch::Receiver<OpeningProgress>, task::AbortHandle),
     /// No one: a command looks once.
     Command(OnceCell<()>),
 }

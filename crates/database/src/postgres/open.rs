@@ -14,9 +14,12 @@ use crate::{Error, SchemaError};
 /// How long until another attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often a server looks whether a newer program has changed the tables.
+const INTERVAL: Duration = Duration::from_secs(10);
+
 /// How far the opening of a database is.
 #[derive(Clone, Debug)]
-pub(crate) enum Opening {
+pub(crate) enum OpeningProgress {
     /// It was not reached yet.
     Waiting,
     /// Its tables can be used.
@@ -25,7 +28,7 @@ pub(crate) enum Opening {
     Refused(SchemaError),
 }
 
-impl Opening {
+impl OpeningProgress {
     pub(super) fn require(&self) -> Result<(), Error> {
         match self {
             Self::Ready => Ok(()),
@@ -36,22 +39,22 @@ impl Opening {
 }
 
 /// Begins to open the database, in a task of its own.
-pub(super) fn start(pool: PostgresPool) -> (watch::Receiver<Opening>, AbortHandle) {
-    let (sender, opening) = watch::channel(Opening::Waiting);
+pub(super) fn start(pool: PostgresPool) -> (watch::Receiver<OpeningProgress>, AbortHandle) {
+    let (sender, opening) = watch::channel(OpeningProgress::Waiting);
     let task = tokio::spawn(open(pool, sender)).abort_handle();
     (opening, task)
 }
 
 /// Returns when the database can be used, or never will.
-pub(super) async fn ready(mut opening: watch::Receiver<Opening>) -> Result<(), Error> {
-    let settled = opening.wait_for(|opening| !matches!(opening, Opening::Waiting));
+pub(super) async fn ready(mut opening: watch::Receiver<OpeningProgress>) -> Result<(), Error> {
+    let settled = opening.wait_for(|opening| !matches!(opening, OpeningProgress::Waiting));
     match settled.await {
         Ok(opening) => opening.require(),
         Err(_) => Err(Error::Closed),
     }
 }
 
-async fn open(pool: PostgresPool, opening: watch::Sender<Opening>) {
+async fn open(pool: PostgresPool, opening: watch::Sender<OpeningProgress>) {
     let mut told = String::new();
     loop {
         match migrations::migrate(&pool).await {
@@ -64,16 +67,36 @@ async fn open(pool: PostgresPool, opening: watch::Sender<Opening>) {
                 } else if !told.is_empty() {
                     tracing::info!("the database can be used now");
                 }
-                opening.send_replace(Opening::Ready);
-                return;
+                opening.send_replace(OpeningProgress::Ready);
+                break;
             }
             Err(Error::Schema(error)) => {
-                opening.send_replace(Opening::Refused(error));
+                opening.send_replace(OpeningProgress::Refused(error));
                 return;
             }
             Err(error) => tell_once(&error, &mut told),
         }
         tokio::time::sleep(PAUSE.mul_f64(0.5 + fraction())).await;
+    }
+    let error = newer_tables(&pool).await;
+    let log = &error as &dyn std::error::Error;
+    tracing::error!(
+        error = log,
+        "a newer program has changed the database's tables; this server answers 503 from now on"
+    );
+    // The statements of this program could damage what they do not know.
+    pool.close();
+    opening.send_replace(OpeningProgress::Refused(error));
+}
+
+/// Returns when this program must not use the tables any more.
+async fn newer_tables(pool: &PostgresPool) -> SchemaError {
+    loop {
+        tokio::time::sleep(INTERVAL.mul_f64(0.5 + fraction())).await;
+        if let Err(Error::Schema(error @ SchemaError::Newer { .. })) = migrations::check(pool).await
+        {
+            return error;
+        }
     }
 }
 

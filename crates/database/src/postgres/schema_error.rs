@@ -8,6 +8,11 @@ pub enum SchemaError {
         "the database has no tables of wharfinger: start a server with it once, or run `wharfinger registry migrate FILE`"
     )]
     Missing,
+    /// There are none, and none can be made: the database cannot store all characters.
+    #[error(
+        "the database has the encoding {0}, which lacks characters: make one with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`"
+    )]
+    Encoding(String),
     /// They lack something that this program needs.
     #[error(
         "the tables of the database have the version {found}, and this program needs {known}: start the server with this program first, or run `wharfinger registry migrate FILE`"

@@ -10,9 +10,12 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
+use common::{
+    Counter, FINE_DURATION_BOUNDS, Gauge, Histogram, HistogramSnapshot, SMALL_NUMBER_BOUNDS,
+    Stopwatch,
+};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,10 +36,62 @@ pub(crate) struct GroupCommit {
 }
 
 /// What a writer has done since it started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counters {
-    writes: AtomicU64,
-    commits: AtomicU64,
+    writes: Counter,
+    commits: Counter,
+    /// Writes that wait for their commit.
+    waiting: Gauge,
+    /// How many writes a commit has.
+    batch: Histogram,
+    /// How long a write waits for its commit, in nanoseconds.
+    wait: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            writes: Counter::default(),
+            commits: Counter::default(),
+            waiting: Gauge::default(),
+            batch: Histogram::new(SMALL_NUMBER_BOUNDS),
+            wait: Histogram::new(FINE_DURATION_BOUNDS),
+        }
+    }
+}
+
+/// A write that waits for its commit, until this is dropped.
+struct WaitingWrite<'a> {
+    counters: &'a Counters,
+    watch: Stopwatch,
+}
+
+impl<'a> WaitingWrite<'a> {
+    fn new(counters: &'a Counters) -> Self {
+        counters.waiting.add(1);
+        Self {
+            counters,
+            watch: Stopwatch::start(),
+        }
+    }
+}
+
+impl Drop for WaitingWrite<'_> {
+    fn drop(&mut self) {
+        self.counters.waiting.add(-1);
+        self.counters.wait.observe_duration(self.watch.elapsed());
+    }
+}
+
+/// How writes were committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitStatistics {
+    /// How many writes wait for their commit now.
+    pub waiting: i64,
+    /// How many writes the commits had.
+    pub batch: HistogramSnapshot,
+    /// How long writes waited for their commits, in nanoseconds.
+    pub wait: HistogramSnapshot,
 }
 
 /// How many writes and commits there were.
@@ -73,6 +128,7 @@ impl GroupCommit {
             return Err(Error::Closed.into());
         };
         let (reply, answer) = oneshot::channel();
+        let _waiting = WaitingWrite::new(&self.counters);
         if queue
             .send(Box::new(Pending {
                 work,
@@ -92,10 +148,20 @@ impl GroupCommit {
     }
 
     pub(crate) fn activity(&self) -> Activity {
-        let Counters { writes, commits } = self.counters.as_ref();
+        let Counters {
+            writes, commits, ..
+        } = self.counters.as_ref();
         Activity {
-            writes: writes.load(Ordering::Relaxed),
-            commits: commits.load(Ordering::Relaxed),
+            writes: writes.value(),
+            commits: commits.value(),
+        }
+    }
+
+    pub(crate) fn statistics(&self) -> CommitStatistics {
+        CommitStatistics {
+            waiting: self.counters.waiting.value(),
+            batch: self.counters.batch.snapshot(),
+            wait: self.counters.wait.snapshot(),
         }
     }
 }
@@ -185,10 +251,11 @@ fn commit(
 ) {
     match attempt(connection, place, &mut batch) {
         Ok(kept) => {
-            counters.writes.fetch_add(kept, Ordering::Relaxed);
-            counters
-                .commits
-                .fetch_add(u64::from(kept > 0), Ordering::Relaxed);
+            counters.writes.add(kept);
+            if kept > 0 {
+                counters.commits.increment();
+                counters.batch.observe(kept);
+            }
             batch.into_iter().for_each(|write| write.answer(Ok(())));
         }
         Err(Abandoned::Later(_)) if batch.len() > 1 => {

@@ -22,6 +22,13 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0010_objects.sql"),
     include_str!("../../migrations/sqlite/0011_idempotency_keys.sql"),
     include_str!("../../migrations/sqlite/0012_audit.sql"),
+    include_str!("../../migrations/sqlite/0013_notifications.sql"),
+    include_str!("../../migrations/sqlite/0014_tags.sql"),
+    include_str!("../../migrations/sqlite/0015_acme.sql"),
+    include_str!("../../migrations/sqlite/0016_retention.sql"),
+    include_str!("../../migrations/sqlite/0017_quotas.sql"),
+    include_str!("../../migrations/sqlite/0018_audit_reads.sql"),
+    include_str!("../../migrations/sqlite/0019_duties.sql"),
 ];
 
 /// `WHRF`: marks a SQLite file as ours.

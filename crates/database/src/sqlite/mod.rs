@@ -1,5 +1,6 @@
 //! A SQLite file: migrations, readers, and one writer that commits in groups.
 
+mod access;
 mod connection;
 mod error;
 mod file;
@@ -14,13 +15,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use traces::{SpanKind, in_child_span};
 
+pub use access::FileRefusal;
 pub use connection::BUSY_TIMEOUT;
-pub use group_commit::Activity;
+pub use group_commit::{Activity, CommitStatistics};
 pub use open::DatabaseOpenError;
 
 use crate::{DatabaseLocation, Error};
 
+use access::FileAccess;
 use file::DatabaseFile;
 use group_commit::GroupCommit;
 use lock::DataLock;
@@ -45,7 +49,8 @@ impl SqliteDatabase {
 
     /// Opens an existing database for a command. A server may be running. Nothing is created or
     /// migrated: only a server migrates its file, and a file that root created could not be opened by
-    /// the server.
+    /// the server. A process that may only read the file can read, and every write fails with
+    /// [`Error::ReadOnly`].
     ///
     /// # Errors
     /// [`DatabaseOpenError`], with a message for the operator.
@@ -71,7 +76,9 @@ impl SqliteDatabase {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.shared.writer.write(work).await
+        self.require_writable()?;
+        let work = self.shared.writer.write(work);
+        in_child_span("database write", SpanKind::Client, work).await
     }
 
     /// Runs `work` on a snapshot, which has every write that was acknowledged before.
@@ -89,7 +96,24 @@ impl SqliteDatabase {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.shared.readers.read(work).await
+        let work = self.shared.readers.read(work);
+        in_child_span("database read", SpanKind::Client, work).await
+    }
+
+    /// Requires that this process may write to the file.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], with the user who may.
+    pub fn require_writable(&self) -> Result<(), Error> {
+        self.shared.access.require_write()
+    }
+
+    /// Another connection, which cannot write.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn reader(&self) -> Result<Connection, Error> {
+        connection::unmapped_reader(self.path(), &self.shared.access)
     }
 
     /// The path of the file, without symbolic links.
@@ -112,10 +136,17 @@ impl SqliteDatabase {
         self.shared.writer.activity()
     }
 
+    /// How writes were committed since the database was opened.
+    #[must_use]
+    pub fn commits(&self) -> CommitStatistics {
+        self.shared.writer.statistics()
+    }
+
     fn start(opened: OpenedDatabase) -> Result<Self, DatabaseOpenError> {
         let OpenedDatabase {
             path,
             connection,
+            access,
             lock,
         } = opened;
         let started = DatabaseFile::of(&path)
@@ -124,9 +155,10 @@ impl SqliteDatabase {
             started.map_err(|source| DatabaseOpenError::Unreachable { path, source })?;
         Ok(Self {
             shared: Arc::new(Shared {
-                readers: ReaderPool::new(place.clone()),
+                readers: ReaderPool::new(place.clone(), access.clone()),
                 writer,
                 place,
+                access,
                 _lock: lock,
             }),
         })
@@ -138,6 +170,7 @@ struct Shared {
     readers: Arc<ReaderPool>,
     writer: GroupCommit,
     place: DatabaseFile,
+    access: FileAccess,
     /// Dropped last, when nothing uses the file any more.
     _lock: Option<DataLock>,
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::access::{FileAccess, FileRefusal, UnreadableFile, unreachable_directory};
 use super::lock::DataLock;
 use super::migrations::{self, State};
 use super::{connection, filesystem};
@@ -29,6 +30,26 @@ pub enum DatabaseOpenError {
         path: PathBuf,
         /// The operating system's error.
         source: io::Error,
+    },
+    /// This process may not read it.
+    #[error("the database {} cannot be read: {refusal}", path.display())]
+    Refused {
+        /// The database's file.
+        path: PathBuf,
+        /// Which file may not be read, and who may.
+        refusal: FileRefusal,
+    },
+    /// This process may only read it, and its last changes are not in it yet.
+    #[error(
+        "the last changes of the database {} are in its log {}-wal, which only a process that may write can take over: {refusal}",
+        path.display(),
+        path.display()
+    )]
+    HasLog {
+        /// The database's file.
+        path: PathBuf,
+        /// Why it is not written to.
+        refusal: FileRefusal,
     },
     /// Its file system cannot hold a database.
     #[error(
@@ -106,10 +127,12 @@ impl DatabaseOpenError {
     }
 }
 
-/// A database that is open for writing.
+/// An open database.
 pub(crate) struct OpenedDatabase {
     pub(crate) path: PathBuf,
+    /// It writes, if that is allowed.
     pub(crate) connection: Connection,
+    pub(crate) access: FileAccess,
     pub(crate) lock: Option<DataLock>,
 }
 
@@ -139,15 +162,41 @@ fn beside_on(
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(DatabaseOpenError::Missing(path));
         }
-        Err(source) => return Err(DatabaseOpenError::Unreachable { path, source }),
+        Err(source) => {
+            let is_refused = source.kind() == io::ErrorKind::PermissionDenied;
+            let refusal = is_refused.then(|| unreachable_directory(&path)).flatten();
+            return Err(match refusal {
+                Some(refusal) => DatabaseOpenError::Refused { path, refusal },
+                None => DatabaseOpenError::Unreachable { path, source },
+            });
+        }
     };
     check_filesystem(&path, on)?;
+    let access = FileAccess::of(&path).map_err(|error| match error {
+        UnreadableFile::Refused(refusal) => DatabaseOpenError::Refused {
+            path: path.clone(),
+            refusal,
+        },
+        UnreadableFile::HasLog(refusal) => DatabaseOpenError::HasLog {
+            path: path.clone(),
+            refusal,
+        },
+        UnreadableFile::Failed(source) => DatabaseOpenError::Unreachable {
+            path: path.clone(),
+            source,
+        },
+    })?;
     let at = |source| DatabaseOpenError::of(&path, source);
-    let connection = connection::writer(&path).map_err(at)?;
+    let connection = match &access {
+        FileAccess::Write => connection::writer(&path),
+        access => connection::reader(&path, access),
+    };
+    let connection = connection.map_err(at)?;
     match migrations::state(&connection).map_err(at)? {
         State::Current => Ok(OpenedDatabase {
             path,
             connection,
+            access,
             lock: None,
         }),
         State::Empty | State::Behind => Err(DatabaseOpenError::Older(path)),
@@ -178,8 +227,9 @@ fn exclusively_on(
     };
     let at = |source| DatabaseOpenError::of(&path, source);
     let connection = connection::writer(&path).map_err(at)?;
-    match migrations::state(&connection).map_err(at)? {
-        State::Empty | State::Current | State::Behind => {}
+    let is_current = match migrations::state(&connection).map_err(at)? {
+        State::Current => true,
+        State::Empty | State::Behind => false,
         State::Newer(found) => {
             return Err(DatabaseOpenError::Newer {
                 path,
@@ -188,17 +238,21 @@ fn exclusively_on(
             });
         }
         State::Foreign => return Err(DatabaseOpenError::Foreign(path)),
-    }
+    };
     if !use_log(&connection).map_err(at)? {
         return Err(DatabaseOpenError::FileSystem {
             path,
             filesystem: "a file system without shared memory",
         });
     }
-    migrations::apply(&connection).map_err(at)?;
+    // Even a transaction that changes nothing would be synced.
+    if !is_current {
+        migrations::apply(&connection).map_err(at)?;
+    }
     Ok(OpenedDatabase {
         path,
         connection,
+        access: FileAccess::Write,
         lock: Some(lock),
     })
 }

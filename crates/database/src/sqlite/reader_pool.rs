@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task;
 
+use super::access::FileAccess;
 use super::connection;
 use super::file::DatabaseFile;
 use crate::Error;
@@ -17,14 +18,16 @@ const PARALLEL: usize = 4;
 #[derive(Debug)]
 pub(crate) struct ReaderPool {
     place: DatabaseFile,
+    access: FileAccess,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl ReaderPool {
-    pub(crate) fn new(place: DatabaseFile) -> Arc<Self> {
+    pub(crate) fn new(place: DatabaseFile, access: FileAccess) -> Arc<Self> {
         Arc::new(Self {
             place,
+            access,
             permits: Arc::new(Semaphore::new(PARALLEL)),
             idle: Mutex::default(),
         })
@@ -45,7 +48,10 @@ impl ReaderPool {
         let task = task::spawn_blocking(move || {
             let _permit = permit;
             let connection = readers.connection()?;
-            let result = snapshot(&connection, work)?;
+            let result = snapshot(&connection, work);
+            // What was read from a file that changed meanwhile is no answer, and no error of the file.
+            readers.access.require_valid()?;
+            let result = result?;
             readers.idle().push(connection);
             result
         });
@@ -64,7 +70,7 @@ impl ReaderPool {
         }
         // The writer has the first file. No reader may open another one.
         self.place.check()?;
-        connection::reader(self.place.path())
+        connection::reader(self.place.path(), &self.access)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
@@ -83,4 +89,32 @@ fn snapshot<T, E>(
     let result = work(connection);
     execute("COMMIT")?;
     Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_while_a_server_opened_the_file_does_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("w.db");
+        let made = Connection::open(&path).unwrap();
+        made.execute_batch("CREATE TABLE t (n); INSERT INTO t VALUES (1)")
+            .unwrap();
+        drop(made);
+        let place = DatabaseFile::of(&path).unwrap();
+        let readers = ReaderPool::new(place, FileAccess::read_closed(&path));
+        let count = |connection: &Connection| -> Result<i64, Error> {
+            Ok(connection.query_row("SELECT count(*) FROM t", (), |row| row.get(0))?)
+        };
+        assert_eq!(readers.read(count).await.unwrap(), 1);
+        let index = directory.path().join("w.db-shm");
+        let meanwhile = move |connection: &Connection| {
+            std::fs::write(&index, "").unwrap();
+            count(connection)
+        };
+        let error = readers.read(meanwhile).await.unwrap_err();
+        assert!(matches!(error, Error::Busy(_)), "{error:?}");
+    }
 }

@@ -105,6 +105,34 @@ async fn the_audit_log_is_continued() {
 }
 
 #[tokio::test]
+async fn the_history_of_tags_is_continued() {
+    let (one, two) = (Bench::new().await, Bench::new().await);
+    let (one, two) = (
+        Database::from(one.database.clone()),
+        Database::from(two.database.clone()),
+    );
+    const CHANGE: &str =
+        "INSERT INTO tag_history (repository, tag, at, to_digest, account, request_id)
+         VALUES ('a', 'x', 1, zeroblob(33), 'alice', '1')";
+    let count = async |database: &Database| {
+        let count = database.read(|connection: &DatabaseConnection<'_>| {
+            let sql = "SELECT count(*) FROM tag_history";
+            connection.query_one(sql, &[], |row| row.get::<i64>(0))
+        });
+        count.await.unwrap()
+    };
+    for expected in [2, 4] {
+        insert(&one, CHANGE).await.unwrap();
+        insert(&one, CHANGE).await.unwrap();
+        one.copy_tag_history(&two).await.unwrap();
+        one.copy_tag_history(&two).await.unwrap();
+        assert_eq!(count(&two).await, expected);
+    }
+    one.make_read_only().await.unwrap();
+    insert(&one, CHANGE).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn a_database_that_is_read_only_refuses_what_must_not_be_lost() {
     let bench = Bench::new().await;
     let database = Database::from(bench.database.clone());

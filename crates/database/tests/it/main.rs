@@ -5,9 +5,11 @@
 mod administration;
 mod copies;
 mod failures;
+mod mixed_versions;
 mod opening;
 mod postgres;
 mod processes;
+mod read_only;
 mod reading;
 mod writing;
 

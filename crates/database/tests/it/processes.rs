@@ -32,7 +32,7 @@ fn parents_database() -> Option<DatabaseLocation> {
 }
 
 #[tokio::test]
-#[ignore = "a child's part"]
+#[ignore = "another test starts it as a process"]
 async fn child_writes() {
     let Some(location) = parents_database() else {
         return;
@@ -48,7 +48,7 @@ async fn child_writes() {
 }
 
 #[tokio::test]
-#[ignore = "a child's part"]
+#[ignore = "another test starts it as a process"]
 async fn child_writes_until_it_is_killed() {
     let Some(location) = parents_database() else {
         return;

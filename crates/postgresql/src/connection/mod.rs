@@ -98,18 +98,6 @@ impl PostgresConnection {
         Ok(self.answer(sql, parameters).await?.rows)
     }
 
-    /// The row of a statement that has at most one.
-    ///
-    /// # Errors
-    /// When there are several, or as [`query`](Self::query).
-    pub async fn query_opt(
-        &self,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, PostgresError> {
-        at_most_one(self.query(sql, parameters).await?)
-    }
-
     /// The row of a statement that has exactly one.
     ///
     /// # Errors
@@ -203,12 +191,6 @@ impl PostgresConnection {
     /// Whether its server has gone, fallen silent, or become a standby.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
-    }
-
-    /// The client below. What is given up on it is not noticed here.
-    #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
     }
 
     /// What sets the timeouts in a transaction, if the session does not have them.

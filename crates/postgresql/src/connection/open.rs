@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::with_causes;
 use rustls::pki_types::ServerName;
 use tokio::net::lookup_host;
 use tokio_postgres::config::SslMode;
@@ -11,7 +12,7 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Socket};
 
 use super::process_id;
 use super::{CHECK_CONNECTION, PostgresConnection, SessionTimeouts};
-use crate::error::{PostgresError, PostgresFailure, with_causes};
+use crate::error::{PostgresError, PostgresFailure};
 use crate::location::{PostgresHost, PostgresLocation, PostgresTls, TargetSession};
 use crate::statements::Statements;
 use crate::tls::{self, ServerTls};
@@ -249,8 +250,8 @@ async fn prepare_session(
     mut connection: PostgresConnection,
     target: TargetSession,
 ) -> Result<PostgresConnection, BoxError> {
-    let announced = process_id::announced(connection.client()).await;
-    let client = connection.client();
+    let announced = process_id::announced(&connection.client).await;
+    let client = &connection.client;
     let probe = match client.simple_query(PROBE).await {
         // Servers before 10, and some services, do not say all of it.
         Err(error) if error.as_db_error().is_some() => client.simple_query(SHORT_PROBE).await?,

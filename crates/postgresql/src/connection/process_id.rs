@@ -6,13 +6,12 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_postgres::Client;
-use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::tls::TlsConnect;
+
+use crate::bound_stream::BoundStream;
 
 /// The id in a request to cancel, which is made here and sent nowhere.
 pub(super) async fn announced(client: &Client) -> Option<i32> {
@@ -35,47 +34,11 @@ pub(super) async fn announced(client: &Client) -> Option<i32> {
 struct WithoutTls;
 
 impl TlsConnect<DuplexStream> for WithoutTls {
-    type Stream = PlainStream;
+    type Stream = BoundStream<DuplexStream>;
     type Error = Infallible;
-    type Future = Ready<Result<PlainStream, Infallible>>;
+    type Future = Ready<Result<Self::Stream, Infallible>>;
 
     fn connect(self, stream: DuplexStream) -> Self::Future {
-        ready(Ok(PlainStream(stream)))
-    }
-}
-
-struct PlainStream(DuplexStream);
-
-impl TlsStream for PlainStream {
-    fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
-    }
-}
-
-impl AsyncRead for PlainStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for PlainStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        ready(Ok(BoundStream::new(stream, None)))
     }
 }

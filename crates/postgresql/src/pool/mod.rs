@@ -9,14 +9,16 @@ mod pooled;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use common::{Counter, FINE_DURATION_BOUNDS, Histogram, HistogramSnapshot, Stopwatch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use traces::{SpanKind, in_child_span};
 
 use self::opening::Outage;
 pub use self::pooled::PooledConnection;
@@ -65,6 +67,21 @@ impl Default for PoolSettings {
 #[derive(Clone, Debug)]
 pub struct PostgresPool(Arc<PoolState>);
 
+/// How the connections of a pool are used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolStatistics {
+    /// The most connections at once.
+    pub limit: usize,
+    /// How many are in use now.
+    pub used: usize,
+    /// How many are open and not in use.
+    pub idle: usize,
+    /// How long a free one was waited for, in nanoseconds.
+    pub waits: HistogramSnapshot,
+    /// How often none was free in time.
+    pub timeouts: u64,
+}
+
 pub(crate) struct PoolState {
     location: PostgresLocation,
     settings: PoolSettings,
@@ -74,6 +91,12 @@ pub(crate) struct PoolState {
     /// The place of the server that was good last.
     preferred: AtomicUsize,
     outage: Mutex<Option<Outage>>,
+    /// Whether no statement may run any more.
+    is_closed: AtomicBool,
+    /// How long connections were waited for, in nanoseconds.
+    waits: Histogram,
+    /// How often none was free in time.
+    timeouts: Counter,
     /// Held while a server that is away is tried.
     attempt: tokio::sync::Mutex<()>,
 }
@@ -98,6 +121,9 @@ impl PostgresPool {
             statements: Arc::default(),
             preferred: AtomicUsize::new(0),
             outage: Mutex::default(),
+            is_closed: AtomicBool::new(false),
+            waits: Histogram::new(FINE_DURATION_BOUNDS),
+            timeouts: Counter::default(),
             attempt: tokio::sync::Mutex::default(),
         }))
     }
@@ -127,21 +153,53 @@ impl PostgresPool {
         !self.0.statements.names_are_forbidden()
     }
 
+    /// Lets no further statement run: this program must not use the database any more. Statements that
+    /// run end.
+    pub fn close(&self) {
+        self.0.is_closed.store(true, Ordering::Release);
+        self.0.idle().clear();
+    }
+
+    /// Whether no statement may run any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed.load(Ordering::Acquire)
+    }
+
+    /// How the connections are used.
+    #[must_use]
+    pub fn statistics(&self) -> PoolStatistics {
+        let limit = self.0.settings.connections.get();
+        PoolStatistics {
+            limit,
+            used: limit.saturating_sub(self.0.permits.available_permits()),
+            idle: self.0.idle().len(),
+            waits: self.0.waits.snapshot(),
+            timeouts: self.0.timeouts.value(),
+        }
+    }
+
     /// A connection for statements of the caller's own, such as `BEGIN` and `COMMIT`. It goes back to
     /// the pool when it is dropped, if no statement was given up.
     ///
     /// # Errors
     /// [`PostgresError::Unavailable`] when no connection becomes free, or none can be opened, in time.
     pub async fn connection(&self) -> Result<PooledConnection, PostgresError> {
+        if self.is_closed() {
+            return Err(PostgresError::unavailable(PostgresFailure::Closed));
+        }
         let wait = self.0.settings.wait;
         let deadline = now() + wait;
+        let watch = Stopwatch::start();
         let permit = Arc::clone(&self.0.permits).acquire_owned();
         // The semaphore is never closed.
         let Ok(Ok(permit)) = tokio::time::timeout_at(deadline, permit).await else {
+            self.0.timeouts.increment();
             return Err(PostgresError::unavailable(PostgresFailure::NoConnection(
                 wait,
             )));
         };
+        self.0.waits.observe_duration(watch.elapsed());
         match self.0.take_idle() {
             Some(idle) => Ok(PooledConnection::new(
                 &self.0,
@@ -210,7 +268,8 @@ impl PostgresPool {
     ) -> Result<StatementAnswer, PostgresError> {
         for retry in 0..RETRIES {
             let connection = self.connection().await?;
-            match connection.answer(sql, parameters).await {
+            let answer = connection.answer(sql, parameters);
+            match in_child_span("database statement", SpanKind::Client, answer).await {
                 Err(PostgresError::Conflict(_)) => drop(connection),
                 outcome => return outcome,
             }

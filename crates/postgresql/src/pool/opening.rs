@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use common::with_causes;
 use tokio::sync::{MutexGuard, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::{PoolState, PooledConnection, now};
 use crate::connection;
-use crate::error::{PostgresError, PostgresFailure, with_causes};
+use crate::error::{PostgresError, PostgresFailure};
 use crate::jitter::jitter;
 
 /// The longest pause between two attempts to reach a server that is away.

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use peers::{Lost, Postgres, Relay};
+use peers::{ExchangeLoss, Postgres, Relay};
 use postgresql::{IsolationLevel, PoolSettings, PostgresError, PostgresPool};
 
 use crate::support::{CREATE_WRITER, PASSWORD_IN_URL, TestDatabase, causes, pool, pool_with};
@@ -156,7 +156,7 @@ async fn the_outcome_of_a_lost_commit_is_asked_for() {
         .await
         .unwrap();
     let address = format!("127.0.0.1:{}", database.server.port());
-    for lost in [Lost::Answer, Lost::Request] {
+    for lost in [ExchangeLoss::Answer, ExchangeLoss::Request] {
         // A text ends with a NUL; `READ COMMITTED` is another.
         let relay = Relay::losing(&address, "COMMIT\0", lost);
         let pool = pool(&database.url_at(&relay.host_port()));
@@ -172,7 +172,10 @@ async fn the_outcome_of_a_lost_commit_is_asked_for() {
         outcome.unwrap();
         assert!(relay.breaks() > 0);
         // What was rolled back is done once more.
-        assert_eq!(attempts.get(), if lost == Lost::Answer { 1 } else { 2 });
+        assert_eq!(
+            attempts.get(),
+            if lost == ExchangeLoss::Answer { 1 } else { 2 }
+        );
     }
     assert_eq!(database.run("SELECT count(*) FROM t").trim(), "2");
 }

@@ -2,11 +2,12 @@
 //! sessions do not know each other's statements.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use peers::PgBouncer;
 use postgresql::{IsolationLevel, PoolSettings, PostgresError, PostgresPool};
 
-use crate::support::{PASSWORD, TestDatabase, pool};
+use crate::support::{PASSWORD, TestDatabase, pool_with};
 
 struct Pooled {
     database: TestDatabase,
@@ -22,7 +23,12 @@ impl Pooled {
 
     fn pool(&self) -> PostgresPool {
         let address = format!("127.0.0.1:{}", self.bouncer.port());
-        pool(&self.database.url_at(&address))
+        // What is tested is not how fast a busy machine is.
+        let settings = PoolSettings {
+            wait: Duration::from_secs(60),
+            ..PoolSettings::default()
+        };
+        pool_with(&self.database.url_at(&address), settings)
     }
 }
 
