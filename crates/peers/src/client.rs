@@ -118,10 +118,16 @@ pub fn crane() -> Client {
     Client::new("crane")
 }
 
-/// regctl, regclient's client.
+/// regctl, regclient's client, which speaks HTTP without TLS to the registry at `host`.
+///
+/// # Panics
+/// If regctl is not installed or refuses the host.
 #[must_use]
-pub fn regctl() -> Client {
-    Client::new("regctl")
+pub fn regctl(host: &str) -> Client {
+    let client = Client::new("regctl");
+    let set = ["registry", "set", "--skip-check", "--tls", "disabled", host];
+    client.run(&set).succeeded();
+    client
 }
 
 /// helm, which keeps charts as images.

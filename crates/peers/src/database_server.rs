@@ -1,6 +1,7 @@
 //! What PostgreSQL and MariaDB have in common: a database directory that belongs to a user of their
 //! own, a certificate, and a start that is complete only when a client can connect.
 
+use std::fs;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +27,7 @@ pub(crate) struct DatabaseServer {
 }
 
 /// The command that starts a server in its directory, at an address.
-type ServerCommand = fn(&Path, SocketAddrV4) -> Command;
+pub(crate) type ServerCommand = fn(&Path, SocketAddrV4) -> Command;
 
 impl DatabaseServer {
     /// Runs `install`, which makes the database directory, and then `command`, both as `user`.
@@ -54,6 +55,14 @@ impl DatabaseServer {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    pub(crate) fn command(&self) -> ServerCommand {
+        self.command
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
@@ -71,9 +80,15 @@ impl DatabaseServer {
         self.daemon.log()
     }
 
+    /// Kills it, and waits until the processes of its sessions have noticed: until then they answer.
     pub(crate) fn kill(&mut self) {
+        let sessions = children(self.daemon.id());
         self.daemon.signal(Signal::Kill);
         self.daemon.wait();
+        wait::until(READY, || {
+            let is_there = |id: &String| Path::new("/proc").join(id).exists();
+            (!sessions.iter().any(is_there)).then_some(())
+        });
     }
 
     /// Runs another program as the server's user.
@@ -105,4 +120,11 @@ impl DatabaseServer {
         let ready = wait::until(READY, || can_connect().then_some(()));
         assert!(ready.is_some(), "{}", self.log());
     }
+}
+
+/// The ids of the processes that a process has started.
+fn children(process: u32) -> Vec<String> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let ids = fs::read_to_string(path).unwrap_or_default();
+    ids.split_whitespace().map(str::to_owned).collect()
 }

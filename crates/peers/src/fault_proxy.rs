@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::Breakpoint;
+
 /// What happens to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -23,6 +25,12 @@ pub enum Fault {
     /// It is not forwarded. The answer has status 200 and an error in its body, as S3 answers when
     /// the completion of an upload fails late.
     ErrorWithin200,
+    /// It is forwarded, and the answer loses this header.
+    WithoutHeader(&'static str),
+    /// It is held before it is forwarded.
+    Hold(Breakpoint),
+    /// It is forwarded, and the answer is held.
+    HoldAnswer(Breakpoint),
 }
 
 /// The proxy. Each connection carries one request.
@@ -104,16 +112,26 @@ impl State {
         let request = format!("{} {}", words.next()?, words.next()?);
         self.seen.lock().unwrap().push(request.clone());
         let fault = self.fault(&request);
-        match fault {
+        match &fault {
             Some(Fault::Cut) => return client.shutdown(Shutdown::Both).ok(),
-            Some(Fault::Delay(delay)) => thread::sleep(delay),
+            Some(Fault::Delay(delay)) => thread::sleep(*delay),
             Some(Fault::Status(status)) => {
-                return answer(&client, &mut reader, &head, status, "SlowDown");
+                return answer(&client, &mut reader, &head, *status, "SlowDown");
             }
             Some(Fault::ErrorWithin200) => {
                 return answer(&client, &mut reader, &head, 200, "InternalError");
             }
-            Some(Fault::LoseAnswer | Fault::CutAnswer(_)) | None => {}
+            Some(Fault::Hold(breakpoint)) if !breakpoint.hold() => {
+                return client.shutdown(Shutdown::Both).ok();
+            }
+            Some(
+                Fault::Hold(_)
+                | Fault::HoldAnswer(_)
+                | Fault::LoseAnswer
+                | Fault::CutAnswer(_)
+                | Fault::WithoutHeader(_),
+            )
+            | None => {}
         }
         let mut server = TcpStream::connect(self.to.lock().unwrap().as_str()).ok()?;
         let kept = head.iter().filter(|line| !is_connection(line));
@@ -136,7 +154,22 @@ impl State {
             let _ = reader.read_to_end(&mut Vec::new());
             return client.shutdown(Shutdown::Both).ok();
         }
-        let kept = head.iter().filter(|line| !is_connection(line));
+        if let Some(Fault::HoldAnswer(breakpoint)) = fault
+            && !breakpoint.hold()
+        {
+            return client.shutdown(Shutdown::Both).ok();
+        }
+        let removed = match fault {
+            Some(Fault::WithoutHeader(name)) => name,
+            _ => "connection",
+        };
+        let is_removed = |line: &str| {
+            let name = line.split(':').next().unwrap_or_default();
+            name.eq_ignore_ascii_case(removed)
+        };
+        let kept = head
+            .iter()
+            .filter(|line| !is_connection(line) && !is_removed(line));
         let mut sent: String = kept.cloned().collect();
         sent.insert_str(head[0].len(), "Connection: close\r\n");
         client.write_all(sent.as_bytes()).ok()?;

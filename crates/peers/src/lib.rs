@@ -21,6 +21,8 @@
     reason = "this crate is part of the tests: a peer that fails makes the test fail at once"
 )]
 
+mod breakpoint;
+mod bucket;
 mod buildkit;
 mod certificate;
 mod client;
@@ -38,11 +40,14 @@ mod minio;
 mod network;
 mod oidc_provider;
 mod output;
+mod pebble;
 mod pgbouncer;
 mod port;
 mod postgres;
 mod postgres_database;
+mod postgres_proxy;
 mod program;
+mod prometheus;
 mod proxy;
 mod redis;
 mod registry;
@@ -56,6 +61,8 @@ mod versitygw;
 mod wait;
 mod web;
 
+pub use breakpoint::Breakpoint;
+pub use bucket::TestBucket;
 pub use buildkit::BuildKit;
 pub use certificate::{TestCertificate, TestKeyKind};
 pub use client::{Client, buildah, crane, helm, kubernetes_peer, podman, regctl, skopeo};
@@ -71,22 +78,26 @@ pub use minio::Minio;
 pub use network::in_network;
 pub use oidc_provider::OidcProviderServer;
 pub use output::{Output, run, run_with_input};
+pub use pebble::{Pebble, PebbleConfig};
 pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use postgres_database::TestPostgresDatabase;
+pub use postgres_proxy::PostgresProxy;
 pub use program::program;
+pub use prometheus::{Prometheus, check_metrics, promtool};
 pub use proxy::Proxy;
 pub use redis::{Redis, RedisCluster, RedisConfig};
 pub use registry::{
     Auth, RegistryConfig, RunningRegistry, Trust, registry_of, registry2, registry3,
 };
-pub use relay::{Lost, Relay};
+pub use relay::{ExchangeLoss, Relay};
 pub use samba::Samba;
 pub use server::Server;
 pub use slapd::{Slapd, SlapdConfig};
 pub use stub::{HttpStub, StubAnswer, StubRequest};
 pub use versitygw::VersityGateway;
-pub use web::{Nginx, Php, PythonServer};
+pub use wait::wait_until;
+pub use web::{Nginx, ScriptServer};
 
 #[cfg(test)]
 mod tests;

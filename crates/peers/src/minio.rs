@@ -5,12 +5,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Daemon, program, run};
-
-/// The id of the only key.
-const ACCESS_KEY: &str = "wharfinger-test";
-/// The key.
-const SECRET_KEY: &str = "secret-of-the-test";
+use crate::bucket::BUCKET;
+use crate::{Daemon, TestBucket, program, run};
 
 /// A running server.
 #[derive(Debug)]
@@ -36,8 +32,8 @@ impl Minio {
                 .args(["--console-address", "127.0.0.1:0"])
                 .arg(directory.path().join("objects"))
                 .env("HOME", directory.path())
-                .env("MINIO_ROOT_USER", ACCESS_KEY)
-                .env("MINIO_ROOT_PASSWORD", SECRET_KEY)
+                .env("MINIO_ROOT_USER", BUCKET.access_key)
+                .env("MINIO_ROOT_PASSWORD", BUCKET.secret_key)
                 .env("MINIO_BROWSER", "off")
                 .env("MINIO_UPDATE", "off")
                 .current_dir(directory.path());
@@ -48,7 +44,7 @@ impl Minio {
             host_port: address.to_string(),
             _directory: directory,
         };
-        minio.create_bucket(minio.bucket());
+        minio.create_bucket();
         minio
     }
 
@@ -58,28 +54,10 @@ impl Minio {
         &self.host_port
     }
 
-    /// The name of the bucket.
+    /// Its bucket.
     #[must_use]
-    pub fn bucket(&self) -> &'static str {
-        "content"
-    }
-
-    /// The region.
-    #[must_use]
-    pub fn region(&self) -> &'static str {
-        "us-east-1"
-    }
-
-    /// The id of the only key.
-    #[must_use]
-    pub fn access_key(&self) -> &'static str {
-        ACCESS_KEY
-    }
-
-    /// The key.
-    #[must_use]
-    pub fn secret_key(&self) -> &'static str {
-        SECRET_KEY
+    pub fn bucket(&self) -> TestBucket {
+        BUCKET
     }
 
     /// Its log.
@@ -88,15 +66,16 @@ impl Minio {
         self.daemon.log()
     }
 
-    fn create_bucket(&self, name: &str) {
-        let user = format!("{ACCESS_KEY}:{SECRET_KEY}");
-        let url = format!("http://{}/{name}", self.host_port);
+    fn create_bucket(&self) {
+        let user = format!("{}:{}", BUCKET.access_key, BUCKET.secret_key);
+        let url = format!("http://{}/{}", self.host_port, BUCKET.name);
+        let signature = format!("aws:amz:{}:s3", BUCKET.region);
         // It listens before it can answer.
         let mut command = Command::new(program("curl"));
         run(command
             .args(["--silent", "--show-error", "--fail", "-X", "PUT"])
             .args(["--retry", "20", "--retry-delay", "1", "--retry-all-errors"])
-            .args(["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", &user, &url]))
+            .args(["--aws-sigv4", &signature, "--user", &user, &url]))
         .succeeded();
     }
 }

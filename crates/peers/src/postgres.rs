@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use std::path::Path;
 use std::process::Command;
 
-use crate::database_server::DatabaseServer;
+use crate::database_server::{DatabaseServer, ServerCommand};
 use crate::service_user::ServiceUser;
 use crate::{Output, program, run};
 
@@ -21,8 +21,22 @@ impl Postgres {
     /// If PostgreSQL is not installed or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_as(serve)
+    }
+
+    /// The same, as it is used: with 128 MB of buffers, and a commit is on the disk before it is
+    /// acknowledged.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_durable() -> Self {
+        Self::start_as(serve_durably)
+    }
+
+    fn start_as(command: ServerCommand) -> Self {
         let user = ServiceUser::new("postgres", "postgresql");
-        let server = Self(DatabaseServer::start(user, install, serve));
+        let server = Self(DatabaseServer::start(user, install, command));
         server.wait_until_ready();
         server
     }
@@ -46,7 +60,7 @@ impl Postgres {
                 .current_dir(path);
             command
         };
-        let server = Self(DatabaseServer::start(user, copy, serve));
+        let server = Self(DatabaseServer::start(user, copy, self.0.command()));
         server.wait_until_ready();
         server
     }
@@ -75,6 +89,12 @@ impl Postgres {
         self.control(&["promote", "--wait"]);
         self.run("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
         self.run("postgres", "SELECT pg_reload_conf()");
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// The port on 127.0.0.1.
@@ -198,7 +218,15 @@ fn install(path: &Path) -> Command {
     initdb
 }
 
+/// Tests need no disk.
 fn serve(path: &Path, address: SocketAddrV4) -> Command {
+    let mut command = serve_durably(path, address);
+    // The last of two settings counts.
+    command.args(["-c", "fsync=off", "-c", "shared_buffers=16MB"]);
+    command
+}
+
+fn serve_durably(path: &Path, address: SocketAddrV4) -> Command {
     let _ = fs::remove_file(path.join("data/postmaster.pid"));
     let mut command = Command::new(program("postgres"));
     command
@@ -209,11 +237,13 @@ fn serve(path: &Path, address: SocketAddrV4) -> Command {
             "-c",
             "listen_addresses=127.0.0.1,127.0.0.2",
             "-c",
-            "fsync=off",
+            "fsync=on",
             "-c",
             "ssl=on",
         ])
-        .args(["-c", "shared_buffers=16MB", "-c", "max_connections=100"])
+        .args(["-c", "shared_buffers=128MB", "-c", "max_connections=100"])
+        // A standby connects soon to a primary that has started again.
+        .args(["-c", "wal_retrieve_retry_interval=500ms"])
         .args(["-c", &format!("unix_socket_directories={}", path.display())])
         .args([
             "-c",

@@ -16,12 +16,12 @@ enum Habit {
     /// stay open.
     Stops(u64),
     /// The relay closes the first connection whose client sends this text.
-    Loses(&'static str, Lost),
+    Loses(&'static str, ExchangeLoss),
 }
 
 /// What is lost of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lost {
+pub enum ExchangeLoss {
     /// The request: the server never sees it.
     Request,
     /// The answer: the server has done what it was asked for.
@@ -78,7 +78,7 @@ impl Relay {
     /// A relay to `to` (`HOST:PORT`) that closes the first connection whose client sends `text`
     /// within one packet, before the request or before its answer is forwarded.
     #[must_use]
-    pub fn losing(to: &str, text: &'static str, lost: Lost) -> Self {
+    pub fn losing(to: &str, text: &'static str, lost: ExchangeLoss) -> Self {
         Self::start(to, Habit::Loses(text, lost))
     }
 
@@ -171,7 +171,7 @@ impl Line {
                 Habit::Loses(text, lost) if direction == Direction::ToServer => {
                     let found = contains(&buffer[..length], text);
                     if found && self.breaks.fetch_add(1, Ordering::Relaxed) == 0 {
-                        if lost == Lost::Request {
+                        if lost == ExchangeLoss::Request {
                             break;
                         }
                         state.is_losing.store(true, Ordering::Relaxed);
@@ -228,7 +228,7 @@ mod tests {
         let broken = Relay::breaking(&nginx.host_port(), 100);
         assert!(ask(&broken).is_none());
         assert_eq!(broken.breaks(), 1);
-        for lost in [Lost::Request, Lost::Answer] {
+        for lost in [ExchangeLoss::Request, ExchangeLoss::Answer] {
             let losing = Relay::losing(&nginx.host_port(), "GET /", lost);
             assert!(ask(&losing).is_none());
             assert_eq!(ask(&losing).unwrap().body, "here");

@@ -180,17 +180,7 @@ fn crane_and_regctl() {
         "1"
     );
 
-    let regctl = regctl();
-    regctl
-        .run(&[
-            "registry",
-            "set",
-            "--skip-check",
-            "--tls",
-            "disabled",
-            &host,
-        ])
-        .succeeded();
+    let regctl = regctl(&host);
     regctl
         .run_with_input(
             &["registry", "login", &host, "--user", "user", "--pass-stdin"],

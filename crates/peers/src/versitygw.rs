@@ -6,12 +6,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Daemon, TestCertificate, program};
-
-/// The id of the only key.
-const ACCESS_KEY: &str = "wharfinger-test";
-/// The key.
-const SECRET_KEY: &str = "secret-of-the-test";
+use crate::bucket::BUCKET;
+use crate::{Daemon, TestBucket, TestCertificate, program};
 
 /// A running server.
 #[derive(Debug)]
@@ -48,8 +44,14 @@ impl VersityGateway {
             host_port,
             directory,
         };
-        gateway.create_bucket(gateway.bucket());
+        gateway.create_bucket(BUCKET.name);
         gateway
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.daemon.id()
     }
 
     /// `127.0.0.1:PORT`.
@@ -58,39 +60,26 @@ impl VersityGateway {
         &self.host_port
     }
 
-    /// The name of the bucket.
+    /// Its bucket.
     #[must_use]
-    pub fn bucket(&self) -> &'static str {
-        "content"
-    }
-
-    /// The region.
-    #[must_use]
-    pub fn region(&self) -> &'static str {
-        "us-east-1"
-    }
-
-    /// The id of the only key.
-    #[must_use]
-    pub fn access_key(&self) -> &'static str {
-        ACCESS_KEY
-    }
-
-    /// The key.
-    #[must_use]
-    pub fn secret_key(&self) -> &'static str {
-        SECRET_KEY
+    pub fn bucket(&self) -> TestBucket {
+        BUCKET
     }
 
     /// What [`RegistryConfig::s3`](crate::RegistryConfig::s3) says of the bucket, behind a proxy at
     /// `host_port`, with all keys below `root`.
     #[must_use]
     pub fn driver(&self, host_port: &str, root: &str) -> String {
+        let TestBucket {
+            name,
+            region,
+            access_key,
+            secret_key,
+        } = BUCKET;
         format!(
-            "bucket: {}, region: {}, regionendpoint: 'http://{host_port}', forcepathstyle: true, \
-             secure: false, accesskey: {ACCESS_KEY}, secretkey: {SECRET_KEY}, rootdirectory: {root}",
-            self.bucket(),
-            self.region(),
+            "bucket: {name}, region: {region}, regionendpoint: 'http://{host_port}', \
+             forcepathstyle: true, secure: false, accesskey: {access_key}, \
+             secretkey: {secret_key}, rootdirectory: {root}"
         )
     }
 
@@ -111,7 +100,7 @@ impl VersityGateway {
     /// The keys of all objects below a prefix, which ends with a slash, sorted.
     #[must_use]
     pub fn keys(&self, prefix: &str) -> Vec<String> {
-        let bucket = self.objects().join(self.bucket());
+        let bucket = self.objects().join(BUCKET.name);
         let mut keys = Vec::new();
         files(&bucket.join(prefix), &mut keys);
         let mut keys: Vec<_> = keys
@@ -126,7 +115,7 @@ impl VersityGateway {
     /// How many multipart uploads are not complete.
     #[must_use]
     pub fn multipart_uploads(&self) -> usize {
-        let bucket = self.objects().join(self.bucket());
+        let bucket = self.objects().join(BUCKET.name);
         let directory = bucket.join(".sgwtmp").join("multipart");
         let Ok(objects) = fs::read_dir(directory) else {
             return 0;
@@ -143,7 +132,7 @@ impl VersityGateway {
     /// # Panics
     /// If that fails.
     pub fn write_file(&self, key: &str, content: &str) {
-        let path = self.objects().join(self.bucket()).join(key);
+        let path = self.objects().join(BUCKET.name).join(key);
         fs::create_dir_all(path.parent().expect("a key has a directory")).expect("directories");
         fs::write(path, content).expect("an object's file");
     }
@@ -153,7 +142,7 @@ impl VersityGateway {
     /// # Panics
     /// If there is none.
     pub fn remove_file(&self, key: &str) {
-        fs::remove_file(self.objects().join(self.bucket()).join(key)).expect("an object's file");
+        fs::remove_file(self.objects().join(BUCKET.name).join(key)).expect("an object's file");
     }
 
     fn objects(&self) -> PathBuf {
@@ -167,14 +156,14 @@ fn launch(directory: &Path, certificate: Option<&TestCertificate>) -> (Daemon, S
     let (daemon, address) = Daemon::start_on_port(&directory.join("log"), |address| {
         let mut command = Command::new(program("versitygw"));
         command
-            .args(["--access", ACCESS_KEY, "--secret", SECRET_KEY])
+            .args(["--access", BUCKET.access_key, "--secret", BUCKET.secret_key])
             .args(["--port", &address.to_string()]);
         if let Some(TestCertificate { certificate, key }) = certificate {
             command.arg("--cert").arg(certificate);
             command.arg("--key").arg(key);
         }
         command
-            .args(["--region", "us-east-1", "posix"])
+            .args(["--region", BUCKET.region, "posix"])
             .arg(&objects)
             .current_dir(directory);
         command

@@ -4,6 +4,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long other programs may take. The machine may be busy.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Waits until another program has brought about that `condition` holds.
+///
+/// # Panics
+/// If it does not hold within five minutes.
+#[track_caller]
+pub fn wait_until(mut condition: impl FnMut() -> bool) {
+    let held = until(LIMIT, || condition().then_some(()));
+    assert!(held.is_some(), "the condition did not hold in {LIMIT:?}");
+}
 
 /// Calls `probe` until it returns a value; `None` if it does not within `limit`.
 pub(crate) fn until<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {

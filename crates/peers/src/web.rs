@@ -1,4 +1,4 @@
-//! Web servers: PHP's built-in one, programs in Python, and nginx as the proxy in front of ours.
+//! Web servers: scripts in PHP and Python, and nginx as the proxy in front of ours.
 
 use std::fs;
 use std::net::SocketAddrV4;
@@ -9,29 +9,46 @@ use tempfile::TempDir;
 
 use crate::{Daemon, program};
 
-/// `php -S`, running one script for every request.
+/// A script that serves HTTP: in PHP, with the server that PHP has built in, or in Python.
 #[derive(Debug)]
-pub struct Php {
+pub struct ScriptServer {
     daemon: Daemon,
     address: SocketAddrV4,
     _log: TempDir,
 }
 
-impl Php {
-    /// Serves `script`, a file in `directory`, and runs there.
+impl ScriptServer {
+    /// `php -S`: runs `script`, a file in `directory`, there for each request.
     ///
     /// # Panics
     /// If PHP is not installed or does not start.
     #[must_use]
-    pub fn serve(directory: &Path, script: &str) -> Self {
+    pub fn php(directory: &Path, script: &str) -> Self {
+        Self::start(directory, |address| {
+            let mut command = Command::new(program("php"));
+            command.arg("-S").arg(address.to_string()).arg(script);
+            command
+        })
+    }
+
+    /// Runs `script`, a file in `directory`, there. Its argument is the port to listen on.
+    ///
+    /// # Panics
+    /// If Python is not installed, or the script does not listen.
+    #[must_use]
+    pub fn python(directory: &Path, script: &str) -> Self {
+        Self::start(directory, |address| {
+            let mut command = Command::new(program("python3"));
+            command.arg(script).arg(address.port().to_string());
+            command
+        })
+    }
+
+    fn start(directory: &Path, command: impl Fn(SocketAddrV4) -> Command) -> Self {
         let log = tempfile::tempdir().expect("a temporary directory");
         let (daemon, address) = Daemon::start_on_port(&log.path().join("log"), |address| {
-            let mut command = Command::new(program("php"));
-            command
-                .arg("-S")
-                .arg(address.to_string())
-                .arg(script)
-                .current_dir(directory);
+            let mut command = command(address);
+            command.current_dir(directory);
             command
         });
         Self {
@@ -48,50 +65,6 @@ impl Php {
     }
 
     /// Its requests and the script's errors.
-    #[must_use]
-    pub fn log(&self) -> String {
-        self.daemon.log()
-    }
-}
-
-/// A program in Python that serves HTTP.
-#[derive(Debug)]
-pub struct PythonServer {
-    daemon: Daemon,
-    address: SocketAddrV4,
-    _log: TempDir,
-}
-
-impl PythonServer {
-    /// Runs `script`, a file in `directory`, there. Its argument is the port to listen on.
-    ///
-    /// # Panics
-    /// If Python is not installed, or the script does not listen.
-    #[must_use]
-    pub fn serve(directory: &Path, script: &str) -> Self {
-        let log = tempfile::tempdir().expect("a temporary directory");
-        let (daemon, address) = Daemon::start_on_port(&log.path().join("log"), |address| {
-            let mut command = Command::new(program("python3"));
-            command
-                .arg(script)
-                .arg(address.port().to_string())
-                .current_dir(directory);
-            command
-        });
-        Self {
-            daemon,
-            address,
-            _log: log,
-        }
-    }
-
-    /// The URL of `path`, which begins with a slash.
-    #[must_use]
-    pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    /// Its requests and errors.
     #[must_use]
     pub fn log(&self) -> String {
         self.daemon.log()
@@ -195,7 +168,7 @@ mod tests {
             "<?php echo $_GET['account'] . ' ' . `ls`;",
         )
         .unwrap();
-        let php = Php::serve(directory.path(), "who.php");
+        let php = ScriptServer::php(directory.path(), "who.php");
         assert_eq!(
             http::get(&php.url("/?account=mizzy")).body,
             "mizzy who.php\n",
