@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use identity::CircuitOpen;
 use object_store::client::{HttpError, HttpErrorKind};
-use storage::Error;
+use storage::{Error, RemotePart};
 
 /// When a client may try again while the store is away.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -143,6 +143,7 @@ impl StoreFailure {
             tracing::error!(cause = %self.message, "the object store failed: cannot {action}");
         }
         Error::Unavailable {
+            what: RemotePart::Content,
             retry_after: RETRY_AFTER,
         }
     }

@@ -17,9 +17,10 @@ use storage::distribution::{ExportFile, ExportTarget};
 use storage::{Blob, BlobReader, BlobStore, Error, StorageFuture};
 
 use crate::clients::open_client;
-use crate::error::{S3OpenError, StoreFailure, unavailable};
+use crate::error::{S3OpenError, unavailable};
 use crate::location::KeyPrefix;
 use crate::settings::{LEAST_PART, S3Settings};
+use crate::shared_store::has_object;
 use crate::store::ObjectContent;
 
 /// Small files that are written at once.
@@ -74,20 +75,6 @@ impl BucketExport {
     async fn put(&self, path: &Path, content: PutPayload) -> object_store::Result<()> {
         let options = PutOptions::from(self.attributes());
         self.client.put_opts(path, content, options).await.map(drop)
-    }
-
-    /// Whether an object of this size exists.
-    async fn has(&self, path: &Path, size: u64) -> Result<bool, Error> {
-        match self.client.head(path).await {
-            Ok(object) => Ok(object.size == size),
-            Err(error) => {
-                let failure = StoreFailure::new(&error);
-                if failure.is_missing() {
-                    return Ok(false);
-                }
-                Err(failure.unavailable("look at an object"))
-            }
-        }
     }
 
     /// Asks the store to copy. Returns false if it cannot.
@@ -186,7 +173,8 @@ impl ExportTarget for BucketExport {
     ) -> StorageFuture<'a, ()> {
         Box::pin(async move {
             let to = self.prefix.path(path);
-            if self.has(&to, blob.size).await? || self.copy_within(blob, &to).await {
+            if has_object(&self.client, &to, blob.size).await? || self.copy_within(blob, &to).await
+            {
                 return Ok(());
             }
             let reader = content.open(blob, 0..blob.size).await?;

@@ -16,6 +16,7 @@ use object_store::client::{
     HttpResponseBody, HttpService,
 };
 use reqwest::Body;
+use traces::{SpanKind, in_child_span};
 
 use crate::signature::BucketAddress;
 
@@ -78,8 +79,13 @@ impl HttpService for Service {
             let attempt = attempt.map_err(|open| HttpError::new(HttpErrorKind::Unknown, open))?;
             let (parts, body) = request.into_parts();
             let request = http::Request::from_parts(parts, Body::wrap(body));
-            let request = reqwest::Request::try_from(request).map_err(error)?;
-            let response = self.client.execute(request).await;
+            let mut request = reqwest::Request::try_from(request).map_err(error)?;
+            let sent = async {
+                // Not a part of what is signed.
+                traces::propagate(request.headers_mut());
+                self.client.execute(request).await
+            };
+            let response = in_child_span("bucket", SpanKind::Client, sent).await;
             if let Some(attempt) = attempt {
                 match &response {
                     Ok(response) if !has_failed(response.status()) => attempt.succeeded(),

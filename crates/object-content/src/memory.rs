@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use storage::Error;
+use storage::{Error, RemotePart};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -34,6 +34,7 @@ impl UploadMemory {
         match timeout(PATIENCE, reserved).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Error::Unavailable {
+                what: RemotePart::Content,
                 retry_after: PATIENCE,
             }),
         }

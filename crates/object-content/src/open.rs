@@ -35,8 +35,8 @@ impl ObjectContent {
         })
     }
 
-    /// Writes, reads and removes an object, and begins and ends an upload in parts. So what is wrong
-    /// is known before a client pushes.
+    /// Writes, reads and removes an object, and begins an upload in parts, stores a part, and ends it. So
+    /// what is wrong is known before a client pushes.
     ///
     /// # Errors
     /// [`S3OpenError::Refused`], with what is wrong and what to do.
@@ -72,7 +72,10 @@ impl ObjectContent {
         let options = shared.multipart_options();
         let id = client.create_multipart_opts(&path, options).await;
         let id = id.map_err(refused("begin an upload in parts"))?;
+        let part = client.put_part(&path, &id, 0, PROBE.into()).await;
         let aborted = client.abort_multipart(&path, &id).await;
+        // A part without an ETag is an error, because no upload can be completed without it.
+        part.map_err(refused("store a part of an upload"))?;
         aborted.map_err(refused("end an upload in parts"))?;
         let deleted = client.delete(&path).await;
         deleted.map_err(refused("remove an object"))

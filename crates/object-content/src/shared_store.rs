@@ -216,16 +216,7 @@ impl SharedStore {
 
     /// Whether an object has this size.
     pub(crate) async fn has(&self, key: &str, size: u64) -> Result<bool, Error> {
-        match self.client.head(&self.path(key)).await {
-            Ok(object) => Ok(object.size == size),
-            Err(error) => {
-                let failure = StoreFailure::new(&error);
-                if failure.is_missing() {
-                    return Ok(false);
-                }
-                Err(failure.unavailable("look at an object"))
-            }
-        }
+        has_object(&self.client, &self.path(key), size).await
     }
 
     /// Removes objects. Those that are gone already are no error.
@@ -307,6 +298,20 @@ impl SharedStore {
     pub(crate) fn is_suspect(&self, key: &str) -> bool {
         let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         suspects.contains(key)
+    }
+}
+
+/// Whether an object has this size.
+pub(crate) async fn has_object(client: &AmazonS3, path: &Path, size: u64) -> Result<bool, Error> {
+    match client.head(path).await {
+        Ok(object) => Ok(object.size == size),
+        Err(error) => {
+            let failure = StoreFailure::new(&error);
+            if failure.is_missing() {
+                return Ok(false);
+            }
+            Err(failure.unavailable("look at an object"))
+        }
     }
 }
 

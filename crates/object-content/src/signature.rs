@@ -4,10 +4,19 @@
 //! `object_store` signs with the time of now, so every URL would be another one. Here the time is a
 //! parameter: all URLs of one window are equal, in every process that has the key. So caches hit.
 
-use std::fmt::Write;
-
 use aws_lc_rs::{digest, hmac};
+use data_encoding::HEXLOWER;
 use object_store::aws::AwsCredential;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// All but the unreserved characters (RFC 3986 §2.3), as signatures demand.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// The same for a path.
+const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
 /// What URLs lead to, besides the key of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +118,11 @@ impl UrlSigner {
 
     /// The URL of an object, for `GET` alone.
     pub(crate) fn sign(&self, address: &BucketAddress, key: &str) -> String {
-        let path = format!("{}/{}", address.path, encoded(key, true));
+        let path = format!(
+            "{}/{}",
+            address.path,
+            utf8_percent_encode(key, RESERVED_IN_PATH)
+        );
         let canonical = format!(
             "GET\n{path}\n{}\nhost:{}\n\nhost\nUNSIGNED-PAYLOAD",
             self.query,
@@ -120,14 +133,14 @@ impl UrlSigner {
             "AWS4-HMAC-SHA256\n{}\n{}\n{}",
             self.time,
             self.scope,
-            hex(canonical.as_ref())
+            HEXLOWER.encode(canonical.as_ref())
         );
         let signature = hmac::sign(&self.key, to_sign.as_bytes());
         format!(
             "{}{path}?{}&X-Amz-Signature={}",
             address.origin,
             self.query,
-            hex(signature.as_ref())
+            HEXLOWER.encode(signature.as_ref())
         )
     }
 }
@@ -137,32 +150,8 @@ fn hmac_key(value: &[u8]) -> hmac::Key {
 }
 
 fn push(query: &mut String, name: &str, value: &str) {
-    let _ = write!(query, "&{name}={}", encoded(value, false));
-}
-
-/// Percent-encodes all but the unreserved characters (RFC 3986 §2.3), as signatures demand.
-fn encoded(text: &str, keeps_slashes: bool) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            b'/' if keeps_slashes => encoded.push('/'),
-            byte => {
-                let _ = write!(encoded, "%{byte:02X}");
-            }
-        }
-    }
-    encoded
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    query.extend(["&", name, "="]);
+    query.extend(utf8_percent_encode(value, RESERVED));
 }
 
 #[cfg(test)]

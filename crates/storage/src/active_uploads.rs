@@ -39,6 +39,14 @@ impl ActiveUploads {
             .unwrap_or_default()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        let table = self.table();
+        // An upload that is not resumable has no lock, and one without a client has no entry.
+        let counted = table.clients.values().map(Vec::len).sum::<usize>();
+        counted.max(table.locks.len())
+    }
+
     /// Waits until no other request writes to the upload, at most for `patience`.
     pub(crate) async fn lock(&self, id: UploadId, patience: Duration) -> Option<ActiveUpload> {
         let mut active = self.unlocked(id);
@@ -70,6 +78,12 @@ impl ActiveUploads {
         let mut active = self.unlocked(id);
         active.client = Some(client.to_owned());
         Some(active)
+    }
+
+    /// Whether no request writes to an upload.
+    pub(crate) fn is_empty(&self) -> bool {
+        let table = self.table();
+        table.locks.is_empty() && table.clients.is_empty()
     }
 
     fn unlocked(&self, id: UploadId) -> ActiveUpload {
@@ -138,7 +152,7 @@ mod tests {
         drop(first);
         drop(all.enter(id(3), "alice", 2).unwrap());
         drop(second);
-        assert!(all.table().clients.is_empty());
+        assert!(all.is_empty());
     }
 
     #[tokio::test]
@@ -146,6 +160,7 @@ mod tests {
         let all = ActiveUploads::default();
         let patience = Duration::from_millis(50);
         let mut held = all.lock(id(1), patience).await.unwrap();
+        assert!(!all.is_empty());
         held.count_for("alice");
         assert_eq!(all.of("alice"), [id(1)]);
         assert!(all.try_lock(id(1)).is_none());
@@ -153,6 +168,6 @@ mod tests {
         let (waits, ()) = tokio::join!(all.lock(id(1), patience), async { drop(held) });
         assert!(waits.is_some());
         drop(waits);
-        assert!(all.table().locks.is_empty() && all.table().clients.is_empty());
+        assert!(all.is_empty());
     }
 }

@@ -11,10 +11,11 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use common::Counter;
 use oci::{Digest, Reference, RepositoryName};
 use quick_cache::{Equivalent, Weighter, sync};
 
-use crate::{Blob, StoredManifest};
+use crate::{Blob, CacheStatistics, MetadataStatistics, StoredManifest};
 
 /// The size of the cached manifests, in bytes, with their overhead.
 const MANIFESTS: u64 = 16 << 20;
@@ -33,6 +34,33 @@ pub(crate) struct Cache {
     repositories: Box<[AtomicU64]>,
     everything: AtomicU64,
     hasher: RandomState,
+    manifest_uses: CacheUses,
+    blob_uses: CacheUses,
+}
+
+/// How often something was found.
+#[derive(Default)]
+struct CacheUses {
+    hits: Counter,
+    misses: Counter,
+}
+
+impl CacheUses {
+    /// `found`, counted.
+    fn count<T, E>(&self, found: Result<T, E>) -> Result<T, E> {
+        match &found {
+            Ok(_) => self.hits.increment(),
+            Err(_) => self.misses.increment(),
+        }
+        found
+    }
+
+    fn statistics(&self) -> CacheStatistics {
+        CacheStatistics {
+            hits: self.hits.value(),
+            misses: self.misses.value(),
+        }
+    }
 }
 
 /// A blob of a repository.
@@ -76,6 +104,16 @@ impl Cache {
             repositories: (0..STAMPS).map(|_| AtomicU64::new(0)).collect(),
             everything: AtomicU64::new(0),
             hasher: RandomState::new(),
+            manifest_uses: CacheUses::default(),
+            blob_uses: CacheUses::default(),
+        }
+    }
+
+    pub(crate) fn statistics(&self) -> MetadataStatistics {
+        MetadataStatistics {
+            manifests: self.manifest_uses.statistics(),
+            blobs: self.blob_uses.statistics(),
+            looks: None,
         }
     }
 
@@ -87,10 +125,9 @@ impl Cache {
     ) -> Result<Arc<StoredManifest>, CacheStamp> {
         let stamp = self.stamp(repository, reference);
         let found = self.manifests.get(&BorrowedKey(repository, reference));
-        found
-            .filter(|found| found.stamp == stamp)
-            .map(|found| found.value)
-            .ok_or(stamp)
+        let found = found.filter(|found| found.stamp == stamp);
+        self.manifest_uses
+            .count(found.map(|found| found.value).ok_or(stamp))
     }
 
     pub(crate) fn insert_manifest(
@@ -112,10 +149,9 @@ impl Cache {
     ) -> Result<CachedBlob, CacheStamp> {
         let stamp = self.stamp(repository, digest);
         let found = self.blobs.get(&BorrowedKey(repository, digest));
-        found
-            .filter(|found| found.stamp == stamp)
-            .map(|found| found.value)
-            .ok_or(stamp)
+        let found = found.filter(|found| found.stamp == stamp);
+        self.blob_uses
+            .count(found.map(|found| found.value).ok_or(stamp))
     }
 
     /// The stamp for a blob that is read now.

@@ -36,7 +36,7 @@ const UNUSED: u32 = 1000;
 const EXPIRED: u32 = 10_000;
 
 /// How long a server has the duty of collection unless it renews the lease.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_secs(30);
 
 /// What a pass has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,8 +95,8 @@ impl Storage {
         Ok(report)
     }
 
-    /// Runs a pass if it is this server's turn: of several servers that share the storage, one does it
-    /// each `every`. Returns `None` if another one does, or has done it.
+    /// Runs a pass if it is due and this server's turn: of several servers that share the storage, one
+    /// does it each `every`. Returns `None` if it is not due, or another server does it.
     ///
     /// # Errors
     /// As [`collect`](Self::collect).

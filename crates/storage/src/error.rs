@@ -1,12 +1,16 @@
 //! Why a request to the storage failed, by who is at fault.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::BoxFuture;
-use oci::Digest;
+use oci::{Digest, RepositoryName, Tag};
+use tag_rules::RuleOrigin;
 use tokio::task::JoinError;
+
+use crate::QuotaExceeded;
 
 /// What a method of a seam returns.
 pub type StorageFuture<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -30,6 +34,12 @@ pub enum Error {
     /// listed.
     #[error("the manifest refers to {} blobs that are unknown in this repository", .0.len())]
     ReferencesUnknown(Vec<Digest>),
+    /// An immutable tag would move or go, or lose what it needs. Nothing was changed.
+    #[error(transparent)]
+    TagImmutable(Box<ImmutableTag>),
+    /// The change adds to what a prefix uses, and it would use more than its quota. Nothing was changed.
+    #[error(transparent)]
+    QuotaExceeded(Box<QuotaExceeded>),
     /// Content does not have the digest that the caller claimed.
     #[error(transparent)]
     DigestMismatch(Box<DigestMismatch>),
@@ -66,9 +76,12 @@ pub enum Error {
     /// Another process held the database for too long. Another try may succeed.
     #[error("the database is locked by another process")]
     Busy,
-    /// A remote store cannot be reached. Whether a change has happened is unknown.
-    #[error("the storage cannot be reached")]
+    /// The database or a remote store cannot be reached, or not in time. Whether a change has happened is
+    /// unknown.
+    #[error("{what} cannot be reached now")]
     Unavailable {
+        /// What cannot be reached.
+        what: RemotePart,
         /// When to try again.
         retry_after: Duration,
     },
@@ -95,6 +108,24 @@ pub enum Error {
     Metadata(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
+/// What a registry reaches over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemotePart {
+    /// The database.
+    Database,
+    /// The store of the content of blobs, or another registry's data.
+    Content,
+}
+
+impl fmt::Display for RemotePart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Database => "the database",
+            Self::Content => "the store of the content",
+        })
+    }
+}
+
 /// Content does not have the digest that the caller claimed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the content's digest is {computed}, not {claimed}")]
@@ -103,6 +134,28 @@ pub struct DigestMismatch {
     pub claimed: Digest,
     /// The content's digest.
     pub computed: Digest,
+}
+
+/// A tag that a rule makes immutable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the tag {tag} of {repository} is immutable ({rule}): it points at {digest}, and neither moves nor goes"
+)]
+pub struct ImmutableTag {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag.
+    pub tag: Tag,
+    /// The manifest that it points at.
+    pub digest: Digest,
+    /// The rule.
+    pub rule: RuleOrigin,
+}
+
+impl From<QuotaExceeded> for Error {
+    fn from(exceeded: QuotaExceeded) -> Self {
+        Self::QuotaExceeded(Box::new(exceeded))
+    }
 }
 
 impl Error {

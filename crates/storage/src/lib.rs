@@ -48,19 +48,24 @@ mod duty;
 mod error;
 mod files;
 pub mod hash;
+mod measured_store;
 pub mod memory;
 mod model;
 mod open_shared;
 mod packed_digest;
 mod postgres;
 mod publication;
+mod pull_times;
+mod quota;
 mod recovery;
 mod relocation;
 mod seams;
 mod settings;
 mod shared;
 mod sqlite;
+mod statistics;
 mod storage;
+pub mod tag_retention;
 mod tree;
 mod upload;
 mod upload_lease;
@@ -69,25 +74,35 @@ mod verify;
 pub use backup::BackupError;
 pub use blob_store::{BlobReader, BlobStore, ContentUrl, CopyTarget, UploadWriter, WrittenContent};
 pub use content_identity::ContentIdentity;
-pub use error::{DigestMismatch, Error, StorageFuture};
+pub use error::{DigestMismatch, Error, ImmutableTag, RemotePart, StorageFuture};
 pub use files::{Files, StorageOpenError};
 pub use model::{
     Blob, ContentLocation, ListPage, NewManifest, NewManifestError, PageRequest, ReferrerEntry,
     StoreId, StoredManifest, TaggedManifest, UploadId,
 };
-pub use postgres::{DatabaseClock, PostgresMetadata, PostgresSettings};
+pub use postgres::{DatabaseClock, LookPeriods, PostgresMetadata, PostgresSettings};
+pub use pull_times::PullTimes;
+pub use quota::{
+    DuplicateQuota, Quota, QuotaExceeded, QuotaPrefix, QuotaResource, QuotaRoom, QuotaUsage,
+    QuotaWarning, Quotas, RepositoryQuotas,
+};
 pub use recovery::recover_uploads;
 pub use relocation::{RelocationError, RelocationReport};
 pub use seams::{
     AdoptedStore, AdoptionProgress, AdoptionStage, AdoptionStore, AffectedRepository, BackupBlob,
-    BlobIndex, BlobReservation, ChangeSet, Checkpoint, CollectionStore, Duty, DutyLease, DutyStore,
-    FinishedUpload, Inventory, ManifestChange, ManifestStore, MetadataBackup, NewOutboxRecord,
-    NewUpload, OutboxRecord, OutboxRecordId, OutboxStore, PendingUpload, UploadObjects,
-    UploadRecovery, UploadState, UploadStore,
+    BlobIndex, BlobReservation, ChangeAuthor, ChangeSet, Checkpoint, CollectionStore, Duty,
+    DutyLease, DutyStore, FinishedUpload, Inventory, LinkedBlob, ManifestChange, ManifestStore,
+    ManifestTags, MetadataBackup, NewOutboxRecord, NewUpload, OutboxRecord, OutboxRecordId,
+    OutboxStore, PendingUpload, PrefixUsage, PullRecording, PullTimeStore, PulledManifest,
+    QuotaCounting, QuotaStore, RestoreOutcome, RestoredTag, TagChange, TagChangeId,
+    TagHistoryStore, TagRemoval, TagRemovalOutcome, TagRestoration, TagRetention, Tombstone,
+    TombstoneStore, TombstoneTerms, TrackedPrefixes, UntaggedManifests, UploadObjects,
+    UploadRecovery, UploadState, UploadStore, UsageQuery, WrongCount,
 };
 pub use settings::{Retention, StorageSettings, UploadLimits};
 pub use shared::MetadataStores;
 pub use sqlite::Sqlite;
+pub use statistics::{CacheStatistics, LookStatistics, MetadataStatistics, StorageStatistics};
 pub use storage::Storage;
 pub use tree::{EntryKind, LinkFile, Tree, TreeEntry};
 pub use upload::Upload;

@@ -128,9 +128,5 @@ async fn is_same_directory(
 }
 
 fn stores(metadata: PostgresMetadata) -> MetadataStores {
-    let metadata = Arc::new(metadata);
-    MetadataStores {
-        duties: Some(Arc::clone(&metadata) as _),
-        ..MetadataStores::new(metadata)
-    }
+    MetadataStores::new(Arc::new(metadata))
 }

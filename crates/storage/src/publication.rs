@@ -2,24 +2,26 @@
 
 use crate::blob_store::WrittenContent;
 use crate::shared::SharedState;
-use crate::{Blob, BlobReservation, Error, FinishedUpload, UploadId};
+use crate::{Blob, BlobReservation, Error, FinishedUpload, LinkedBlob, UploadId};
 
 /// Makes synced content a blob that can be pulled.
 pub(crate) async fn publish(
     shared: &SharedState,
     mut finished: FinishedUpload,
     written: &WrittenContent,
-) -> Result<Blob, Error> {
+) -> Result<LinkedBlob, Error> {
     let (uploads, store) = (&shared.metadata.uploads, &shared.content);
     let upload = finished.upload;
     let blob = loop {
         match uploads.reserve(finished.clone()).await? {
             BlobReservation::Pending(blob) => break blob,
-            BlobReservation::Exists(blob) => match store.check(&blob).await {
+            BlobReservation::Exists(linked) => match store.check(&linked.blob).await {
                 // A row does not prove that its content can be read. This upload replaces it.
-                Err(Error::Damaged { digest }) if finished.replaces != Some(blob.generation) => {
+                Err(Error::Damaged { digest })
+                    if finished.replaces != Some(linked.blob.generation) =>
+                {
                     tracing::warn!(%digest, "the content of a blob is missing or damaged; it is stored again");
-                    finished.replaces = Some(blob.generation);
+                    finished.replaces = Some(linked.blob.generation);
                     finished.fence = None;
                 }
                 Err(error) => return Err(error),
@@ -31,7 +33,7 @@ pub(crate) async fn publish(
                     if let Err(error) = store.discard(upload).await {
                         tracing::warn!(%upload, %error, "cannot remove a second copy; it is removed at the next start");
                     }
-                    return Ok(blob);
+                    return Ok(linked);
                 }
             },
         }

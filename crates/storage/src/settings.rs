@@ -12,6 +12,9 @@ pub struct UploadLimits {
     /// How long a request waits for an earlier request to the same upload. A client whose
     /// connection broke often comes back before its old request has ended.
     pub patience: Duration,
+    /// How long a request waits for another server that has the upload. Longer than a lease, so that an
+    /// upload continues whose server was killed: few clients repeat a request that was refused.
+    pub lease_patience: Duration,
 }
 
 impl Default for UploadLimits {
@@ -20,6 +23,7 @@ impl Default for UploadLimits {
             uploads_per_client: 64,
             blob: None,
             patience: Duration::from_secs(5),
+            lease_patience: Duration::from_secs(35),
         }
     }
 }

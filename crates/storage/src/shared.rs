@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::active_uploads::ActiveUploads;
 use crate::distribution::OngoingAdoption;
+use crate::measured_store::{MeasuredStore, StoreActions};
 use crate::{
     AdoptionStore, BlobIndex, BlobStore, CollectionStore, ContentLocation, DutyStore, Error,
-    Inventory, ManifestStore, MetadataBackup, OutboxStore, UploadLimits, UploadStore,
+    Inventory, ManifestStore, MetadataBackup, OutboxStore, PullTimeStore, QuotaStore,
+    TagHistoryStore, TagRetention, TombstoneStore, UploadLimits, UploadStore,
 };
 
 /// The stores of the metadata, one for each seam.
@@ -24,12 +26,22 @@ pub struct MetadataStores {
     pub inventory: Arc<dyn Inventory>,
     /// Records of changes.
     pub outbox: Arc<dyn OutboxStore>,
+    /// What became of tags.
+    pub tag_history: Arc<dyn TagHistoryStore>,
+    /// What is used below prefixes.
+    pub quotas: Arc<dyn QuotaStore>,
     /// Adoption of another registry's content.
     pub adoption: Arc<dyn AdoptionStore>,
+    /// Tags as retention sees them.
+    pub retention: Arc<dyn TagRetention>,
+    /// What is left of removed tags.
+    pub tombstones: Arc<dyn TombstoneStore>,
+    /// When manifests were pulled.
+    pub pull_times: Arc<dyn PullTimeStore>,
     /// Copies to a file, if the store can make them.
     pub backup: Option<Arc<dyn MetadataBackup>>,
-    /// Duties, if several servers share the store.
-    pub duties: Option<Arc<dyn DutyStore>>,
+    /// Work that a server does again and again, for all servers that share the store.
+    pub duties: Arc<dyn DutyStore>,
 }
 
 impl MetadataStores {
@@ -42,7 +54,13 @@ impl MetadataStores {
             + CollectionStore
             + Inventory
             + OutboxStore
+            + TagHistoryStore
             + AdoptionStore
+            + TagRetention
+            + TombstoneStore
+            + PullTimeStore
+            + QuotaStore
+            + DutyStore
             + 'static,
     {
         Self {
@@ -52,9 +70,14 @@ impl MetadataStores {
             collection: Arc::clone(&metadata) as _,
             inventory: Arc::clone(&metadata) as _,
             outbox: Arc::clone(&metadata) as _,
+            tag_history: Arc::clone(&metadata) as _,
+            retention: Arc::clone(&metadata) as _,
+            tombstones: Arc::clone(&metadata) as _,
+            pull_times: Arc::clone(&metadata) as _,
+            quotas: Arc::clone(&metadata) as _,
+            duties: Arc::clone(&metadata) as _,
             adoption: metadata,
             backup: None,
-            duties: None,
         }
     }
 }
@@ -79,6 +102,8 @@ pub(crate) trait ContentRows {
 pub(crate) struct SharedState {
     pub(crate) metadata: MetadataStores,
     pub(crate) content: Arc<dyn BlobStore>,
+    /// How long the actions of `content` took.
+    pub(crate) actions: Arc<StoreActions>,
     pub(crate) limits: UploadLimits,
     /// Where our own content is: a directory without symbolic links, or a bucket.
     pub(crate) home: Option<ContentLocation>,
@@ -94,9 +119,11 @@ impl SharedState {
         limits: UploadLimits,
         home: Option<ContentLocation>,
     ) -> Self {
+        let actions = Arc::new(StoreActions::new());
         Self {
             metadata,
-            content,
+            content: Arc::new(MeasuredStore::new(content, Arc::clone(&actions))),
+            actions,
             limits,
             home,
             active: ActiveUploads::default(),

@@ -4,20 +4,27 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::Clock;
 use database::SqliteDatabase;
-use oci::{RepositoryName, Tag};
+use oci::{Digest, RepositoryName};
 
 use crate::completion::run_to_completion;
+use crate::quota::UsageChange;
 use crate::recovery::recover_uploads;
 use crate::shared::{ContentRows, MetadataStores, SharedState};
 use crate::upload::Upload;
 use crate::{
     AdoptedStore, Blob, BlobIndex, BlobReader, BlobStore, ChangeSet, ContentLocation, ContentUrl,
-    Error, Files, ManifestChange, ManifestStore, NewManifest, NewOutboxRecord, NewUpload,
-    OutboxStore, Sqlite, StorageOpenError, StorageSettings, StoreId, UploadId, UploadLimits,
+    Error, Files, ManifestChange, ManifestStore, NewManifest, NewUpload, OutboxStore,
+    QuotaResource, QuotaRoom, QuotaStore, QuotaUsage, QuotaWarning, RepositoryQuotas, Sqlite,
+    StorageOpenError, StorageSettings, StorageStatistics, StoreId, TagHistoryStore, UploadId,
+    UploadLimits, UsageQuery,
 };
+
+/// How often [`Storage::uploads_released`] looks.
+const RELEASE_CHECK: Duration = Duration::from_millis(10);
 
 /// The storage of a registry. Clones share it.
 #[derive(Clone)]
@@ -106,10 +113,66 @@ impl Storage {
         self.shared.metadata.blobs.as_ref()
     }
 
+    /// What was counted since it was opened.
+    #[must_use]
+    pub fn statistics(&self) -> StorageStatistics {
+        StorageStatistics {
+            actions: self.shared.actions.snapshot(),
+            metadata: self.shared.metadata.inventory.statistics(),
+            active_uploads: self.shared.active.count(),
+        }
+    }
+
     /// Records of changes.
     #[must_use]
     pub fn outbox(&self) -> &dyn OutboxStore {
         self.shared.metadata.outbox.as_ref()
+    }
+
+    /// What became of tags.
+    #[must_use]
+    pub fn tag_history(&self) -> &dyn TagHistoryStore {
+        self.shared.metadata.tag_history.as_ref()
+    }
+
+    /// What is used below prefixes.
+    #[must_use]
+    pub fn quotas(&self) -> &dyn QuotaStore {
+        self.shared.metadata.quotas.as_ref()
+    }
+
+    /// Whether the `quotas` of a repository have room for a blob of this length, or for a part of one,
+    /// before any of it is taken. A quota that has the blob already needs no room for it; without a
+    /// `digest`, this is not known. Returns for how many bytes there is room. The change itself decides:
+    /// others may use the room first.
+    ///
+    /// # Errors
+    /// [`Error::QuotaExceeded`](crate::Error::QuotaExceeded), or if the database fails.
+    pub async fn room_for(
+        &self,
+        quotas: &RepositoryQuotas,
+        bytes: u64,
+        digest: Option<&Digest>,
+    ) -> Result<QuotaRoom, Error> {
+        let mut limited = quotas.prefixes_of(QuotaResource::Bytes);
+        if limited.is_empty() {
+            return Ok(QuotaRoom::Unlimited);
+        }
+        if let Some(digest) = digest {
+            let having = self.quotas().prefixes_with(digest, limited.clone()).await?;
+            limited.retain(|prefix| !having.contains(prefix));
+        }
+        let used = self.quotas().usage(UsageQuery::Of(limited)).await?;
+        let changes: Vec<_> = used
+            .into_iter()
+            .map(|used| UsageChange {
+                prefix: used.prefix,
+                used: used.usage,
+                added: QuotaUsage { bytes, tags: 0 },
+            })
+            .collect();
+        quotas.check(&changes)?;
+        Ok(quotas.room(&changes))
     }
 
     /// The content of a blob of this repository, or a range of it, which must be within the blob's
@@ -149,17 +212,27 @@ impl Storage {
         self.shared.content.locate(blob).await
     }
 
-    /// Stores a manifest and points `tags` at it. The content of each blob that it needs must exist;
-    /// a row alone does not prove that.
+    /// Makes a change. The content of each blob that a pushed manifest needs must exist; a row alone
+    /// does not prove that. Returns the quotas that it has brought near their limits.
     ///
     /// # Errors
-    /// [`Error::ReferencesUnknown`] if blobs are missing, in rows or on the disk.
-    pub async fn push_manifest(
+    /// As [`ManifestStore::apply`], and [`Error::ReferencesUnknown`] if blobs are missing, in rows or on
+    /// the disk.
+    pub async fn apply(
         &self,
         repository: &RepositoryName,
-        manifest: NewManifest,
-        tags: Vec<Tag>,
-        outbox: Vec<NewOutboxRecord>,
+        changes: ChangeSet,
+    ) -> Result<Vec<QuotaWarning>, Error> {
+        if let ManifestChange::Push { manifest, .. } = &changes.change {
+            self.check_blobs(repository, manifest).await?;
+        }
+        self.manifests().apply(repository, changes).await
+    }
+
+    async fn check_blobs(
+        &self,
+        repository: &RepositoryName,
+        manifest: &NewManifest,
     ) -> Result<(), Error> {
         let digests: Vec<_> = manifest
             .manifest()
@@ -176,9 +249,7 @@ impl Storage {
         if !unreadable.is_empty() {
             return Err(Error::ReferencesUnknown(unreadable));
         }
-        let change = ManifestChange::Push { manifest, tags };
-        let changes = ChangeSet { change, outbox };
-        self.manifests().apply(repository, changes).await
+        Ok(())
     }
 
     /// Whether all of a blob can be read. It opens the blob's file.
@@ -301,6 +372,14 @@ impl Storage {
         let active = self.shared.active.enter(upload.id, &upload.client, limit);
         let active = active.ok_or(Error::TooManyUploads { limit })?;
         Ok(Upload::single(Arc::clone(&self.shared), upload, active))
+    }
+
+    /// Returns when no request of this process has an upload any more. What an aborted request wrote is
+    /// removed then, and other servers can continue its upload.
+    pub async fn uploads_released(&self) {
+        while !self.shared.active.is_empty() {
+            tokio::time::sleep(RELEASE_CHECK).await;
+        }
     }
 
     /// Ends an upload and removes its content.

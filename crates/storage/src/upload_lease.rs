@@ -10,8 +10,9 @@ use tokio::time::timeout;
 use crate::shared::SharedState;
 use crate::{Error, UploadId, UploadState};
 
-/// How often a request asks whether another server has released an upload.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// How long a request waits before it asks whether another server has released an upload: at first,
+/// and at most.
+const INTERVALS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// Renews the lease of an upload while its last steps take long.
 pub(crate) struct LeaseKeeper {
@@ -57,12 +58,14 @@ pub(crate) async fn lease(
     repository: &RepositoryName,
     id: UploadId,
 ) -> Result<UploadState, Error> {
+    let [mut interval, longest] = INTERVALS;
     let mut waited = Duration::ZERO;
     loop {
         match shared.metadata.uploads.lease(repository, id).await {
-            Err(Error::UploadBusy) if waited < shared.limits.patience => {
-                tokio::time::sleep(INTERVAL).await;
-                waited += INTERVAL;
+            Err(Error::UploadBusy) if waited < shared.limits.lease_patience => {
+                tokio::time::sleep(interval).await;
+                waited += interval;
+                interval = longest.min(interval * 2);
             }
             outcome => return outcome,
         }

@@ -11,7 +11,7 @@ use object_content::{
     ObjectContent, RedirectSettings, S3Credentials, S3Settings, StaticCredentials,
 };
 use oci::{Digest, DigestAlgorithm, RepositoryName};
-use peers::{FaultProxy, Minio, VersityGateway};
+use peers::{FaultProxy, Minio, TestBucket, VersityGateway};
 use storage::collection::{CollectionPolicy, CollectionReport};
 use storage::{Blob, Error, NewUpload, Storage, StorageOpenError, StorageSettings, UploadId, hash};
 use tempfile::TempDir;
@@ -28,34 +28,25 @@ pub(crate) struct World {
 
 /// How a bucket of a test's server is asked.
 pub(crate) fn settings(gateway: &VersityGateway, host_port: &str, part: usize) -> S3Settings {
-    let key = (gateway.access_key(), gateway.secret_key());
-    settings_of(gateway.bucket(), gateway.region(), key, host_port, part)
+    settings_of(gateway.bucket(), host_port, part)
 }
 
 pub(crate) fn settings_of_minio(minio: &Minio) -> S3Settings {
-    let key = (minio.access_key(), minio.secret_key());
-    let host_port = minio.host_port();
-    settings_of(minio.bucket(), minio.region(), key, host_port, LEAST_PART)
+    settings_of(minio.bucket(), minio.host_port(), LEAST_PART)
 }
 
-fn settings_of(
-    bucket: &str,
-    region: &str,
-    (access_key, secret_key): (&str, &str),
-    host_port: &str,
-    part: usize,
-) -> S3Settings {
+fn settings_of(bucket: TestBucket, host_port: &str, part: usize) -> S3Settings {
     let tls = rustls::crypto::aws_lc_rs::default_provider();
     let _ = tls.install_default();
     S3Settings {
-        bucket: bucket.to_owned(),
+        bucket: bucket.name.to_owned(),
         prefix: "registry".to_owned(),
-        region: region.to_owned(),
+        region: bucket.region.to_owned(),
         endpoint: Some(format!("http://{host_port}")),
         path_style: true,
         credentials: S3Credentials::Static(StaticCredentials {
-            access_key: access_key.to_owned(),
-            secret_key: secret_key.into(),
+            access_key: bucket.access_key.to_owned(),
+            secret_key: bucket.secret_key.into(),
             session_token: None,
         }),
         encryption: None,

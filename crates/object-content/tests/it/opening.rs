@@ -47,7 +47,12 @@ async fn the_probe_says_what_is_wrong_and_no_secret() {
     );
     let message = probe(&with_key(&right, "unknown", "secret")).await;
     assert!(message.contains("correct `accesskey`"), "{message}");
-    let message = probe(&with_key(&right, gateway.access_key(), "open sesame")).await;
+    let message = probe(&with_key(
+        &right,
+        gateway.bucket().access_key,
+        "open sesame",
+    ))
+    .await;
     assert!(
         message.contains("correct `secretkey`") && !message.contains("sesame"),
         "{message}"
@@ -146,4 +151,18 @@ async fn a_clock_that_is_wrong_is_named() {
         message.ends_with("(correct the clock of this machine)"),
         "{message}"
     );
+}
+
+/// An upload is completed with the ETags of its parts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_without_etags_of_parts_is_refused() {
+    let gateway = VersityGateway::start();
+    let proxy = FaultProxy::start(gateway.host_port());
+    proxy.fail("partNumber", 0, Fault::WithoutHeader("etag"));
+    let message = probe(&settings(&gateway, proxy.host_port(), LEAST_PART)).await;
+    assert!(
+        message.contains("cannot store a part of an upload"),
+        "{message}"
+    );
+    assert_eq!(gateway.multipart_uploads(), 0);
 }

@@ -1,7 +1,7 @@
 //! How many requests to the store each request of a client costs.
 
 use oci::media_type;
-use storage::NewManifest;
+use storage::{ManifestChange, NewManifest};
 
 use crate::bucket::{World, bytes, name, sha256};
 
@@ -33,7 +33,8 @@ async fn two_small_blobs_and_a_manifest_are_two_requests() {
     let tags = vec!["1".parse().unwrap()];
     let storage = &world.storage;
     let repository = name();
-    let pushed = storage.push_manifest(&repository, manifest, tags, Vec::new());
+    let push = ManifestChange::Push { manifest, tags };
+    let pushed = storage.apply(&repository, push.into());
     pushed.await.unwrap();
     let seen = world.proxy.take_seen();
     assert!(

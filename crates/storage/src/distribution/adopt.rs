@@ -3,13 +3,21 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::layout::BASE;
 use super::ongoing::OngoingAdoption;
 use super::report::{AdoptError, AdoptionCheck, AdoptionReport};
-use crate::{AdoptionStage, ContentLocation, Error, PageRequest, Storage, Tree};
+use crate::{AdoptionStage, ContentLocation, Duty, Error, PageRequest, Storage, Tree};
+
+/// The duty of reading what no client has asked for.
+const DUTY: Duty = Duty {
+    name: "adoption",
+    every: Duration::ZERO,
+    lease: Duration::from_secs(30),
+};
 
 /// The location of data that are where our own content is. The two can be moved together.
 const HERE: &str = ".";
@@ -45,6 +53,17 @@ pub enum Discovery {
     /// A data directory that was never adopted, while there are images of our own. The operator
     /// must say whether they belong together.
     Unrelated,
+}
+
+/// What became of an adoption in which several servers take turns.
+#[derive(Debug)]
+pub enum AdoptionTurn {
+    /// This server has completed it.
+    Complete(AdoptionReport),
+    /// Another server has completed it.
+    CompleteElsewhere,
+    /// Another server is reading.
+    Elsewhere,
 }
 
 impl Storage {
@@ -104,11 +123,12 @@ impl Storage {
         let rows = &self.shared.metadata.adoption;
         let progress = rows.begin(&location).await?;
         let store = progress.store;
-        let location = self.shared.resolve(&location);
-        self.shared.content.add(store, &location)?;
+        let resolved = self.shared.resolve(&location);
+        self.shared.content.add(store, &resolved)?;
         let adoption = Arc::new(OngoingAdoption::new(
             Arc::clone(rows),
             location,
+            resolved,
             tree,
             check,
             progress,
@@ -148,10 +168,38 @@ impl Storage {
             report(&found);
         }
         self.shared.metadata.adoption.end(adoption.store).await?;
+        self.end_reading(adoption);
+        Ok(std::mem::take(&mut adoption.found()))
+    }
+
+    /// The same for a server that may share the storage with others: one of them reads at a time. If it
+    /// stops, another one continues when it tries next.
+    ///
+    /// # Errors
+    /// As [`complete_adoption`](Self::complete_adoption).
+    pub async fn complete_adoption_in_turn(
+        &self,
+        adoption: &Arc<OngoingAdoption>,
+        report: impl FnMut(&AdoptionReport) + Send,
+    ) -> Result<AdoptionTurn, AdoptError> {
+        let rows = &self.shared.metadata.adoption;
+        let stage = rows.stage(adoption.row()).await?;
+        if matches!(stage, AdoptionStage::Complete | AdoptionStage::Final) {
+            self.end_reading(adoption);
+            return Ok(AdoptionTurn::CompleteElsewhere);
+        }
+        let work = self.complete_adoption(adoption, report);
+        Ok(match self.in_turn(DUTY, work).await? {
+            Some(report) => AdoptionTurn::Complete(report),
+            None => AdoptionTurn::Elsewhere,
+        })
+    }
+
+    /// Requests look for nothing more in what was read.
+    fn end_reading(&self, adoption: &Arc<OngoingAdoption>) {
         self.shared
             .ongoing()
             .retain(|other| !Arc::ptr_eq(other, adoption));
-        Ok(std::mem::take(&mut adoption.found()))
     }
 
     /// Reads a repository that an ongoing adoption has not read yet. Every request for something in

@@ -22,7 +22,7 @@ mod problem;
 mod reader;
 mod report;
 
-pub use adopt::{Discovery, RegistryData};
+pub use adopt::{AdoptionTurn, Discovery, RegistryData};
 pub use export::{ExportError, ExportFile, ExportReport, ExportTarget};
 pub use ongoing::OngoingAdoption;
 pub use problem::{AdoptionProblem, AdoptionProblemKind};

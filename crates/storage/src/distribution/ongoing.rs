@@ -14,7 +14,7 @@ use super::problem::AdoptionProblem;
 use super::reader::DataDirectoryReader;
 use super::report::{AdoptError, AdoptionCheck, AdoptionReport};
 use crate::seams::{AdoptionTotals, RepositoryPart};
-use crate::{AdoptionProgress, AdoptionStore, ContentLocation, Error, StoreId, Tree};
+use crate::{AdoptionProgress, AdoptionStore, ContentLocation, Error, RemotePart, StoreId, Tree};
 
 /// When a client may try again while another registry's data cannot be reached.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -26,6 +26,8 @@ const ROWS: usize = 500;
 #[derive(Debug)]
 pub struct OngoingAdoption {
     pub(super) store: StoreId,
+    /// The location as its row has it.
+    row: ContentLocation,
     location: ContentLocation,
     tree: Arc<dyn Tree>,
     check: AdoptionCheck,
@@ -39,6 +41,7 @@ impl OngoingAdoption {
     /// An adoption that continues after the repositories of `done`.
     pub(super) fn new(
         rows: Arc<dyn AdoptionStore>,
+        row: ContentLocation,
         location: ContentLocation,
         tree: Arc<dyn Tree>,
         check: AdoptionCheck,
@@ -54,6 +57,7 @@ impl OngoingAdoption {
         let repositories = Mutex::new(done.collect());
         Self {
             store,
+            row,
             location,
             tree,
             check,
@@ -66,6 +70,10 @@ impl OngoingAdoption {
                 ..AdoptionReport::default()
             }),
         }
+    }
+
+    pub(super) fn row(&self) -> &ContentLocation {
+        &self.row
     }
 
     /// How many repositories are read at once: their rows share commits.
@@ -160,6 +168,7 @@ fn failed(action: &'static str) -> impl FnOnce(io::Error) -> Error {
         ErrorKind::HostUnreachable => {
             tracing::error!(cause = %error, "cannot {action}");
             Error::Unavailable {
+                what: RemotePart::Content,
                 retry_after: RETRY_AFTER,
             }
         }

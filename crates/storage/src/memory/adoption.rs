@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use oci::RepositoryName;
 
 use super::metadata::MemoryMetadata;
-use super::tables::{BlobState, StoreRow, Tables};
+use super::tables::{BlobState, StoreRow, Tables, TagRow};
 use crate::distribution::{AdoptionTotals, RepositoryPart};
 use crate::{
     AdoptionProgress, AdoptionStage, AdoptionStore, Blob, ContentLocation, StorageFuture, StoreId,
@@ -132,7 +132,11 @@ fn adopt(tables: &mut Tables, store: StoreId, part: RepositoryPart, now: i64) {
     }
     for tagged in part.tags {
         if repository.manifests.contains_key(&tagged.digest) {
-            repository.tags.entry(tagged.tag).or_insert(tagged.digest);
+            let row = TagRow {
+                digest: tagged.digest,
+                pushed_at: now,
+            };
+            repository.tags.entry(tagged.tag).or_insert(row);
         }
     }
     if let (Some(totals), Some(row)) = (part.totals, tables.stores.get_mut(&store)) {

@@ -1,10 +1,15 @@
 //! Which repository has which blobs.
 
 use oci::{Digest, RepositoryName};
+use tag_rules::ImmutabilityRules;
 
 use super::metadata::MemoryMetadata;
 use super::tables::page;
-use crate::{AdoptedStore, Blob, BlobIndex, ListPage, PageRequest, StorageFuture};
+use crate::seams::ImmutableTags;
+use crate::{
+    AdoptedStore, Blob, BlobIndex, LinkedBlob, ListPage, PageRequest, RepositoryQuotas,
+    StorageFuture,
+};
 
 impl BlobIndex for MemoryMetadata {
     fn find<'a>(
@@ -40,16 +45,19 @@ impl BlobIndex for MemoryMetadata {
         })
     }
 
-    fn mount<'a>(
+    fn mount_within_quotas<'a>(
         &'a self,
         digest: &'a Digest,
         from: &'a RepositoryName,
         to: &'a RepositoryName,
-    ) -> StorageFuture<'a, Blob> {
+        quotas: RepositoryQuotas,
+    ) -> StorageFuture<'a, LinkedBlob> {
         self.write(move |tables, now| {
             let blob = tables.blob(from, digest)?.clone();
+            let before = tables.usage_below(&quotas);
             tables.give(to, blob.generation, now);
-            Ok(blob)
+            let warnings = tables.check_quotas(&quotas, &before)?;
+            Ok(LinkedBlob { blob, warnings })
         })
     }
 
@@ -76,13 +84,18 @@ impl BlobIndex for MemoryMetadata {
         })
     }
 
-    fn unlink<'a>(
+    fn unlink_unless_immutable<'a>(
         &'a self,
         repository: &'a RepositoryName,
         digest: &'a Digest,
+        immutable: ImmutabilityRules,
     ) -> StorageFuture<'a, ()> {
         self.write(move |tables, _| {
             let generation = tables.blob(repository, digest)?.generation;
+            let immutable = ImmutableTags::new(&immutable, repository);
+            tables
+                .repository(repository)?
+                .check_needed(*digest, &immutable)?;
             tables.repository_mut(repository)?.blobs.remove(&generation);
             Ok(())
         })

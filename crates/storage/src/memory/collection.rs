@@ -45,7 +45,7 @@ impl CollectionStore for MemoryMetadata {
         policy: CollectionPolicy,
         after: Option<CollectionCursor>,
     ) -> StorageFuture<'_, PruneStep> {
-        self.write(move |tables, _| {
+        self.write(move |tables, now| {
             let mut step = PruneStep {
                 manifests: Vec::new(),
                 next: None,
@@ -59,6 +59,7 @@ impl CollectionStore for MemoryMetadata {
                 step.next = Some(CollectionCursor::new(number));
                 let pruned = self.prune_manifests(tables, &name, policy);
                 step.manifests.extend(pruned);
+                tables.repository_mut(&name)?.purge_tombstones(now);
                 tables.unlink_unused(&name, self.before(policy.grace));
                 let row = tables.repository(&name)?;
                 if row.manifests.is_empty() && row.blobs.is_empty() {
@@ -200,11 +201,17 @@ impl MemoryMetadata {
         name: &RepositoryName,
         policy: CollectionPolicy,
     ) -> Vec<GarbageManifest> {
-        let (Some(age), Ok(row)) = (policy.untagged, tables.repository_mut(name)) else {
+        let Ok(row) = tables.repository_mut(name) else {
             return Vec::new();
         };
-        // A manifest that a client with push permission asked for has the grace time, too.
-        let unneeded = row.unneeded(self.before(age.max(policy.grace)));
+        let unneeded = row.unneeded(UntaggedCutoffs {
+            now: self.now(),
+            leased_since: self.before(policy.grace),
+            // A manifest that a client with push permission asked for has the grace time, too.
+            untagged_since: policy
+                .untagged
+                .map(|age| self.before(age.max(policy.grace))),
+        });
         let pruned = unneeded.into_iter().map(|digest| {
             row.remove(&digest);
             let repository = name.clone();
@@ -214,18 +221,40 @@ impl MemoryMetadata {
     }
 }
 
+/// The times that decide about manifests without a tag.
+#[derive(Clone, Copy)]
+struct UntaggedCutoffs {
+    now: i64,
+    /// A manifest that was leased since stays.
+    leased_since: i64,
+    /// The same for one that no tombstone releases. Without it, these stay.
+    untagged_since: Option<i64>,
+}
+
 impl RepositoryRow {
-    /// The manifests without a tag and without a lease since `leased_since` that nothing needs.
+    /// The manifests that nothing needs. A manifest is needed if it has a tag or a tombstone. One
+    /// without is needed if it has a lease, or if its age does not matter and no tombstone has
+    /// released it.
     ///
     /// What is needed needs others: an index what it lists, a referrer its subject, and a subject
     /// its referrers.
-    fn unneeded(&self, leased_since: i64) -> Vec<Digest> {
-        let mut needed: BTreeSet<Digest> = self.tags.values().copied().collect();
-        let leased = self
-            .manifests
-            .iter()
-            .filter(|(_, row)| row.leased_at >= leased_since);
-        needed.extend(leased.map(|(digest, _)| *digest));
+    fn unneeded(&self, cutoffs: UntaggedCutoffs) -> Vec<Digest> {
+        let released = self.released(cutoffs.now);
+        let held = self
+            .tombstones
+            .values()
+            .filter(|row| row.expires_at > cutoffs.now);
+        let held = held.map(|row| row.digest);
+        let mut needed: BTreeSet<Digest> = self.tags.values().map(|row| row.digest).collect();
+        needed.extend(held);
+        let kept = self.manifests.iter().filter(|(digest, row)| {
+            let is_old = cutoffs
+                .untagged_since
+                .is_some_and(|since| row.leased_at < since);
+            let is_released = released.contains(*digest) && row.leased_at < cutoffs.leased_since;
+            !is_old && !is_released
+        });
+        needed.extend(kept.map(|(digest, _)| *digest));
         let mut reached: Vec<Digest> = needed.iter().copied().collect();
         while let Some(digest) = reached.pop() {
             let row = &self.manifests[&digest];
@@ -242,6 +271,37 @@ impl RepositoryRow {
         all.filter(|digest| !needed.contains(digest))
             .copied()
             .collect()
+    }
+
+    /// The manifests that expired tombstones release: those that lost their last tag and were not used
+    /// since, what they list, and their referrers.
+    fn released(&self, now: i64) -> BTreeSet<Digest> {
+        let expired = self.tombstones.values().filter(|row| {
+            let leased_at = self.manifests[&row.digest].leased_at;
+            row.releases && row.expires_at <= now && leased_at < row.removed_at
+        });
+        let mut released: BTreeSet<Digest> = expired.map(|row| row.digest).collect();
+        let mut reached: Vec<Digest> = released.iter().copied().collect();
+        while let Some(digest) = reached.pop() {
+            let row = &self.manifests[&digest];
+            for (other, other_row) in &self.manifests {
+                let goes_along = row.refers_to(other) || other_row.subject() == Some(digest);
+                if goes_along && released.insert(*other) {
+                    reached.push(*other);
+                }
+            }
+        }
+        released
+    }
+
+    /// Removes tombstones that have expired and release nothing any more.
+    fn purge_tombstones(&mut self, now: i64) {
+        let (tags, manifests) = (&self.tags, &self.manifests);
+        self.tombstones.retain(|_, row| {
+            let is_tagged = tags.values().any(|tag| tag.digest == row.digest);
+            let is_used = manifests[&row.digest].leased_at >= row.removed_at;
+            row.expires_at > now || row.releases && !is_tagged && !is_used
+        });
     }
 }
 

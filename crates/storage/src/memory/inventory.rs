@@ -40,9 +40,9 @@ impl Inventory for MemoryMetadata {
         self.read(move |tables| {
             let tags = tables.repository(repository)?.tags.iter();
             let rest = tags.filter(|(tag, _)| Some(tag.as_str()) > request.after.as_deref());
-            let rest = rest.map(|(tag, digest)| TaggedManifest {
+            let rest = rest.map(|(tag, row)| TaggedManifest {
                 tag: tag.clone(),
-                digest: *digest,
+                digest: row.digest,
             });
             Ok(page(rest, request.limit))
         })
@@ -73,7 +73,7 @@ impl Inventory for MemoryMetadata {
                     continue;
                 }
                 let tags = repository.tags.iter();
-                let tags = tags.filter(|(_, target)| needing.contains(target));
+                let tags = tags.filter(|(_, row)| needing.contains(&row.digest));
                 affected.push(AffectedRepository {
                     repository: name.clone(),
                     tags: tags.map(|(tag, _)| tag.as_str().to_owned()).collect(),

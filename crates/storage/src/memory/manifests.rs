@@ -5,11 +5,12 @@ use std::sync::Arc;
 use oci::{Digest, Manifest, Reference, RepositoryName, Tag};
 
 use super::metadata::MemoryMetadata;
-use super::tables::{BlobState, Tables, page};
-use crate::seams::MISSING_BLOBS;
+use super::tables::{BlobState, Tables, TagRow, page};
+use super::tag_history::MemoryTagChanges;
+use crate::seams::{ImmutableTags, MISSING_BLOBS};
 use crate::{
     ChangeSet, Error, ListPage, ManifestChange, ManifestStore, NewManifest, PageRequest,
-    ReferrerEntry, StorageFuture, StoredManifest,
+    QuotaWarning, ReferrerEntry, StorageFuture, StoredManifest,
 };
 
 impl ManifestStore for MemoryMetadata {
@@ -43,24 +44,31 @@ impl ManifestStore for MemoryMetadata {
         &'a self,
         repository: &'a RepositoryName,
         changes: ChangeSet,
-    ) -> StorageFuture<'a, ()> {
+    ) -> StorageFuture<'a, Vec<QuotaWarning>> {
         self.write(move |tables, now| {
+            let before = tables.usage_below(&changes.quotas);
+            let of_tags = MemoryTagChanges {
+                repository,
+                author: changes.author,
+                immutable: ImmutableTags::new(&changes.immutable, repository),
+                now,
+            };
             match changes.change {
                 ManifestChange::Push { manifest, tags } => {
+                    of_tags.push(tables, &tags, manifest.digest())?;
                     push(tables, repository, &manifest, tags, now)?;
                 }
                 ManifestChange::Remove(digest) => {
-                    if !tables.repository_mut(repository)?.remove(&digest) {
-                        return Err(Error::ManifestUnknown);
-                    }
+                    of_tags.remove(tables, digest)?;
+                    tables.repository_mut(repository)?.remove(&digest);
                 }
                 ManifestChange::Untag(tag) => {
-                    let removed = tables.repository_mut(repository)?.tags.remove(&tag);
-                    removed.ok_or(Error::ManifestUnknown)?;
+                    of_tags.untag(tables, &tag)?;
+                    tables.repository_mut(repository)?.tags.remove(&tag);
                 }
             }
             tables.write_outbox(repository, changes.outbox, now);
-            Ok(())
+            tables.check_quotas(&changes.quotas, &before)
         })
     }
 
@@ -134,7 +142,11 @@ fn push(
     }
     let row = tables.repository_or_new(repository);
     row.take_in(manifest, now);
-    let tags = tags.into_iter().map(|tag| (tag, manifest.digest()));
+    let pushed = TagRow {
+        digest: manifest.digest(),
+        pushed_at: now,
+    };
+    let tags = tags.into_iter().map(|tag| (tag, pushed));
     row.tags.extend(tags);
     Ok(())
 }

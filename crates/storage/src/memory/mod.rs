@@ -21,11 +21,15 @@
 mod adoption;
 mod blobs;
 mod collection;
+mod duties;
 mod inventory;
 mod manifests;
 mod metadata;
 mod outbox;
+mod quotas;
+mod retention;
 mod tables;
+mod tag_history;
 mod uploads;
 
 pub use metadata::MemoryMetadata;

@@ -7,21 +7,24 @@ use super::tables::Tables;
 use crate::{NewOutboxRecord, OutboxRecord, OutboxRecordId, OutboxStore, StorageFuture};
 
 impl OutboxStore for MemoryMetadata {
-    fn records(
-        &self,
+    fn records<'a>(
+        &'a self,
+        kind: &'a str,
         after: Option<OutboxRecordId>,
         limit: u32,
-    ) -> StorageFuture<'_, Vec<OutboxRecord>> {
+    ) -> StorageFuture<'a, Vec<OutboxRecord>> {
         self.read(move |tables| {
             let records = tables.outbox.iter();
-            let rest = records.filter(|record| Some(record.id) > after);
+            let rest =
+                records.filter(|record| record.record.kind == kind && Some(record.id) > after);
             Ok(rest.take(limit as usize).cloned().collect())
         })
     }
 
-    fn acknowledge(&self, last: OutboxRecordId) -> StorageFuture<'_, ()> {
+    fn acknowledge<'a>(&'a self, kind: &'a str, last: OutboxRecordId) -> StorageFuture<'a, ()> {
         self.write(move |tables, _| {
-            tables.outbox.retain(|record| record.id > last);
+            let is_left = |record: &OutboxRecord| record.record.kind != kind || record.id > last;
+            tables.outbox.retain(is_left);
             Ok(())
         })
     }

@@ -6,8 +6,8 @@ use oci::{Digest, DigestAlgorithm, Reference, RepositoryName, Tag};
 
 use crate::distribution::AdoptionTotals;
 use crate::{
-    Blob, Checkpoint, ContentLocation, Error, ListPage, NewManifest, OutboxRecord, StoreId,
-    StoredManifest, UploadId,
+    Blob, Checkpoint, ContentLocation, Error, ListPage, NewManifest, OutboxRecord, QuotaPrefix,
+    StoreId, StoredManifest, TagChange, UploadId,
 };
 
 /// Everything that is stored. Times are seconds since the Unix epoch.
@@ -21,13 +21,30 @@ pub(super) struct Tables {
     pub(super) unused_objects: BTreeSet<String>,
     /// When each hold of collection ends.
     pub(super) holds: BTreeMap<[u8; 16], i64>,
+    /// By name.
+    pub(super) duties: BTreeMap<&'static str, DutyRow>,
     /// In the order of their numbers.
     pub(super) outbox: Vec<OutboxRecord>,
+    /// What became of tags, in the order of their numbers.
+    pub(super) tag_history: Vec<TagHistoryRow>,
     /// Adopted data directories.
     pub(super) stores: BTreeMap<StoreId, StoreRow>,
     last_repository: i64,
     last_generation: i64,
     pub(super) last_record: i64,
+    pub(super) last_tag_change: i64,
+    pub(super) last_tombstone: i64,
+    /// Since when pulls are recorded.
+    pub(super) pulls_since: Option<i64>,
+    /// The prefixes whose usage is asked for. It is computed each time.
+    pub(super) quota_prefixes: BTreeSet<QuotaPrefix>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct TagHistoryRow {
+    pub(super) repository: RepositoryName,
+    pub(super) tag: Tag,
+    pub(super) change: TagChange,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -36,9 +53,40 @@ pub(super) struct RepositoryRow {
     pub(super) number: i64,
     pub(super) manifests: BTreeMap<Digest, ManifestRow>,
     /// Each points at one of `manifests`.
-    pub(super) tags: BTreeMap<Tag, Digest>,
+    pub(super) tags: BTreeMap<Tag, TagRow>,
+    /// By number. Each holds one of `manifests`.
+    pub(super) tombstones: BTreeMap<i64, TombstoneRow>,
     /// The generations of its blobs.
     pub(super) blobs: BTreeSet<i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TagRow {
+    pub(super) digest: Digest,
+    /// When it was last pushed.
+    pub(super) pushed_at: i64,
+}
+
+/// A duty that was taken at least once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DutyRow {
+    pub(super) fence: i64,
+    /// When the last lease ends.
+    pub(super) until: i64,
+    pub(super) done_at: Option<i64>,
+}
+
+/// What is left of a removed tag.
+#[derive(Clone, Debug)]
+pub(super) struct TombstoneRow {
+    pub(super) tag: Tag,
+    pub(super) digest: Digest,
+    pub(super) pushed_at: i64,
+    pub(super) removed_at: i64,
+    pub(super) expires_at: i64,
+    pub(super) reason: String,
+    /// Whether collection then removes the manifest in any case.
+    pub(super) releases: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +94,8 @@ pub(super) struct ManifestRow {
     pub(super) manifest: NewManifest,
     /// When its last lease began.
     pub(super) leased_at: i64,
+    /// When it was last pulled.
+    pub(super) pulled_at: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -181,7 +231,7 @@ impl RepositoryRow {
     /// The manifest that `reference` names.
     pub(super) fn manifest(&self, reference: &Reference) -> Result<&ManifestRow, Error> {
         let digest = match reference {
-            Reference::Tag(tag) => self.tags.get(tag),
+            Reference::Tag(tag) => self.tags.get(tag).map(|row| &row.digest),
             Reference::Digest(digest) => Some(digest),
         };
         let found = digest.and_then(|digest| self.manifests.get(digest));
@@ -194,13 +244,15 @@ impl RepositoryRow {
         let row = row.or_insert_with(|| ManifestRow {
             manifest: manifest.clone(),
             leased_at: now,
+            pulled_at: None,
         });
         row.leased_at = row.leased_at.max(now);
     }
 
-    /// Removes a manifest and its tags. Returns whether there was one.
+    /// Removes a manifest, its tags and what is left of its tags. Returns whether there was one.
     pub(super) fn remove(&mut self, digest: &Digest) -> bool {
-        self.tags.retain(|_, target| target != digest);
+        self.tags.retain(|_, row| row.digest != *digest);
+        self.tombstones.retain(|_, row| row.digest != *digest);
         self.manifests.remove(digest).is_some()
     }
 }

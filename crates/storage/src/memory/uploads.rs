@@ -6,7 +6,7 @@ use super::metadata::MemoryMetadata;
 use super::tables::{BlobState, Tables, UploadRow};
 use crate::seams::is_kept;
 use crate::{
-    Blob, BlobReservation, Checkpoint, Error, FinishedUpload, NewUpload, PendingUpload,
+    Blob, BlobReservation, Checkpoint, Error, FinishedUpload, LinkedBlob, NewUpload, PendingUpload,
     StorageFuture, StoreId, UploadId, UploadObjects, UploadRecovery, UploadState, UploadStore,
 };
 
@@ -89,11 +89,11 @@ impl UploadStore for MemoryMetadata {
                 tables.fenced(finished.upload, fence)?;
             }
             if let Some(existing) = tables.current(&finished) {
-                tables.give(&finished.repository, existing.generation, now);
+                let linked = tables.link(&finished, existing, now)?;
                 if finished.key.is_none() {
                     tables.end(finished.upload, None);
                 }
-                return Ok(BlobReservation::Exists(existing));
+                return Ok(BlobReservation::Exists(linked));
             }
             if finished.key.is_some() {
                 tables
@@ -116,7 +116,7 @@ impl UploadStore for MemoryMetadata {
         })
     }
 
-    fn commit(&self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'_, Blob> {
+    fn commit(&self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'_, LinkedBlob> {
         self.write(move |tables, now| {
             let existing = tables.current(&finished);
             let pending = tables.blobs.get_mut(&blob.generation);
@@ -125,9 +125,9 @@ impl UploadStore for MemoryMetadata {
                 if let Some(pending) = pending {
                     pending.set(BlobState::Deleting, now);
                 }
-                tables.give(&finished.repository, existing.generation, now);
+                let linked = tables.link(&finished, existing, now)?;
                 tables.end(finished.upload, Some(&blob.key));
-                return Ok(existing);
+                return Ok(linked);
             }
             pending
                 .ok_or(Error::UploadUnknown)?
@@ -135,9 +135,10 @@ impl UploadStore for MemoryMetadata {
             if let Some(old) = finished.replaces {
                 tables.replace(old, blob.generation, now);
             }
-            tables.give(&finished.repository, blob.generation, now);
-            tables.end(finished.upload, Some(&blob.key));
-            Ok(blob)
+            let key = blob.key.clone();
+            let linked = tables.link(&finished, blob, now)?;
+            tables.end(finished.upload, Some(&key));
+            Ok(linked)
         })
     }
 
@@ -237,6 +238,19 @@ impl Tables {
     fn current(&self, finished: &FinishedUpload) -> Option<Blob> {
         let served = self.served(&finished.digest)?;
         (Some(served.blob.generation) != finished.replaces).then(|| served.blob.clone())
+    }
+
+    /// Gives the repository of an upload its blob.
+    fn link(
+        &mut self,
+        finished: &FinishedUpload,
+        blob: Blob,
+        now: i64,
+    ) -> Result<LinkedBlob, Error> {
+        let before = self.usage_below(&finished.quotas);
+        self.give(&finished.repository, blob.generation, now);
+        let warnings = self.check_quotas(&finished.quotas, &before)?;
+        Ok(LinkedBlob { blob, warnings })
     }
 
     /// Ends an upload. Its objects are unused from then on, except the one that became a blob.

@@ -4,7 +4,7 @@ use oci::RepositoryName;
 
 use super::PostgresMetadata;
 use super::columns::{column, location, location_text, name, number, size};
-use super::manifests::ManifestColumns;
+use super::manifest_changes::ManifestColumns;
 use crate::packed_digest::pack;
 use crate::seams::{AdoptionTotals, RepositoryPart};
 use crate::{

@@ -2,12 +2,20 @@
 
 use oci::{Digest, RepositoryName};
 use postgresql::Row;
+use postgresql::types::ToSql;
+use tag_rules::ImmutabilityRules;
 
 use super::columns::{BLOB, blob, column, location};
+use super::quotas::{QuotaColumns, StatementWithin};
+use super::tag_history::{RuleColumns, refused};
 use super::{PostgresMetadata, pages};
 use crate::cache::CachedBlob;
 use crate::packed_digest::pack;
-use crate::{AdoptedStore, Blob, BlobIndex, Error, ListPage, PageRequest, StorageFuture, StoreId};
+use crate::seams::ImmutableTags;
+use crate::{
+    AdoptedStore, Blob, BlobIndex, Error, LinkedBlob, ListPage, PageRequest, RepositoryQuotas,
+    StorageFuture, StoreId,
+};
 
 /// The state of a live blob.
 const LIVE: i16 = 1;
@@ -72,20 +80,28 @@ impl BlobIndex for PostgresMetadata {
         })
     }
 
-    fn mount<'a>(
+    fn mount_within_quotas<'a>(
         &'a self,
         digest: &'a Digest,
         from: &'a RepositoryName,
         to: &'a RepositoryName,
-    ) -> StorageFuture<'a, Blob> {
+        quotas: RepositoryQuotas,
+    ) -> StorageFuture<'a, LinkedBlob> {
         Box::pin(async move {
-            let sql = "SELECT * FROM mount_blob_1($1, $2, $3, $4, $5)";
             let (packed, from, to) = (pack(digest), from.as_str(), to.as_str());
-            let renewal = self.renewal_seconds();
-            let rows = self
-                .query(sql, &[&self.at(), &packed, &from, &to, &renewal])
-                .await?;
-            blob(rows.first().ok_or(Error::BlobUnknown)?, 0)
+            let (at, renewal) = (self.at(), self.renewal_seconds());
+            let parameters = [&at as &(dyn ToSql + Sync), &packed, &from, &to, &renewal];
+            let quotas = QuotaColumns::new(&quotas);
+            let sql = StatementWithin {
+                without: "SELECT * FROM mount_blob_1($1, $2, $3, $4, $5)",
+                within: "SELECT * FROM mount_within_quotas_1($1, $2, $3, $4, $5, $6, $7, $8)",
+            };
+            let rows = self.change_within(&quotas, sql, &parameters).await?;
+            let row = rows.first().ok_or(Error::BlobUnknown)?;
+            Ok(LinkedBlob {
+                blob: blob(row, 0)?,
+                warnings: quotas.warnings(row, 5)?,
+            })
         })
     }
 
@@ -112,10 +128,24 @@ impl BlobIndex for PostgresMetadata {
         })
     }
 
-    fn unlink<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> StorageFuture<'a, ()> {
+    fn unlink_unless_immutable<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        digest: &'a Digest,
+        immutable: ImmutabilityRules,
+    ) -> StorageFuture<'a, ()> {
         Box::pin(async move {
-            let sql = "SELECT unlink_blob_1($1, $2)";
-            self.query(sql, &[&name.as_str(), &pack(digest)]).await?;
+            let immutable = ImmutableTags::new(&immutable, name);
+            let RuleColumns {
+                patterns,
+                exceptions,
+            } = RuleColumns::new(&immutable);
+            let sql = "SELECT unlink_unless_immutable_1($1, $2, $3, $4)";
+            let (name, digest) = (name.as_str(), pack(digest));
+            let unlinked = self
+                .try_query(sql, &[&name, &digest, &patterns, &exceptions])
+                .await;
+            unlinked.map_err(|error| refused(error, &immutable))?;
             self.settle().await;
             Ok(())
         })

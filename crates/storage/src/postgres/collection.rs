@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::PostgresMetadata;
 use super::columns::{blob, column, digest, seconds, size, upload_id};
-use super::prune::{UnneededRows, untagged_age};
+use super::prune::{PrunableRepository, UnneededRows};
 use crate::collection::{
     CollectionCursor, CollectionHold, CollectionPolicy, DeletableBlob, Garbage, GarbageBlob,
-    MarkStep, PruneStep,
+    GarbageManifest, MarkStep, PruneStep,
 };
 use crate::{CollectionStore, Error, StorageFuture};
 
@@ -146,28 +146,19 @@ async fn prune(
     };
     let mut changed = false;
     for row in &repositories {
-        let unneeded = match untagged_age(policy).filter(|_| row.has_untagged) {
-            Some(age) => metadata.unneeded(row, age).await?,
-            None => UnneededRows::default(),
+        let unneeded = match row.has_untagged {
+            true => metadata.unneeded(row, policy).await?,
+            false => UnneededRows::default(),
         };
-        if !row.is_untidy && unneeded.ids.is_empty() {
-            continue;
+        if row.is_untidy || !unneeded.ids.is_empty() {
+            step.manifests
+                .extend(prune_repository(metadata, policy, row, unneeded).await?);
+            changed = true;
         }
-        let UnneededRows {
-            version,
-            ids,
-            manifests,
-        } = unneeded;
-        let sql = "SELECT prune_repository_1($1, $2, $3, $4, $5)";
-        let grace = seconds(policy.grace);
-        let pruned = metadata
-            .one(sql, &[&metadata.at(), &row.id, &version, &ids, &grace])
-            .await?;
-        // A repository that has changed meanwhile is left to the next pass.
-        if column(&pruned, 0)? {
-            step.manifests.extend(manifests);
+        if row.has_expired {
+            let sql = "SELECT purge_tombstones_1($1, $2)";
+            metadata.query(sql, &[&metadata.at(), &row.id]).await?;
         }
-        changed = true;
     }
     if changed {
         metadata.settle().await;
@@ -177,6 +168,31 @@ async fn prune(
         metadata.query(sql, &[&metadata.at()]).await?;
     }
     Ok(step)
+}
+
+/// Removes what a repository does not need, and returns the manifests. If it has changed meanwhile, they
+/// are left to the next pass.
+async fn prune_repository(
+    metadata: &PostgresMetadata,
+    policy: CollectionPolicy,
+    row: &PrunableRepository,
+    unneeded: UnneededRows,
+) -> Result<Vec<GarbageManifest>, Error> {
+    let UnneededRows {
+        version,
+        ids,
+        manifests,
+    } = unneeded;
+    let sql = "SELECT prune_repository_1($1, $2, $3, $4, $5)";
+    let grace = seconds(policy.grace);
+    let pruned = metadata
+        .one(sql, &[&metadata.at(), &row.id, &version, &ids, &grace])
+        .await?;
+    Ok(if column(&pruned, 0)? {
+        manifests
+    } else {
+        Vec::new()
+    })
 }
 
 async fn sweep(metadata: &PostgresMetadata, policy: CollectionPolicy) -> Result<u64, Error> {
@@ -207,12 +223,12 @@ async fn plan(metadata: &PostgresMetadata, policy: CollectionPolicy) -> Result<G
     let mut garbage = Garbage::default();
     let mut gone: Vec<i64> = Vec::new();
     let mut after = 0;
-    while let Some(age) = untagged_age(policy) {
+    loop {
         let some = metadata.some_repositories(policy, after).await?;
         let Some(last) = some.last() else { break };
         after = last.id;
         for row in some.iter().filter(|row| row.has_untagged) {
-            let unneeded = metadata.unneeded(row, age).await?;
+            let unneeded = metadata.unneeded(row, policy).await?;
             gone.extend(unneeded.ids);
             garbage.manifests.extend(unneeded.manifests);
         }

@@ -8,14 +8,21 @@ use super::columns::{BLOB, blob, column, digest, invalid, name};
 use super::pages::{after, begin, list, of_repository, wanted};
 use crate::packed_digest::pack;
 use crate::{
-    AffectedRepository, Blob, Error, Inventory, ListPage, PageRequest, StorageFuture,
-    StoredManifest, TaggedManifest,
+    AffectedRepository, Blob, Error, Inventory, ListPage, MetadataStatistics, PageRequest,
+    StorageFuture, StoredManifest, TaggedManifest,
 };
 
 /// The largest number of rows that are read to find affected repositories.
 const AFFECTED: i64 = 1000;
 
 impl Inventory for PostgresMetadata {
+    fn statistics(&self) -> MetadataStatistics {
+        MetadataStatistics {
+            looks: Some(self.shared.look.statistics()),
+            ..self.shared.cache.statistics()
+        }
+    }
+
     fn blobs(&self, page: PageRequest<i64>) -> StorageFuture<'_, ListPage<Blob>> {
         Box::pin(async move {
             let sql = format!(

@@ -1,20 +1,19 @@
 //! Manifests and tags.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use oci::{Digest, Reference, RepositoryName, Tag};
+use oci::{Digest, Reference, RepositoryName};
 use postgresql::Row;
 
-use super::columns::{column, digest, text};
-use super::error::missing_positions;
+use super::columns::{column, digest};
+use super::manifest_changes::ChangeColumns;
 use super::{PostgresMetadata, pages};
 use crate::packed_digest::pack;
 use crate::{
-    ChangeSet, Error, ListPage, ManifestChange, ManifestStore, NewManifest, NewOutboxRecord,
-    PageRequest, ReferrerEntry, StorageFuture, StoredManifest,
+    ChangeSet, Error, ListPage, ManifestChange, ManifestStore, PageRequest, QuotaWarning,
+    ReferrerEntry, StorageFuture, StoredManifest,
 };
 
 const COLUMNS: &str =
@@ -66,28 +65,22 @@ impl ManifestStore for PostgresMetadata {
         &'a self,
         repository: &'a RepositoryName,
         changes: ChangeSet,
-    ) -> StorageFuture<'a, ()> {
+    ) -> StorageFuture<'a, Vec<QuotaWarning>> {
         Box::pin(async move {
-            let ChangeSet { change, outbox } = changes;
-            let records = Records::new(&outbox);
-            let is_noticed = match change {
+            let columns = ChangeColumns::new(repository, &changes);
+            let mut warnings = Vec::new();
+            let is_noticed = match &changes.change {
                 ManifestChange::Push { manifest, tags } => {
-                    self.push(repository, &manifest, &tags, &records).await?
+                    let pushed = self.push(manifest, tags, &columns).await?;
+                    warnings = pushed.warnings;
+                    pushed.is_noticed
                 }
                 ManifestChange::Remove(digest) => {
-                    let sql = "SELECT remove_manifest_1($1, $2, $3, $4, $5)";
-                    let Records { kinds, payloads } = &records;
-                    let (name, digest) = (repository.as_str(), pack(&digest));
-                    self.query(sql, &[&self.at(), &name, &digest, kinds, payloads])
-                        .await?;
+                    self.remove(digest, &columns).await?;
                     true
                 }
                 ManifestChange::Untag(tag) => {
-                    let sql = "SELECT untag_1($1, $2, $3, $4, $5)";
-                    let Records { kinds, payloads } = &records;
-                    let (name, tag) = (repository.as_str(), tag.as_str());
-                    self.query(sql, &[&self.at(), &name, &tag, kinds, payloads])
-                        .await?;
+                    self.untag(tag, &columns).await?;
                     true
                 }
             };
@@ -95,7 +88,7 @@ impl ManifestStore for PostgresMetadata {
             if is_noticed {
                 self.settle().await;
             }
-            Ok(())
+            Ok(warnings)
         })
     }
 
@@ -119,53 +112,6 @@ impl ManifestStore for PostgresMetadata {
 
     fn repositories(&self, page: PageRequest<String>) -> StorageFuture<'_, ListPage<String>> {
         Box::pin(pages::repositories(self, page))
-    }
-}
-
-/// The outbox records of a change, as columns.
-struct Records<'a> {
-    kinds: Vec<Cow<'a, str>>,
-    payloads: Vec<&'a [u8]>,
-}
-
-impl<'a> Records<'a> {
-    fn new(records: &'a [NewOutboxRecord]) -> Self {
-        Self {
-            kinds: records.iter().map(|record| text(&record.kind)).collect(),
-            payloads: records.iter().map(|record| &*record.payload).collect(),
-        }
-    }
-}
-
-/// A manifest's columns that its functions take.
-pub(super) struct ManifestColumns<'a> {
-    pub(super) digest: Vec<u8>,
-    pub(super) media_type: Cow<'a, str>,
-    pub(super) subject: Option<Vec<u8>>,
-    pub(super) bytes: &'a [u8],
-    pub(super) references: Vec<Vec<u8>>,
-    pub(super) artifact_type: Option<String>,
-    pub(super) annotations: Option<String>,
-}
-
-impl<'a> ManifestColumns<'a> {
-    pub(super) fn new(manifest: &'a NewManifest) -> Self {
-        let parsed = manifest.manifest();
-        let subject = parsed.subject.as_ref();
-        let entry = subject.map(|_| manifest.referrer_entry());
-        let (artifact_type, annotations) = entry.map_or((None, None), |entry| {
-            let artifact_type = entry.artifact_type.map(|kind| text(&kind).into_owned());
-            (artifact_type, Some(text(&entry.annotations).into_owned()))
-        });
-        Self {
-            digest: pack(&manifest.digest()),
-            media_type: text(&parsed.media_type),
-            subject: subject.map(|subject| pack(&subject.digest)),
-            bytes: manifest.bytes().as_ref(),
-            references: manifest.references().map(|it| pack(&it.digest)).collect(),
-            artifact_type,
-            annotations,
-        }
     }
 }
 
@@ -231,62 +177,5 @@ impl PostgresMetadata {
             }
         };
         manifest_row(rows.first().ok_or(Error::RepositoryUnknown)?)
-    }
-
-    /// Pushes a manifest. Returns whether a tag has moved, which servers have to notice.
-    async fn push(
-        &self,
-        repository: &RepositoryName,
-        manifest: &NewManifest,
-        tags: &[Tag],
-        records: &Records<'_>,
-    ) -> Result<bool, Error> {
-        let columns = ManifestColumns::new(manifest);
-        let mut needed: Vec<Digest> = Vec::new();
-        for descriptor in manifest.manifest().blobs() {
-            if !needed.contains(&descriptor.digest) {
-                needed.push(descriptor.digest);
-            }
-        }
-        let packed: Vec<Vec<u8>> = needed.iter().map(pack).collect();
-        let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-        let sql =
-            "SELECT push_manifest_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-        let pushed = self
-            .try_query(
-                sql,
-                &[
-                    &self.at(),
-                    &repository.as_str(),
-                    &columns.digest,
-                    &columns.media_type,
-                    &columns.subject,
-                    &columns.bytes,
-                    &columns.references,
-                    &columns.artifact_type,
-                    &columns.annotations,
-                    &packed,
-                    &manifest.may_lack_blobs(),
-                    &tags,
-                    &records.kinds,
-                    &records.payloads,
-                ],
-            )
-            .await;
-        let pushed = match pushed {
-            Ok(rows) => rows,
-            Err(error) => {
-                return Err(match missing_positions(&error) {
-                    Some(positions) => {
-                        let digests = positions
-                            .iter()
-                            .filter_map(|at| needed.get(at.wrapping_sub(1)));
-                        Error::ReferencesUnknown(digests.copied().collect())
-                    }
-                    None => error.into(),
-                });
-            }
-        };
-        pushed.first().map_or(Ok(true), |row| column(row, 0))
     }
 }

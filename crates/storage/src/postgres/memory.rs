@@ -44,6 +44,7 @@ impl PostgresMetadata {
                 Ok(&self.shared.cache)
             }
             Err(error) => {
+                look.fail();
                 seen.failure = Some((look.now(), error.clone()));
                 Err(error)
             }

@@ -18,13 +18,18 @@ mod duties;
 mod error;
 mod inventory;
 mod look;
+mod manifest_changes;
 mod manifests;
 mod memory;
 mod outbox;
 mod pages;
 mod prune;
+mod quotas;
+mod retention;
 mod store;
+mod tag_history;
 mod uploads;
 
 pub use clock::DatabaseClock;
+pub use look::LookPeriods;
 pub use store::{PostgresMetadata, PostgresSettings};

@@ -9,19 +9,20 @@ use super::columns::{column, name};
 use crate::{NewOutboxRecord, OutboxRecord, OutboxRecordId, OutboxStore, StorageFuture};
 
 impl OutboxStore for PostgresMetadata {
-    fn records(
-        &self,
+    fn records<'a>(
+        &'a self,
+        kind: &'a str,
         after: Option<OutboxRecordId>,
         limit: u32,
-    ) -> StorageFuture<'_, Vec<OutboxRecord>> {
+    ) -> StorageFuture<'a, Vec<OutboxRecord>> {
         Box::pin(async move {
             self.query("SELECT number_outbox_1()", &[]).await?;
             let sql =
                 "SELECT position, repository, kind, payload, extract(epoch FROM created_at)::bigint
-                FROM outbox WHERE position > $1 ORDER BY position LIMIT $2";
+                FROM outbox WHERE kind = $1 AND position > $2 ORDER BY position LIMIT $3";
             // The first number is 1.
             let after = after.map_or(0, OutboxRecordId::number);
-            let rows = self.query(sql, &[&after, &i64::from(limit)]).await?;
+            let rows = self.query(sql, &[&kind, &after, &i64::from(limit)]).await?;
             let records = rows.iter().map(|row| {
                 Ok(OutboxRecord {
                     id: OutboxRecordId::new(column(row, 0)?),
@@ -37,10 +38,10 @@ impl OutboxStore for PostgresMetadata {
         })
     }
 
-    fn acknowledge(&self, last: OutboxRecordId) -> StorageFuture<'_, ()> {
+    fn acknowledge<'a>(&'a self, kind: &'a str, last: OutboxRecordId) -> StorageFuture<'a, ()> {
         Box::pin(async move {
-            let sql = "DELETE FROM outbox WHERE position <= $1";
-            self.query(sql, &[&last.number()]).await.map(drop)
+            let sql = "DELETE FROM outbox WHERE kind = $1 AND position <= $2";
+            self.query(sql, &[&kind, &last.number()]).await.map(drop)
         })
     }
 }

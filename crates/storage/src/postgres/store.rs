@@ -1,7 +1,7 @@
 //! The store of metadata in PostgreSQL.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use postgresql::types::ToSql;
@@ -10,7 +10,7 @@ use postgresql::{PostgresError, PostgresPool, Row};
 use super::clock::{DatabaseClock, StoreClock};
 use super::columns::{column, seconds};
 use super::error::has_lost_a_race;
-use super::look::Look;
+use super::look::{Look, LookPeriods};
 use crate::cache::Cache;
 use crate::shared::{ContentRows, OwnBlobs};
 use crate::{Error, Retention};
@@ -31,9 +31,9 @@ pub struct PostgresSettings {
     pub server: [u8; 16],
     /// How long things are kept.
     pub retention: Retention,
-    /// For how long a server may answer from memory without looking what others have changed. A
-    /// server that changes something waits as long before it answers.
-    pub look: Duration,
+    /// For how long the server answers from memory without looking what others have changed, and how
+    /// long it waits after a change.
+    pub look: LookPeriods,
     /// The clock of leases and ages.
     pub clock: DatabaseClock,
 }
@@ -45,6 +45,8 @@ impl PostgresSettings {
 
 pub(super) struct PostgresState {
     pub(super) pool: PostgresPool,
+    /// One connection more, for statements that read all rows, which may take long.
+    pub(super) long_statements: OnceLock<PostgresPool>,
     pub(super) server: [u8; 16],
     pub(super) retention: Retention,
     pub(super) clock: StoreClock,
@@ -68,6 +70,7 @@ impl PostgresMetadata {
         Self {
             shared: Arc::new(PostgresState {
                 pool,
+                long_statements: OnceLock::new(),
                 server,
                 retention,
                 clock: StoreClock::new(clock),
@@ -75,6 +78,11 @@ impl PostgresMetadata {
                 look: Look::new(look),
             }),
         }
+    }
+
+    /// From now on, the server has these periods.
+    pub fn set_look(&self, periods: LookPeriods) {
+        self.shared.look.set(periods);
     }
 
     /// The identity of the directory that has the content, if it is in one.
@@ -136,9 +144,9 @@ impl PostgresMetadata {
 
     /// Waits until no server answers what it had in memory before a change that was committed.
     pub(super) async fn settle(&self) {
-        let period = self.shared.look.period();
-        if !period.is_zero() {
-            tokio::time::sleep(period).await;
+        let wait = self.shared.look.wait();
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
     }
 

@@ -7,10 +7,11 @@ use postgresql::Row;
 
 use super::PostgresMetadata;
 use super::columns::{blob, column, invalid, number, seconds, size, text, upload_id};
+use super::quotas::{QuotaColumns, StatementWithin};
 use crate::hash::HashState;
 use crate::packed_digest::{algorithm, algorithm_number, pack};
 use crate::{
-    Blob, BlobReservation, Checkpoint, Error, FinishedUpload, NewUpload, PendingUpload,
+    Blob, BlobReservation, Checkpoint, Error, FinishedUpload, LinkedBlob, NewUpload, PendingUpload,
     StorageFuture, UploadId, UploadObjects, UploadRecovery, UploadState, UploadStore,
 };
 
@@ -154,9 +155,16 @@ impl UploadStore for PostgresMetadata {
 
     fn reserve(&self, finished: FinishedUpload) -> StorageFuture<'_, BlobReservation> {
         Box::pin(async move {
-            let sql = "SELECT * FROM reserve_blob_1($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-            let row = self
-                .one(
+            let sql = StatementWithin {
+                without: "SELECT * FROM reserve_blob_1($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                within:
+                    "SELECT * FROM reserve_within_quotas_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+                    $11, $12)",
+            };
+            let quotas = QuotaColumns::new(&finished.quotas);
+            let rows = self
+                .change_within(
+                    &quotas,
                     sql,
                     &[
                         &self.at(),
@@ -171,20 +179,35 @@ impl UploadStore for PostgresMetadata {
                     ],
                 )
                 .await?;
-            match column(&row, 0)? {
-                0 => Ok(BlobReservation::Exists(blob(&row, 1)?)),
-                1 => Ok(BlobReservation::Pending(blob(&row, 1)?)),
+            let row = rows.first().ok_or(Error::Conflict)?;
+            match column(row, 0)? {
+                0 => Ok(BlobReservation::Exists(LinkedBlob {
+                    blob: blob(row, 1)?,
+                    warnings: quotas.warnings(row, 6)?,
+                })),
+                1 => Ok(BlobReservation::Pending(blob(row, 1)?)),
                 2 => Err(Error::UploadUnknown),
                 _ => Err(Error::UploadBusy),
             }
         })
     }
 
-    fn commit<'a>(&'a self, finished: FinishedUpload, pending: Blob) -> StorageFuture<'a, Blob> {
+    fn commit<'a>(
+        &'a self,
+        finished: FinishedUpload,
+        pending: Blob,
+    ) -> StorageFuture<'a, LinkedBlob> {
         Box::pin(async move {
-            let sql = "SELECT * FROM commit_blob_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-            let row = self
-                .one(
+            let sql = StatementWithin {
+                without: "SELECT * FROM commit_blob_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                within:
+                    "SELECT * FROM commit_within_quotas_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+                    $11, $12, $13, $14)",
+            };
+            let quotas = QuotaColumns::new(&finished.quotas);
+            let rows = self
+                .change_within(
+                    &quotas,
                     sql,
                     &[
                         &self.at(),
@@ -201,15 +224,19 @@ impl UploadStore for PostgresMetadata {
                     ],
                 )
                 .await?;
-            let blob = match column(&row, 0)? {
-                0 | 1 => blob(&row, 1)?,
+            let row = rows.first().ok_or(Error::Conflict)?;
+            let blob = match column(row, 0)? {
+                0 | 1 => blob(row, 1)?,
                 2 => return Err(Error::UploadUnknown),
                 _ => return Err(Error::UploadBusy),
             };
             if finished.replaces.is_some() {
                 self.settle().await;
             }
-            Ok(blob)
+            Ok(LinkedBlob {
+                blob,
+                warnings: quotas.warnings(row, 6)?,
+            })
         })
     }
 

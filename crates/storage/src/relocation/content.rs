@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use oci::{Digest, RepositoryName};
 use tokio::task::JoinSet;
 
-use super::{Pair, ROWS, RelocationError, RelocationReport, first_page};
+use super::{Pair, RelocationError, RelocationReport, each_entry};
 use crate::{Blob, Error, NewUpload, PageRequest, Storage, UploadId};
 
 /// Blobs of a repository that are copied at once.
@@ -165,17 +165,10 @@ fn damaged(repository: &RepositoryName, digest: Digest) -> BlobOutcome {
 async fn linked(storage: &Storage, name: &RepositoryName) -> Result<BTreeSet<Digest>, Error> {
     let inventory = &storage.shared.metadata.inventory;
     let mut all = BTreeSet::new();
-    let mut page = first_page();
-    loop {
-        let found = match inventory.linked(name, page).await {
-            Err(Error::RepositoryUnknown) => return Ok(all),
-            found => found?,
-        };
-        let after = found.entries.last().map(|blob| blob.generation);
-        all.extend(found.entries.iter().map(|blob| blob.digest));
-        if !found.more {
-            return Ok(all);
-        }
-        page = PageRequest { after, limit: ROWS };
-    }
+    let list = |page| inventory.linked(name, page);
+    let add = |blob: Blob| {
+        all.insert(blob.digest);
+    };
+    each_entry(list, |blob| blob.generation, add).await?;
+    Ok(all)
 }

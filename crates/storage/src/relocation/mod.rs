@@ -16,7 +16,7 @@ use common::Entropy;
 use oci::RepositoryName;
 use tokio::task::JoinSet;
 
-use crate::{ContentLocation, Error, PageRequest, Storage};
+use crate::{ContentLocation, Error, ListPage, PageRequest, Storage};
 
 /// Repositories that are compared at once.
 const REPOSITORIES: usize = 4;
@@ -182,6 +182,31 @@ async fn names(storage: &Storage) -> Result<Vec<RepositoryName>, Error> {
         if !found.more {
             all.sort();
             return Ok(all);
+        }
+        page = PageRequest { after, limit: ROWS };
+    }
+}
+
+/// Calls `take` with each entry of a list of a repository, page by page. A repository that is gone has no
+/// entries.
+async fn each_entry<T, K, F>(
+    list: impl Fn(PageRequest<K>) -> F,
+    key: impl Fn(&T) -> K,
+    mut take: impl FnMut(T),
+) -> Result<(), Error>
+where
+    F: Future<Output = Result<ListPage<T>, Error>>,
+{
+    let mut page = first_page();
+    loop {
+        let found = match list(page).await {
+            Err(Error::RepositoryUnknown) => return Ok(()),
+            found => found?,
+        };
+        let after = found.entries.last().map(&key);
+        found.entries.into_iter().for_each(&mut take);
+        if !found.more {
+            return Ok(());
         }
         page = PageRequest { after, limit: ROWS };
     }

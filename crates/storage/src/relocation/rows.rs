@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use oci::{Digest, Reference, RepositoryName, Tag};
 
-use super::{Pair, ROWS, RelocationError, RelocationReport, first_page};
+use super::{Pair, ROWS, RelocationError, RelocationReport, each_entry, first_page};
 use crate::{
     Error, ManifestChange, NewManifest, NewManifestError, PageRequest, Storage, StoredManifest,
     TaggedManifest,
@@ -59,7 +59,7 @@ impl Pair {
             tags,
         };
         let changed = self.target.manifests().apply(name, change.into()).await;
-        changed.map_err(RelocationError::Target)
+        changed.map(drop).map_err(RelocationError::Target)
     }
 
     /// Makes the target's tags point at what they point at here.
@@ -147,38 +147,22 @@ async fn digests(
 ) -> Result<BTreeMap<Digest, String>, Error> {
     let inventory = &storage.shared.metadata.inventory;
     let mut all = BTreeMap::new();
-    let mut page = first_page();
-    loop {
-        let found = match inventory.manifests(name, page).await {
-            Err(Error::RepositoryUnknown) => return Ok(all),
-            found => found?,
-        };
-        let after = found.entries.last().map(|manifest| manifest.digest);
-        let entries = found.entries.into_iter();
-        all.extend(entries.map(|manifest| (manifest.digest, manifest.media_type)));
-        if !found.more {
-            return Ok(all);
-        }
-        page = PageRequest { after, limit: ROWS };
-    }
+    let list = |page| inventory.manifests(name, page);
+    let add = |manifest: StoredManifest| {
+        all.insert(manifest.digest, manifest.media_type);
+    };
+    each_entry(list, |manifest| manifest.digest, add).await?;
+    Ok(all)
 }
 
 /// The tags of a repository.
 async fn tags(storage: &Storage, name: &RepositoryName) -> Result<BTreeMap<String, Digest>, Error> {
     let inventory = &storage.shared.metadata.inventory;
     let mut all = BTreeMap::new();
-    let mut page = first_page();
-    loop {
-        let found = match inventory.tags(name, page).await {
-            Err(Error::RepositoryUnknown) => return Ok(all),
-            found => found?,
-        };
-        let after = found.entries.last().map(|entry| entry.tag.to_string());
-        let entries = found.entries.into_iter();
-        all.extend(entries.map(|TaggedManifest { tag, digest }| (tag.to_string(), digest)));
-        if !found.more {
-            return Ok(all);
-        }
-        page = PageRequest { after, limit: ROWS };
-    }
+    let list = |page| inventory.tags(name, page);
+    let add = |TaggedManifest { tag, digest }| {
+        all.insert(tag.to_string(), digest);
+    };
+    each_entry(list, |entry| entry.tag.to_string(), add).await?;
+    Ok(all)
 }

@@ -3,8 +3,12 @@
 use std::fmt;
 
 use oci::{Digest, RepositoryName};
+use tag_rules::ImmutabilityRules;
 
-use crate::{Blob, ContentLocation, ListPage, PageRequest, StorageFuture, StoreId};
+use super::LinkedBlob;
+use crate::{
+    Blob, ContentLocation, ListPage, PageRequest, RepositoryQuotas, StorageFuture, StoreId,
+};
 
 /// Which blobs a repository has, and where their content is.
 pub trait BlobIndex: fmt::Debug + Send + Sync {
@@ -36,13 +40,30 @@ pub trait BlobIndex: fmt::Debug + Send + Sync {
 
     /// Gives `to` a blob that `from` has, with a lease as [`lease`](Self::lease) does.
     ///
-    /// Fails with [`Error::BlobUnknown`](crate::Error::BlobUnknown) if `from` does not have it.
+    /// Fails with [`Error::BlobUnknown`](crate::Error::BlobUnknown) if `from` does not have it, and with
+    /// [`Error::QuotaExceeded`](crate::Error::QuotaExceeded) if one of `quotas`, those of `to`, does not
+    /// have room for it.
+    fn mount_within_quotas<'a>(
+        &'a self,
+        digest: &'a Digest,
+        from: &'a RepositoryName,
+        to: &'a RepositoryName,
+        quotas: RepositoryQuotas,
+    ) -> StorageFuture<'a, LinkedBlob>;
+
+    /// The same, without quotas.
     fn mount<'a>(
         &'a self,
         digest: &'a Digest,
         from: &'a RepositoryName,
         to: &'a RepositoryName,
-    ) -> StorageFuture<'a, Blob>;
+    ) -> StorageFuture<'a, Blob> {
+        Box::pin(async move {
+            let quotas = RepositoryQuotas::default();
+            let linked = self.mount_within_quotas(digest, from, to, quotas).await?;
+            Ok(linked.blob)
+        })
+    }
 
     /// Repositories that have a blob, by name.
     fn holders<'a>(
@@ -57,12 +78,23 @@ pub trait BlobIndex: fmt::Debug + Send + Sync {
     /// Takes a blob from a repository. Other repositories keep it. Its content stays until garbage
     /// collection removes it.
     ///
-    /// Fails with [`Error::BlobUnknown`](crate::Error::BlobUnknown).
+    /// Fails with [`Error::BlobUnknown`](crate::Error::BlobUnknown), and with
+    /// [`Error::TagImmutable`](crate::Error::TagImmutable) if an immutable tag needs the blob.
+    fn unlink_unless_immutable<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        immutable: ImmutabilityRules,
+    ) -> StorageFuture<'a, ()>;
+
+    /// The same, without immutable tags.
     fn unlink<'a>(
         &'a self,
         repository: &'a RepositoryName,
         digest: &'a Digest,
-    ) -> StorageFuture<'a, ()>;
+    ) -> StorageFuture<'a, ()> {
+        self.unlink_unless_immutable(repository, digest, ImmutabilityRules::default())
+    }
 }
 
 /// Content of another registry that was adopted, or is being adopted.

@@ -1,16 +1,17 @@
-//! Duties: work that one of several servers does for all.
+//! Duties: work that one server does for all, and when it was last done.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::StorageFuture;
 
-/// Duties of the servers that share a store. A server that has the store for itself does not need
-/// this: it has every duty.
+/// Duties of the servers that share a store. They are known after a restart, so that it neither delays
+/// nor repeats work.
 ///
-/// A server takes a duty with a lease, renews the lease while it works, and finishes. If it stops,
+/// If several servers can share the store, a server takes a duty with a lease, renews the lease while it works, and finishes. If it stops,
 /// another server takes the duty when the lease has ended. So a step of the work may be done twice,
-/// and two servers may do it at once for a moment.
+/// and two servers may do it at once for a moment. A store that one server has for itself needs no
+/// leases.
 pub trait DutyStore: fmt::Debug + Send + Sync {
     /// Takes a duty, unless another server has it or it was finished less than `duty.every` ago.
     fn take<'a>(&'a self, duty: &'a Duty) -> StorageFuture<'a, Option<DutyLease>>;

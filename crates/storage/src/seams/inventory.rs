@@ -5,7 +5,9 @@ use std::path::Path;
 
 use oci::{Digest, RepositoryName};
 
-use crate::{Blob, ListPage, PageRequest, StorageFuture, StoredManifest, TaggedManifest};
+use crate::{
+    Blob, ListPage, MetadataStatistics, PageRequest, StorageFuture, StoredManifest, TaggedManifest,
+};
 
 /// Everything that is stored, for verification and export.
 pub trait Inventory: fmt::Debug + Send + Sync {
@@ -38,6 +40,11 @@ pub trait Inventory: fmt::Debug + Send + Sync {
     /// The repositories that need a blob or manifest, with the tags that lead to it, both sorted by
     /// their bytes. A repository that has the blob needs it. If there are very many, only some.
     fn affected<'a>(&'a self, digest: &'a Digest) -> StorageFuture<'a, Vec<AffectedRepository>>;
+
+    /// What was counted since the store was opened.
+    fn statistics(&self) -> MetadataStatistics {
+        MetadataStatistics::default()
+    }
 }
 
 /// A repository that needs damaged content.

@@ -4,9 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use oci::{Digest, Reference, RepositoryName, Tag};
+use tag_rules::ImmutabilityRules;
 
 use super::NewOutboxRecord;
-use crate::{ListPage, NewManifest, PageRequest, ReferrerEntry, StorageFuture, StoredManifest};
+use crate::{
+    ListPage, NewManifest, PageRequest, QuotaWarning, ReferrerEntry, RepositoryQuotas,
+    StorageFuture, StoredManifest,
+};
 
 /// How many missing blobs [`Error::ReferencesUnknown`](crate::Error::ReferencesUnknown) names.
 pub(crate) const MISSING_BLOBS: usize = 100;
@@ -32,14 +36,19 @@ pub trait ManifestStore: fmt::Debug + Send + Sync {
         reference: &'a Reference,
     ) -> StorageFuture<'a, Arc<StoredManifest>>;
 
-    /// Makes a change and writes its outbox records in one transaction.
+    /// Makes a change and writes its outbox records, and what it does to tags into their
+    /// [history](super::TagHistoryStore), in one transaction.
     ///
-    /// Fails as [`ManifestChange`] says for each change.
+    /// Fails as [`ManifestChange`] says for each change, and with
+    /// [`Error::TagImmutable`](crate::Error::TagImmutable) if an immutable tag would move or go, or
+    /// would lose a manifest that it needs. A push fails with
+    /// [`Error::QuotaExceeded`](crate::Error::QuotaExceeded) if a quota does not have room for what it
+    /// adds. Returns the quotas that it has brought near their limits.
     fn apply<'a>(
         &'a self,
         repository: &'a RepositoryName,
         changes: ChangeSet,
-    ) -> StorageFuture<'a, ()>;
+    ) -> StorageFuture<'a, Vec<QuotaWarning>>;
 
     /// [`ManifestChange::Push`], without an outbox record.
     fn push<'a>(
@@ -48,7 +57,8 @@ pub trait ManifestStore: fmt::Debug + Send + Sync {
         manifest: NewManifest,
         tags: Vec<Tag>,
     ) -> StorageFuture<'a, ()> {
-        self.apply(repository, ManifestChange::Push { manifest, tags }.into())
+        let changes = ManifestChange::Push { manifest, tags }.into();
+        Box::pin(async move { self.apply(repository, changes).await.map(drop) })
     }
 
     /// [`ManifestChange::Remove`], without an outbox record.
@@ -57,12 +67,14 @@ pub trait ManifestStore: fmt::Debug + Send + Sync {
         repository: &'a RepositoryName,
         digest: &'a Digest,
     ) -> StorageFuture<'a, ()> {
-        self.apply(repository, ManifestChange::Remove(*digest).into())
+        let changes = ManifestChange::Remove(*digest).into();
+        Box::pin(async move { self.apply(repository, changes).await.map(drop) })
     }
 
     /// [`ManifestChange::Untag`], without an outbox record.
     fn untag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag) -> StorageFuture<'a, ()> {
-        self.apply(repository, ManifestChange::Untag(tag.clone()).into())
+        let changes = ManifestChange::Untag(tag.clone()).into();
+        Box::pin(async move { self.apply(repository, changes).await.map(drop) })
     }
 
     /// The tags of a repository, sorted by their bytes. `page.after` need not be an existing tag.
@@ -124,14 +136,33 @@ pub struct ChangeSet {
     pub change: ManifestChange,
     /// The records.
     pub outbox: Vec<NewOutboxRecord>,
+    /// Who is written into the history of the tags. `None`: the change is not written there.
+    pub author: Option<ChangeAuthor>,
+    /// The tags that may not move or go.
+    pub immutable: ImmutabilityRules,
+    /// The quotas of the repository.
+    pub quotas: RepositoryQuotas,
+}
+
+/// Who makes a change, as the history of tags has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangeAuthor {
+    /// The account; empty for an anonymous client, or if names are not recorded.
+    pub account: String,
+    /// The id of the request.
+    pub request_id: String,
 }
 
 impl From<ManifestChange> for ChangeSet {
-    /// A change without outbox records.
+    /// A change without outbox records, of which the history of tags says nothing. No tag is immutable,
+    /// and there is no quota.
     fn from(change: ManifestChange) -> Self {
         Self {
             change,
             outbox: Vec::new(),
+            author: None,
+            immutable: ImmutabilityRules::default(),
+            quotas: RepositoryQuotas::default(),
         }
     }
 }

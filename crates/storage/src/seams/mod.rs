@@ -10,9 +10,13 @@ mod adoption;
 mod blobs;
 mod collection;
 mod duties;
+mod immutable_tags;
 mod inventory;
 mod manifests;
 mod outbox;
+mod quotas;
+mod retention;
+mod tag_history;
 mod uploads;
 
 pub use adoption::{
@@ -24,10 +28,20 @@ pub use collection::{
     GarbageBlob, GarbageManifest, MarkStep, PruneStep,
 };
 pub use duties::{Duty, DutyLease, DutyStore};
+pub(crate) use immutable_tags::ImmutableTags;
 pub use inventory::{AffectedRepository, BackupBlob, Inventory, MetadataBackup};
 pub(crate) use manifests::MISSING_BLOBS;
-pub use manifests::{ChangeSet, ManifestChange, ManifestStore};
+pub use manifests::{ChangeAuthor, ChangeSet, ManifestChange, ManifestStore};
 pub use outbox::{NewOutboxRecord, OutboxRecord, OutboxRecordId, OutboxStore};
+pub use quotas::{
+    LinkedBlob, PrefixUsage, QuotaCounting, QuotaStore, TrackedPrefixes, UsageQuery, WrongCount,
+};
+pub use retention::{
+    ManifestTags, PullRecording, PullTimeStore, PulledManifest, RestoreOutcome, RestoredTag,
+    TagRemoval, TagRemovalOutcome, TagRestoration, TagRetention, Tombstone, TombstoneStore,
+    TombstoneTerms, UntaggedManifests,
+};
+pub use tag_history::{TagChange, TagChangeId, TagHistoryStore};
 pub(crate) use uploads::is_kept;
 pub use uploads::{
     BlobReservation, Checkpoint, FinishedUpload, NewUpload, PendingUpload, UploadObjects,

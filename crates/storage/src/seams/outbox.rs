@@ -9,21 +9,26 @@ use crate::StorageFuture;
 /// Records of changes, for delivery to other systems. A record is written in the transaction of its
 /// change and kept until it is acknowledged.
 ///
-/// Records are not claimed: two readers get the same records.
+/// Each consumer has records of a kind of its own. It reads and acknowledges these alone, so a
+/// consumer that is behind holds up no other.
+///
+/// Records are not claimed: two readers of a kind get the same records.
 pub trait OutboxStore: fmt::Debug + Send + Sync {
-    /// At most `limit` records after `after`, oldest first.
-    fn records(
-        &self,
+    /// At most `limit` records of `kind` after `after`, oldest first.
+    fn records<'a>(
+        &'a self,
+        kind: &'a str,
         after: Option<OutboxRecordId>,
         limit: u32,
-    ) -> StorageFuture<'_, Vec<OutboxRecord>>;
+    ) -> StorageFuture<'a, Vec<OutboxRecord>>;
 
-    /// Removes the delivered records, up to and including `last`. Records that are gone already are
-    /// no error.
-    fn acknowledge(&self, last: OutboxRecordId) -> StorageFuture<'_, ()>;
+    /// Removes the delivered records of `kind`, up to and including `last`. Records that are gone
+    /// already are no error.
+    fn acknowledge<'a>(&'a self, kind: &'a str, last: OutboxRecordId) -> StorageFuture<'a, ()>;
 }
 
-/// The number of a record. Later records have larger numbers. No number is used twice.
+/// The number of a record. Later records have larger numbers, whatever their kind. No number is used
+/// twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutboxRecordId(i64);
 
@@ -44,7 +49,7 @@ impl OutboxRecordId {
 /// A record that is to be written with a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewOutboxRecord {
-    /// What happened, in the words of the reader.
+    /// Which consumer it is for.
     pub kind: String,
     /// What else the reader needs.
     pub payload: Vec<u8>,

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use oci::{Digest, DigestAlgorithm, RepositoryName};
 
+use super::LinkedBlob;
 use crate::hash::HashState;
-use crate::{Blob, StorageFuture, UploadId};
+use crate::{Blob, RepositoryQuotas, StorageFuture, UploadId};
 
 /// Uploads, from the first request until their blob can be pulled.
 ///
@@ -81,7 +82,9 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
     /// *pending* says where the content is to go. It replaces an earlier one of the same key. A store
     /// may do without it for an upload that names its own key, because the upload's row names it.
     ///
-    /// Fails like [`record`](Self::record) if the upload has a fence.
+    /// Fails like [`record`](Self::record) if the upload has a fence, and with
+    /// [`Error::QuotaExceeded`](crate::Error::QuotaExceeded) if the blob exists and a quota does not have
+    /// room for it.
     fn reserve<'a>(&'a self, finished: FinishedUpload) -> StorageFuture<'a, BlobReservation>;
 
     /// The last step: the content is where the pending row says. The blob becomes live, the
@@ -90,8 +93,10 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
     ///
     /// If the upload replaces a blob, every repository that had the old blob gets the new one.
     ///
-    /// Fails with [`Error::UploadUnknown`](crate::Error::UploadUnknown) if the pending row is gone.
-    fn commit<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob>;
+    /// Fails with [`Error::UploadUnknown`](crate::Error::UploadUnknown) if the pending row is gone, and
+    /// with [`Error::QuotaExceeded`](crate::Error::QuotaExceeded) if a quota does not have room for the
+    /// blob.
+    fn commit<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, LinkedBlob>;
 
     /// Removes a pending row. Its content is back in its temporary place, or was never moved.
     fn abort(&self, blob: Blob) -> StorageFuture<'_, ()>;
@@ -214,13 +219,15 @@ pub struct FinishedUpload {
     pub replaces: Option<i64>,
     /// The key of the content, if the store of content chooses it. Otherwise the row chooses it.
     pub key: Option<String>,
+    /// The quotas of the repository.
+    pub quotas: RepositoryQuotas,
 }
 
 /// The outcome of [`UploadStore::reserve`].
 #[derive(Clone, Debug)]
 pub enum BlobReservation {
     /// The blob exists. Nothing is to be stored.
-    Exists(Blob),
+    Exists(LinkedBlob),
     /// The content is to be stored under this blob's key.
     Pending(Blob),
 }

@@ -39,12 +39,13 @@ fn copy(from: &Path, to: &Path) -> Result<Vec<BackupBlob>, Error> {
     Ok(blobs)
 }
 
-/// Removes unfinished work from a copy, and moves every blob to the copy's own store.
+/// Removes unfinished work from a copy, and moves every blob to the copy's own store. A server that is
+/// started on it later does not know what was pulled meanwhile, so recording of pulls begins again.
 fn make_complete(copy: &mut Connection) -> Result<Vec<BackupBlob>, Error> {
     let transaction = copy.transaction()?;
     transaction.execute_batch(
         "DELETE FROM uploads; DELETE FROM unused_objects; DELETE FROM content_store; DELETE FROM collection_holds; DELETE FROM blobs WHERE state IN (0, 3);
-         DELETE FROM adopted_repositories; DELETE FROM stores; UPDATE blobs SET state = 1;",
+         DELETE FROM adopted_repositories; DELETE FROM stores; DELETE FROM pull_recording; UPDATE blobs SET state = 1;",
     )?;
     let blobs = {
         let mut list =

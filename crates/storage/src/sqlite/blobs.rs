@@ -2,11 +2,19 @@
 
 use oci::{Digest, RepositoryName};
 use rusqlite::{Connection, OptionalExtension};
+use tag_rules::ImmutabilityRules;
 
-use super::columns::{BLOB, Packed, blob, link, location, make_repository, revive, state};
+use super::columns::{
+    BLOB, Packed, blob, link, location, make_repository, repository, revive, state,
+};
+use super::quotas::QuotaCheck;
+use super::tag_history::SqliteTagChanges;
 use super::{Sqlite, pages};
 use crate::cache::{CachedBlob, Stale};
-use crate::{AdoptedStore, Blob, BlobIndex, Error, ListPage, PageRequest, StorageFuture, StoreId};
+use crate::{
+    AdoptedStore, Blob, BlobIndex, Error, LinkedBlob, ListPage, PageRequest, RepositoryQuotas,
+    StorageFuture, StoreId,
+};
 
 impl BlobIndex for Sqlite {
     fn find<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> StorageFuture<'a, Blob> {
@@ -57,23 +65,26 @@ impl BlobIndex for Sqlite {
         })
     }
 
-    fn mount<'a>(
+    fn mount_within_quotas<'a>(
         &'a self,
         digest: &'a Digest,
         from: &'a RepositoryName,
         to: &'a RepositoryName,
-    ) -> StorageFuture<'a, Blob> {
+        quotas: RepositoryQuotas,
+    ) -> StorageFuture<'a, LinkedBlob> {
         let (digest, from, to, now) = (*digest, from.clone(), to.clone(), self.now());
         let stale = Stale::Blob(to.clone(), digest);
         let work = move |connection: &Connection| {
             let blob = read(connection, &from, digest)?.blob;
+            let quotas = QuotaCheck::begin(connection, &quotas)?;
             revive(connection, blob.generation, now)?;
             link(
                 connection,
                 make_repository(connection, &to)?,
                 blob.generation,
             )?;
-            Ok(blob)
+            let warnings = quotas.end(connection)?;
+            Ok(LinkedBlob { blob, warnings })
         };
         Box::pin(self.write(work, |_| stale))
     }
@@ -100,15 +111,30 @@ impl BlobIndex for Sqlite {
         }))
     }
 
-    fn unlink<'a>(&'a self, name: &'a RepositoryName, digest: &'a Digest) -> StorageFuture<'a, ()> {
-        let (of, digest) = (name.clone(), *digest);
+    fn unlink_unless_immutable<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        digest: &'a Digest,
+        immutable: ImmutabilityRules,
+    ) -> StorageFuture<'a, ()> {
+        let (of, digest, now) = (name.clone(), *digest, self.now());
         let stale = Stale::Blob(name.clone(), digest);
         let work = move |connection: &Connection| {
             let blob = read(connection, &of, digest)?.blob;
-            let sql = "DELETE FROM links WHERE blob = ?1 AND repository = (SELECT id FROM repositories WHERE name = ?2)";
+            let Some(repository) = repository(connection, &of)? else {
+                return Err(Error::BlobUnknown);
+            };
+            let of_tags = SqliteTagChanges {
+                repository: &of,
+                author: None,
+                immutable: &immutable,
+                now,
+            };
+            of_tags.check_needed(connection, repository, digest)?;
+            let sql = "DELETE FROM links WHERE blob = ?1 AND repository = ?2";
             connection
                 .prepare_cached(sql)?
-                .execute((blob.generation, of.as_str()))?;
+                .execute([blob.generation, repository])?;
             Ok(())
         };
         Box::pin(self.write(work, |()| stale))

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{Packed, name};
 use super::objects::{forget, list_unused};
-use super::unneeded_manifests::{UnneededManifests, unneeded};
+use super::unneeded_manifests::{UnneededManifests, UntaggedCutoffs, may_have_unneeded, unneeded};
 use super::{Sqlite, seconds};
 use crate::cache::Stale;
 use crate::collection::{
@@ -193,18 +193,23 @@ struct Cutoffs {
     leased_before: i64,
     /// A blob that was marked by then has waited long enough.
     marked_by: i64,
-    /// Untagged manifests from before this are removed. Without it, all are kept.
-    untagged_before: Option<i64>,
+    untagged: UntaggedCutoffs,
 }
 
 impl Sqlite {
     fn cutoffs(&self, policy: CollectionPolicy) -> Cutoffs {
-        let before = |age| self.now().saturating_sub(seconds(age));
+        let now = self.now();
+        let before = |age| now.saturating_sub(seconds(age));
+        let untagged = UntaggedCutoffs {
+            now,
+            leased_before: before(policy.grace),
+            // A lease keeps a manifest for the grace time, too.
+            untagged_before: policy.untagged.map(|age| before(age.max(policy.grace))),
+        };
         Cutoffs {
             leased_before: before(policy.grace),
             marked_by: before(policy.wait),
-            // A lease keeps a manifest for the grace time, too.
-            untagged_before: policy.untagged.map(|age| before(age.max(policy.grace))),
+            untagged,
         }
     }
 
@@ -214,12 +219,13 @@ impl Sqlite {
         let found = self.read(move |connection| {
             let empty = is_empty(connection, id)?;
             let links = any_unused_link(connection, id, cutoffs.leased_before)?;
-            let unneeded = cutoffs
-                .untagged_before
-                .map(|before| unneeded(connection, id, before))
-                .transpose()?;
+            let expired = any_expired_tombstone(connection, id, cutoffs.untagged.now)?;
+            let unneeded = match may_have_unneeded(connection, id, cutoffs.untagged)? {
+                true => Some(unneeded(connection, id, cutoffs.untagged)?),
+                false => None,
+            };
             Ok((
-                empty || links,
+                empty || links || expired,
                 unneeded.filter(|unneeded| !unneeded.manifests.is_empty()),
             ))
         });
@@ -234,6 +240,7 @@ impl Sqlite {
                 }
                 _ => Vec::new(),
             };
+            purge_tombstones(connection, id, cutoffs.untagged.now)?;
             unlink_unused(connection, id, cutoffs.leased_before)?;
             remove_empty(connection, id)?;
             Ok(gone)
@@ -287,6 +294,31 @@ fn unlink_unused(connection: &Connection, repository: i64, before: i64) -> Resul
     connection
         .prepare_cached(&sql)?
         .execute([repository, before])?;
+    Ok(())
+}
+
+/// Tombstones of repository ?1 that have expired at ?2 and are of no use to collection: their manifest
+/// may stay, has a tag again, or was used by a client that may push. Times are whole seconds, so what
+/// happened in the second of the removal counts as later.
+const EXPIRED_TOMBSTONES: &str =
+    "SELECT d.id FROM tag_tombstones d JOIN manifests m ON m.id = d.manifest
+    WHERE d.repository = ?1 AND d.expires_at <= ?2 AND (d.releases = 0 OR m.leased_at >= d.removed_at
+      OR EXISTS (SELECT 1 FROM tags t WHERE t.manifest = d.manifest))";
+
+fn any_expired_tombstone(
+    connection: &Connection,
+    repository: i64,
+    now: i64,
+) -> Result<bool, Error> {
+    let sql = format!("{EXPIRED_TOMBSTONES} LIMIT 1");
+    Ok(connection.prepare_cached(&sql)?.exists([repository, now])?)
+}
+
+fn purge_tombstones(connection: &Connection, repository: i64, now: i64) -> Result<(), Error> {
+    let sql = format!("DELETE FROM tag_tombstones WHERE id IN ({EXPIRED_TOMBSTONES})");
+    connection
+        .prepare_cached(&sql)?
+        .execute([repository, now])?;
     Ok(())
 }
 
@@ -377,10 +409,10 @@ fn plan(connection: &Connection, cutoffs: Cutoffs, expired_before: i64) -> Resul
         let Some(last) = some.last() else { break };
         after = last.id;
         for RepositoryRow { id, name } in &some {
-            let Some(before) = cutoffs.untagged_before else {
+            if !may_have_unneeded(connection, *id, cutoffs.untagged)? {
                 continue;
-            };
-            for (manifest, digest) in unneeded(connection, *id, before)?.manifests {
+            }
+            for (manifest, digest) in unneeded(connection, *id, cutoffs.untagged)?.manifests {
                 gone.insert(manifest);
                 garbage.manifests.push(GarbageManifest {
                     repository: name.clone(),

@@ -8,11 +8,15 @@ use rusqlite::types::ToSql;
 use super::columns::{BLOB, Packed, blob, name, repository};
 use super::{Sqlite, pages};
 use crate::{
-    AffectedRepository, Blob, Error, Inventory, ListPage, PageRequest, StorageFuture,
-    StoredManifest, TaggedManifest,
+    AffectedRepository, Blob, Error, Inventory, ListPage, MetadataStatistics, PageRequest,
+    StorageFuture, StoredManifest, TaggedManifest,
 };
 
 impl Inventory for Sqlite {
+    fn statistics(&self) -> MetadataStatistics {
+        self.shared.cache.statistics()
+    }
+
     fn blobs(&self, page: PageRequest<i64>) -> StorageFuture<'_, ListPage<Blob>> {
         Box::pin(self.read(move |connection| {
             let sql = format!(

@@ -8,11 +8,13 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::columns::{Packed, repository};
 use super::manifest_rows::count_change;
+use super::quotas::QuotaCheck;
+use super::tag_history::SqliteTagChanges;
 use super::{Sqlite, outbox, pages, push};
 use crate::cache::Stale;
 use crate::{
-    ChangeSet, Error, ListPage, ManifestChange, ManifestStore, PageRequest, ReferrerEntry,
-    StorageFuture, StoredManifest,
+    ChangeSet, Error, ListPage, ManifestChange, ManifestStore, PageRequest, QuotaWarning,
+    ReferrerEntry, StorageFuture, StoredManifest,
 };
 
 impl ManifestStore for Sqlite {
@@ -72,26 +74,35 @@ impl ManifestStore for Sqlite {
         &'a self,
         repository: &'a RepositoryName,
         changes: ChangeSet,
-    ) -> StorageFuture<'a, ()> {
+    ) -> StorageFuture<'a, Vec<QuotaWarning>> {
         let (of, name, now) = (repository.clone(), repository.clone(), self.now());
         let work = move |connection: &Connection| {
+            let quotas = QuotaCheck::begin(connection, &changes.quotas)?;
+            let of_tags = SqliteTagChanges {
+                repository: &name,
+                author: changes.author.as_ref(),
+                immutable: &changes.immutable,
+                now,
+            };
             let references = match &changes.change {
                 ManifestChange::Push { manifest, tags } => {
+                    of_tags.push(connection, tags, manifest.digest())?;
                     push::push(connection, &name, manifest, tags, now)?;
                     tags.iter().cloned().map(Reference::Tag).collect()
                 }
-                ManifestChange::Remove(digest) => remove(connection, &name, *digest)?,
+                ManifestChange::Remove(digest) => remove(connection, &of_tags, *digest)?,
                 ManifestChange::Untag(tag) => {
-                    untag(connection, &name, tag)?;
+                    untag(connection, &of_tags, tag)?;
                     vec![Reference::Tag(tag.clone())]
                 }
             };
             outbox::write(connection, &name, &changes.outbox, now)?;
-            Ok(references)
+            Ok((references, quotas.end(connection)?))
         };
         Box::pin(async move {
-            let stale = |references: &Vec<_>| Stale::Manifests(of, references.clone());
-            self.write(work, stale).await.map(drop)
+            let stale = |(references, _): &(Vec<_>, _)| Stale::Manifests(of, references.clone());
+            let (_, warnings) = self.write(work, stale).await?;
+            Ok(warnings)
         })
     }
 
@@ -170,35 +181,42 @@ fn read(
 /// Removes a manifest and says by what it was known.
 fn remove(
     connection: &Connection,
-    name: &RepositoryName,
+    of_tags: &SqliteTagChanges<'_>,
     digest: Digest,
 ) -> Result<Vec<Reference>, Error> {
-    let Some(repository) = repository(connection, name)? else {
+    let Some(repository) = repository(connection, of_tags.repository)? else {
         return Err(Error::RepositoryUnknown);
     };
-    let mut tags = connection.prepare_cached(
-        "SELECT t.name FROM manifests m JOIN tags t ON t.manifest = m.id WHERE m.repository = ?1 AND m.digest = ?2",
-    )?;
-    let tags = tags.query_map((repository, Packed(digest)), |row| row.get::<_, String>(0))?;
-    let mut references = vec![Reference::Digest(digest)];
-    for tag in tags {
-        references.extend(tag?.parse().map(Reference::Tag));
-    }
-    // Tags, references and the entry in a list of referrers go with it.
-    let removed = connection
-        .prepare_cached("DELETE FROM manifests WHERE repository = ?1 AND digest = ?2")?
-        .execute((repository, Packed(digest)))?;
-    if removed == 0 {
+    let exists = connection
+        .prepare_cached("SELECT 1 FROM manifests WHERE repository = ?1 AND digest = ?2")?
+        .exists((repository, Packed(digest)))?;
+    if !exists {
         return Err(Error::ManifestUnknown);
     }
+    let mut list = connection.prepare_cached(
+        "SELECT t.name FROM manifests m JOIN tags t ON t.manifest = m.id
+         WHERE m.repository = ?1 AND m.digest = ?2 ORDER BY t.name",
+    )?;
+    let mut tags: Vec<Tag> = Vec::new();
+    for tag in list.query_map((repository, Packed(digest)), |row| row.get::<_, String>(0))? {
+        tags.extend(tag?.parse());
+    }
+    of_tags.remove(connection, repository, digest, &tags)?;
+    let mut references = vec![Reference::Digest(digest)];
+    references.extend(tags.into_iter().map(Reference::Tag));
+    // Tags, references and the entry in a list of referrers go with it.
+    connection
+        .prepare_cached("DELETE FROM manifests WHERE repository = ?1 AND digest = ?2")?
+        .execute((repository, Packed(digest)))?;
     count_change(connection, repository)?;
     Ok(references)
 }
 
-fn untag(connection: &Connection, name: &RepositoryName, tag: &Tag) -> Result<(), Error> {
-    let Some(repository) = repository(connection, name)? else {
+fn untag(connection: &Connection, of_tags: &SqliteTagChanges<'_>, tag: &Tag) -> Result<(), Error> {
+    let Some(repository) = repository(connection, of_tags.repository)? else {
         return Err(Error::RepositoryUnknown);
     };
+    of_tags.untag(connection, repository, tag)?;
     let removed = connection
         .prepare_cached("DELETE FROM tags WHERE repository = ?1 AND name = ?2")?
         .execute((repository, tag.as_str()))?;

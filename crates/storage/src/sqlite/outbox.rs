@@ -9,19 +9,20 @@ use crate::cache::Stale;
 use crate::{Error, NewOutboxRecord, OutboxRecord, OutboxRecordId, OutboxStore, StorageFuture};
 
 impl OutboxStore for Sqlite {
-    fn records(
-        &self,
+    fn records<'a>(
+        &'a self,
+        kind: &'a str,
         after: Option<OutboxRecordId>,
         limit: u32,
-    ) -> StorageFuture<'_, Vec<OutboxRecord>> {
+    ) -> StorageFuture<'a, Vec<OutboxRecord>> {
         // The first number is 1.
-        let after = after.map_or(0, OutboxRecordId::number);
+        let (kind, after) = (kind.to_owned(), after.map_or(0, OutboxRecordId::number));
         Box::pin(self.read(move |connection| {
             let mut list = connection.prepare_cached(
                 "SELECT id, repository, kind, payload, created_at FROM outbox
-                 WHERE id > ?1 ORDER BY id LIMIT ?2",
+                 WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
             )?;
-            let rows = list.query_map((after, limit), |row| {
+            let rows = list.query_map((kind, after, limit), |row| {
                 Ok(OutboxRecord {
                     id: OutboxRecordId::new(row.get(0)?),
                     repository: name(row, 1)?,
@@ -36,10 +37,12 @@ impl OutboxStore for Sqlite {
         }))
     }
 
-    fn acknowledge(&self, last: OutboxRecordId) -> StorageFuture<'_, ()> {
+    fn acknowledge<'a>(&'a self, kind: &'a str, last: OutboxRecordId) -> StorageFuture<'a, ()> {
+        let kind = kind.to_owned();
         let work = move |connection: &Connection| {
-            let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE id <= ?1")?;
-            Ok(delete.execute([last.number()]).map(drop)?)
+            let mut delete =
+                connection.prepare_cached("DELETE FROM outbox WHERE kind = ?1 AND id <= ?2")?;
+            Ok(delete.execute((&kind, last.number())).map(drop)?)
         };
         Box::pin(self.write(work, |()| Stale::Nothing))
     }

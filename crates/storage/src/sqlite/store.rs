@@ -7,6 +7,7 @@ use std::time::Duration;
 use common::{Clock, unix_seconds};
 use database::SqliteDatabase;
 use rusqlite::{Connection, OptionalExtension};
+use traces::in_current_span;
 
 use super::watch::{self, Watch};
 use crate::cache::{Cache, Stale};
@@ -60,7 +61,7 @@ impl Sqlite {
         clock: Arc<dyn Clock>,
         is_command: bool,
     ) -> Result<Self, Error> {
-        let watch = Watch::new(database.path())?;
+        let watch = Watch::new(database.reader()?)?;
         Ok(Self {
             shared: Arc::new(SqliteState {
                 database,
@@ -100,7 +101,7 @@ impl Sqlite {
         T: Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(in_current_span(async move {
             let is_command = shared.is_command;
             let work = move |connection: &Connection| {
                 let result = work(connection)?;
@@ -116,7 +117,7 @@ impl Sqlite {
                 tokio::time::sleep(watch::LEASE).await;
             }
             Ok(result)
-        });
+        }));
         task.await.unwrap_or_else(Error::from_join_error)
     }
 

@@ -7,11 +7,12 @@ use super::columns::{
     BLOB, Packed, PackedAlgorithm, blob, link, make_repository, revive, upload_id,
 };
 use super::objects::{mark_unused, names, objects_from_text, objects_to_text};
+use super::quotas::QuotaCheck;
 use super::{Sqlite, seconds};
 use crate::cache::Stale;
 use crate::hash::HashState;
 use crate::{
-    Blob, BlobReservation, Checkpoint, Error, FinishedUpload, NewUpload, PendingUpload,
+    Blob, BlobReservation, Checkpoint, Error, FinishedUpload, LinkedBlob, NewUpload, PendingUpload,
     StorageFuture, StoreId, UploadId, UploadRecovery, UploadState, UploadStore,
 };
 
@@ -107,7 +108,7 @@ impl UploadStore for Sqlite {
         ))
     }
 
-    fn commit<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, Blob> {
+    fn commit<'a>(&'a self, finished: FinishedUpload, blob: Blob) -> StorageFuture<'a, LinkedBlob> {
         let (now, stale) = (self.now(), stale(&finished));
         Box::pin(self.write(
             move |connection| commit(connection, &finished, &blob, now),
@@ -309,11 +310,11 @@ fn reserve(
         check_fence(connection, finished.upload, fence)?;
     }
     if let Some(existing) = current(connection, finished)? {
-        give(connection, finished, existing.generation, now)?;
+        let linked = give(connection, finished, existing, now)?;
         if finished.key.is_none() {
             end(connection, finished.upload, None, now)?;
         }
-        return Ok(BlobReservation::Exists(existing));
+        return Ok(BlobReservation::Exists(linked));
     }
     if finished.key.is_some() {
         // What an earlier request has reserved for the same content.
@@ -354,16 +355,16 @@ fn commit(
     finished: &FinishedUpload,
     pending: &Blob,
     now: i64,
-) -> Result<Blob, Error> {
+) -> Result<LinkedBlob, Error> {
     if let Some(existing) = current(connection, finished)? {
         // Another upload was faster. Collection removes our file.
         let sql = "UPDATE blobs SET state = 3, since = ?2, upload = NULL WHERE generation = ?1 AND state = 0";
         connection
             .prepare_cached(sql)?
             .execute([pending.generation, now])?;
-        give(connection, finished, existing.generation, now)?;
+        let linked = give(connection, finished, existing, now)?;
         end(connection, finished.upload, Some(&pending.key), now)?;
-        return Ok(existing);
+        return Ok(linked);
     }
     let is_pending = "SELECT 1 FROM blobs WHERE generation = ?1 AND state = 0";
     if !connection
@@ -379,9 +380,9 @@ fn commit(
     connection
         .prepare_cached(sql)?
         .execute([pending.generation, now])?;
-    give(connection, finished, pending.generation, now)?;
+    let linked = give(connection, finished, pending.clone(), now)?;
     end(connection, finished.upload, Some(&pending.key), now)?;
-    Ok(pending.clone())
+    Ok(linked)
 }
 
 /// The row that has this content now, other than the one that is being replaced.
@@ -424,13 +425,13 @@ fn replace(
 fn give(
     connection: &Connection,
     finished: &FinishedUpload,
-    generation: i64,
+    blob: Blob,
     now: i64,
-) -> Result<(), Error> {
-    revive(connection, generation, now)?;
-    link(
-        connection,
-        make_repository(connection, &finished.repository)?,
-        generation,
-    )
+) -> Result<LinkedBlob, Error> {
+    let quotas = QuotaCheck::begin(connection, &finished.quotas)?;
+    revive(connection, blob.generation, now)?;
+    let repository = make_repository(connection, &finished.repository)?;
+    link(connection, repository, blob.generation)?;
+    let warnings = quotas.end(connection)?;
+    Ok(LinkedBlob { blob, warnings })
 }

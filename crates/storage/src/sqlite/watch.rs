@@ -8,11 +8,10 @@
 //! The check costs more than the rest of a cache hit, so its result is used for a moment, the
 //! [`LEASE`]. The cache is right nevertheless: a command waits that long before it reports success.
 
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use tokio::time::Instant;
 
 use crate::Error;
@@ -38,13 +37,7 @@ impl Watch {
         clippy::disallowed_methods,
         reason = "the age of what is in memory on the runtime's timer"
     )]
-    pub(super) fn new(path: &Path) -> Result<Self, Error> {
-        // The last connection that closes moves the write-ahead log into the file. This may be the
-        // last one, and a connection that was opened read-only could not.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(database::BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "query_only", true)?;
+    pub(super) fn new(connection: Connection) -> Result<Self, Error> {
         let looked_at = Instant::now();
         let (version, foreign) = (version(&connection)?, foreign(&connection)?);
         Ok(Self {

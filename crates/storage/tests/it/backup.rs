@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use storage::{
-    AffectedRepository, BackupError, ContentHealth, Error, Storage, StorageSettings, VerifyResult,
+    AffectedRepository, BackupError, ContentHealth, Error, PullTimes, QuotaCounting, Storage,
+    StorageSettings, UsageQuery, VerifyResult,
 };
 
 use super::world::{World, content, name, open_database, sha256};
@@ -195,9 +196,31 @@ async fn a_backup_is_a_complete_registry() {
     );
 }
 
+#[tokio::test]
+async fn a_backup_does_not_know_what_is_pulled_after_it() {
+    let (world, backup) = (World::new().await, tempfile::tempdir().unwrap());
+    let digest = world.image("a", "layer", &["x"]).await;
+    let pulls = PullTimes::new(world.clock());
+    pulls.note(&name("a"), &digest);
+    pulls.flush(&world.storage).await.unwrap();
+    back_up(&world.storage, &backup).await.unwrap();
+    let count = |table: &str| -> i64 {
+        let copy = rusqlite::Connection::open(backup.path().join("w.db")).unwrap();
+        let sql = format!("SELECT count(*) FROM {table}");
+        copy.query_row(&sql, (), |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("manifest_pulls"), count("pull_recording")), (1, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_backup_during_pushes_and_collections_is_complete() {
     let (world, backup) = (Arc::new(World::new().await), tempfile::tempdir().unwrap());
+    let prefixes = ["a", "*", "b"].map(|text| text.parse().unwrap());
+    let tracked = world
+        .storage
+        .quotas()
+        .track(prefixes.into(), QuotaCounting::New);
+    assert_eq!(tracked.await.unwrap().counted, 3);
     world.image("a", "before", &["before"]).await;
     let stop = Arc::new(AtomicBool::new(false));
     let pusher = tokio::spawn({
@@ -229,6 +252,12 @@ async fn a_backup_during_pushes_and_collections_is_complete() {
     };
     storage.verify(report).await.unwrap();
     assert_eq!(unsound, []);
+    // What was counted belongs to what was copied.
+    for storage in [&world.storage, &storage] {
+        assert_eq!(storage.quotas().wrong_counts().await.unwrap(), []);
+        let used = storage.quotas().usage(UsageQuery::All).await.unwrap();
+        assert!(used.len() == 3 && used[0].usage.tags > 0, "{used:?}");
+    }
     assert_eq!(
         content(&storage, "a", sha256(b"before")).await.unwrap(),
         b"before"

@@ -39,8 +39,25 @@ async fn what_nothing_refers_to_goes_after_the_grace_time() {
     assert_eq!(world.storage.plan(SWEEP).await.unwrap(), Garbage::default());
 }
 
+/// A server that is restarted more often than it collects still collects.
 #[tokio::test]
-async fn a_condemned_blob_is_served_and_waits() {
+async fn a_restart_neither_delays_nor_repeats_a_pass() {
+    let every = Duration::from_secs(86_400);
+    let world = World::new().await;
+    let first = world.storage.collect_in_turn(SWEEP, every).await;
+    assert!(first.unwrap().is_some());
+    let world = world.restarted().await;
+    world.pass(every / 2);
+    let early = world.storage.collect_in_turn(SWEEP, every).await;
+    assert_eq!(early.unwrap(), None);
+    let world = world.restarted().await;
+    world.pass(every / 2);
+    let due = world.storage.collect_in_turn(SWEEP, every).await;
+    assert!(due.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_marked_blob_is_served_and_waits() {
     let world = World::new().await;
     let sweep = CollectionPolicy {
         wait: Duration::from_secs(600),

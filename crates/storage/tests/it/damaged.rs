@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use oci::Digest;
 use storage::distribution::AdoptionCheck;
-use storage::{Blob, ContentLocation, Error, Storage, StorageOpenError, StorageSettings};
+use storage::{
+    Blob, ChangeSet, ContentLocation, Error, ManifestChange, NewManifest, Storage,
+    StorageOpenError, StorageSettings,
+};
 
 use super::data_directory::DataDirectory;
 use super::world::{World, image, name, open_database, root, sha256};
@@ -23,6 +26,11 @@ const DAMAGES: [fn(&Path); 4] = [
         fs::create_dir(file).unwrap();
     },
 ];
+
+fn push(manifest: &NewManifest) -> ChangeSet {
+    let (manifest, tags) = (manifest.clone(), Vec::new());
+    ManifestChange::Push { manifest, tags }.into()
+}
 
 async fn found(world: &World, repository: &str, digest: Digest) -> Blob {
     let blobs = world.storage.blobs();
@@ -71,9 +79,7 @@ async fn a_push_replaces_lost_content_in_every_repository() {
             }
             // A manifest that needs it is rejected.
             let (manifest, repository) = (image(&[LAYER], Some(digest)), name("a"));
-            let pushed = world
-                .storage
-                .push_manifest(&repository, manifest.clone(), vec![], vec![]);
+            let pushed = world.storage.apply(&repository, push(&manifest));
             let Err(Error::ReferencesUnknown(missing)) = pushed.await else {
                 panic!("a manifest was accepted whose layer cannot be read");
             };
@@ -91,9 +97,7 @@ async fn a_push_replaces_lost_content_in_every_repository() {
                 assert!(!is_damaged(&world, repository, &blob).await);
                 assert_eq!(world.content(repository, digest).await, LAYER);
             }
-            let pushed = world
-                .storage
-                .push_manifest(&repository, manifest, vec![], vec![]);
+            let pushed = world.storage.apply(&repository, push(&manifest));
             pushed.await.unwrap();
             assert_eq!(world.temporaries(), 0);
             let world = world.restarted().await;

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use oci::DigestAlgorithm;
-use storage::{Error, UploadId, hash};
+use oci::{DigestAlgorithm, Tag};
+use storage::{ChangeSet, Error, ManifestChange, NewManifest, UploadId, hash};
 
 use super::world::{World, image, name, sha256};
 
@@ -192,23 +192,22 @@ async fn a_dropped_manifest_is_pushed_or_not() {
         let manifest = image(&[b"layer"], Some(sha256(&[polls as u8])));
         let (digest, tag) = (manifest.digest(), format!("t{polls}"));
         let tags = vec![tag.parse().unwrap()];
-        let pushed =
-            world
-                .storage
-                .push_manifest(&repository, manifest.clone(), tags.clone(), vec![]);
+        let push = || push(manifest.clone(), &tags);
+        let pushed = world.storage.apply(&repository, push());
         let done = dropped_after(polls, pushed).await;
         if world.has_manifest("a", &tag).await {
             assert!(world.has_manifest("a", &digest.to_string()).await);
         }
-        world
-            .storage
-            .push_manifest(&repository, manifest, tags, vec![])
-            .await
-            .unwrap();
+        world.storage.apply(&repository, push()).await.unwrap();
         assert!(world.has_manifest("a", &tag).await);
         done.map(Result::unwrap)
     })
     .await;
+}
+
+fn push(manifest: NewManifest, tags: &[Tag]) -> ChangeSet {
+    let tags = tags.to_vec();
+    ManifestChange::Push { manifest, tags }.into()
 }
 
 /// Waits until the files of dropped requests are removed.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::Clock;
 use peers::{PgBouncer, Postgres};
 use postgresql::{PoolSettings, PostgresLocation, PostgresPool};
-use storage::{DatabaseClock, PostgresMetadata, PostgresSettings, Retention};
+use storage::{DatabaseClock, LookPeriods, PostgresMetadata, PostgresSettings, Retention};
 
 /// How long servers answer from memory in tests without a look.
 const LOOK: Duration = Duration::from_millis(2);
@@ -119,6 +119,10 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
+        // What a test that fails leaves open would keep this waiting. Its database is not used again.
+        if std::thread::panicking() {
+            return;
+        }
         self.run(EMPTY);
         let mut free = self.server.free.lock().unwrap();
         free.push(std::mem::take(&mut self.name));
@@ -132,7 +136,7 @@ pub(crate) fn replica(
     retention: Retention,
     clock: Arc<dyn Clock>,
 ) -> PostgresMetadata {
-    replica_with(pool, number, retention, clock, LOOK)
+    replica_with(pool, number, retention, clock, LookPeriods::of_all(LOOK))
 }
 
 pub(crate) fn replica_with(
@@ -140,7 +144,7 @@ pub(crate) fn replica_with(
     number: u8,
     retention: Retention,
     clock: Arc<dyn Clock>,
-    look: Duration,
+    look: LookPeriods,
 ) -> PostgresMetadata {
     let settings = PostgresSettings {
         server: [number; 16],

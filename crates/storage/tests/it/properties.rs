@@ -1,4 +1,4 @@
-//! What holds for every sequence of requests, not only for those somebody thought of.
+//! What holds for every sequence of requests, not only for those of the other tests.
 
 use proptest::prelude::*;
 use storage::Error;

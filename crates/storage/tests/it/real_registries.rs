@@ -29,7 +29,7 @@ fn run(client: &Client, arguments: &[&str]) -> String {
 /// Pushes images, an index, a referrer, a tag that moves and an image that is deleted, and begins an
 /// upload. Returns the references that can be pulled, with their digests.
 fn fill(registry: &RunningRegistry) -> Vec<(String, String)> {
-    let (crane, regctl) = (peers::crane(), peers::regctl());
+    let (crane, regctl) = (peers::crane(), peers::regctl(&registry.host_port()));
     let at = |reference: &str| format!("{}/{reference}", registry.host_port());
     for (text, reference) in [
         ("one", "library/app:1"),
@@ -61,10 +61,7 @@ fn fill(registry: &RunningRegistry) -> Vec<(String, String)> {
         &crane,
         &["delete", "--insecure", &at(&format!("other@{gone}"))],
     );
-    let host = format!("reg={},tls=disabled", registry.host_port());
     let index = [
-        "--host",
-        &host,
         "index",
         "create",
         &at("library/app:all"),
@@ -76,8 +73,6 @@ fn fill(registry: &RunningRegistry) -> Vec<(String, String)> {
     run(
         &regctl,
         &[
-            "--host",
-            &host,
             "artifact",
             "put",
             "--artifact-type",

@@ -27,6 +27,7 @@ async fn saved(world: &World, content: &str) -> FinishedUpload {
         size: content.len() as u64,
         replaces: None,
         key: None,
+        quotas: storage::RepositoryQuotas::default(),
     }
 }
 
@@ -139,7 +140,8 @@ async fn the_slower_of_two_uploads_of_the_same_content_gets_the_blob_of_the_fast
     .await
     .unwrap();
     let fast = world.blob("b", b"hello").await;
-    assert_eq!(rows.commit(slow.clone(), pending).await.unwrap(), fast);
+    let committed = rows.commit(slow.clone(), pending).await.unwrap();
+    assert_eq!(committed.blob, fast);
     assert_eq!(world.content("a", fast.digest).await, b"hello");
     assert_eq!(world.files(), 2);
     world.collect().await;

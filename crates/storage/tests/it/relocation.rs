@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use common::SystemEntropy;
-use storage::{RelocationError, RelocationReport, Storage, UploadLimits};
+use storage::{
+    QuotaCounting, RelocationError, RelocationReport, Storage, UploadLimits, UsageQuery,
+};
 
 use super::postgres::{TestDatabase, replica};
 use super::world::{World, content, index, name, retention, sha256};
@@ -21,6 +23,12 @@ async fn is_equal(from: &World, to: &World) {
 #[tokio::test]
 async fn everything_is_copied_and_later_passes_copy_what_changed() {
     let (old, new) = (World::new().await, World::new().await);
+    let prefixes = ["library", "*"].map(|text| text.parse().unwrap());
+    let tracked = new
+        .storage
+        .quotas()
+        .track(prefixes.into(), QuotaCounting::New);
+    tracked.await.unwrap();
     let one = old.image("library/app", "one", &["1", "latest"]).await;
     let two = old.image("library/app", "two", &["2"]).await;
     old.push("library/app", index(&[one, two]), &["all"])
@@ -74,6 +82,11 @@ async fn everything_is_copied_and_later_passes_copy_what_changed() {
     is_equal(&old, &new).await;
     // And the other way round.
     is_equal(&new, &old).await;
+    // What comes and goes so is counted for the target's quotas.
+    assert_eq!(new.storage.quotas().wrong_counts().await.unwrap(), []);
+    let used = new.storage.quotas().usage(UsageQuery::All).await.unwrap();
+    let tags: Vec<_> = used.iter().map(|it| it.usage.tags).collect();
+    assert_eq!(tags, [4, 3]);
 }
 
 #[tokio::test]

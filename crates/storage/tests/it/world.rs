@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use common::Clock;
-use database::{DatabaseLocation, SqliteDatabase};
+use database::{DatabaseLocation, DatabaseOpenError, SqliteDatabase};
 use oci::{Digest, DigestAlgorithm, RepositoryName, Tag, media_type};
 use storage::collection::{CollectionPolicy, CollectionReport};
 use storage::distribution::{AdoptionCheck, AdoptionReport, OngoingAdoption};
@@ -268,7 +268,17 @@ impl World {
 }
 
 pub(crate) fn open_database(directory: &Path) -> SqliteDatabase {
-    SqliteDatabase::open_exclusive(&DatabaseLocation::at(directory.join("w.db"))).unwrap()
+    let location = DatabaseLocation::at(directory.join("w.db"));
+    let mut opened = None;
+    // A program that another test is about to start has the lock until it runs.
+    peers::wait_until(|| match SqliteDatabase::open_exclusive(&location) {
+        Err(DatabaseOpenError::InUse(_)) => false,
+        result => {
+            opened = Some(result);
+            true
+        }
+    });
+    opened.unwrap().unwrap()
 }
 
 pub(crate) fn root(directory: &Path) -> std::path::PathBuf {

@@ -9,9 +9,10 @@ use common::{BoxFuture, Clock};
 use oci::{Digest, DigestAlgorithm};
 use storage::collection::{CollectionPolicy, DeletableBlob};
 use storage::{
-    AdoptionStore, Blob, BlobIndex, BlobReservation, CollectionStore, Error, FinishedUpload,
-    Inventory, ListPage, ManifestStore, MetadataStores, NewManifest, NewUpload, OutboxStore,
-    PageRequest, Retention, UploadId, UploadRecovery, UploadStore, hash,
+    AdoptionStore, Blob, BlobIndex, BlobReservation, CollectionStore, DutyStore, Error,
+    FinishedUpload, Inventory, LinkedBlob, ListPage, ManifestStore, MetadataStores, NewManifest,
+    NewUpload, OutboxStore, PageRequest, Retention, TagHistoryStore, UploadId, UploadRecovery,
+    UploadStore, hash,
 };
 
 use crate::world::{image, name, sha256, tag};
@@ -124,8 +125,16 @@ impl Bench {
         self.stores.handles[0].collection.as_ref()
     }
 
+    pub(crate) fn duties(&self) -> &dyn DutyStore {
+        self.stores.handles[0].duties.as_ref()
+    }
+
     pub(crate) fn outbox(&self) -> &dyn OutboxStore {
         self.stores.handles[0].outbox.as_ref()
+    }
+
+    pub(crate) fn tag_history(&self) -> &dyn TagHistoryStore {
+        self.stores.handles[0].tag_history.as_ref()
     }
 
     pub(crate) fn inventory(&self) -> &dyn Inventory {
@@ -172,6 +181,7 @@ impl Bench {
             size: content.len() as u64,
             replaces: None,
             key: None,
+            quotas: storage::RepositoryQuotas::default(),
         }
     }
 
@@ -183,20 +193,20 @@ impl Bench {
     pub(crate) async fn pending(&self, finished: &FinishedUpload) -> Blob {
         match self.reserve(finished).await {
             BlobReservation::Pending(blob) => blob,
-            BlobReservation::Exists(blob) => panic!("{blob:?} exists"),
+            BlobReservation::Exists(LinkedBlob { blob, .. }) => panic!("{blob:?} exists"),
         }
     }
 
     pub(crate) async fn commit(&self, finished: &FinishedUpload, pending: &Blob) -> Blob {
         let committed = self.uploads().commit(finished.clone(), pending.clone());
-        committed.await.unwrap()
+        committed.await.unwrap().blob
     }
 
     /// Gives a repository a blob with this content.
     pub(crate) async fn blob(&self, repository: &str, content: &[u8]) -> Blob {
         let finished = self.finished(repository, content);
         match self.reserve(&finished).await {
-            BlobReservation::Exists(blob) => blob,
+            BlobReservation::Exists(linked) => linked.blob,
             BlobReservation::Pending(pending) => self.commit(&finished, &pending).await,
         }
     }

@@ -10,6 +10,7 @@ use storage::{BlobReservation, Checkpoint, Error, NewManifest, UploadId};
 use tokio::task::JoinSet;
 
 use super::bench::{Bench, COLLECT, DAY, MakeStores, SECOND, first, walk};
+use super::quotas::{quota, quotas};
 use crate::world::{image, index, name, sha256};
 
 const UNTAGGED: CollectionPolicy = CollectionPolicy {
@@ -171,6 +172,7 @@ async fn upload(bench: &Bench, repository: &str, content: &[u8]) {
 
 pub(crate) async fn pushes_removals_and_collections_at_once(make: MakeStores) {
     let bench = Arc::new(Bench::new(make).await);
+    bench.track(&["*", "r1", "r3"]).await;
     let stop = Arc::new(AtomicBool::new(false));
     let mut collectors = JoinSet::new();
     for collector in [bench.other_handle(), bench.other_handle().other_handle()] {
@@ -223,12 +225,132 @@ pub(crate) async fn pushes_removals_and_collections_at_once(make: MakeStores) {
     assert_eq!(left, needed);
 }
 
+pub(crate) async fn of_pushes_that_exceed_a_limit_together_some_are_refused(make: MakeStores) {
+    let bench = Arc::new(Bench::new(make).await);
+    let limits = quotas(&[quota("a", None, Some(5)), quota("b", Some(15), None)]);
+    bench.track(&["a", "b"]).await;
+    let passed = spread(&bench, 16, |bench: Arc<Bench>, number| {
+        let limits = limits.clone();
+        async move {
+            let repository = format!("a/r{}", number / 2);
+            let manifest = index(&[sha256(&number.to_be_bytes())]);
+            let tag = format!("t{number}");
+            let tags = [tag.as_str()];
+            let pushed = bench
+                .push_within(&repository, manifest, &tags, &limits)
+                .await;
+            let content = format!("{number:03}");
+            let repository = format!("b/r{}", number / 2);
+            let blob = bench
+                .blob_within(&repository, content.as_bytes(), &limits)
+                .await;
+            [is_within(pushed), is_within(blob)]
+        }
+    });
+    let passed = passed.await;
+    for at in 0..2 {
+        assert_eq!(passed.iter().filter(|passed| passed[at]).count(), 5);
+    }
+    bench.counts_are_right().await;
+    check(&bench).await;
+}
+
+fn is_within<T>(result: Result<T, Error>) -> bool {
+    match result {
+        Ok(_) => true,
+        Err(Error::QuotaExceeded(_)) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+pub(crate) async fn pushes_in_nested_prefixes_are_counted_at_once(make: MakeStores) {
+    const REPOSITORIES: [&str; 6] = ["a", "a/b", "a/b/c", "a/d", "e", "e/f"];
+    let bench = Arc::new(Bench::new(make).await);
+    let many = Some(1_000_000);
+    // Later rows cover earlier ones, and the other way round.
+    let prefixes = ["e/f", "a/b", "a", "*", "a/b/c", "e"];
+    let limits = prefixes.map(|prefix| quota(prefix, many, many));
+    let limits = quotas(&limits);
+    bench.track(&prefixes).await;
+    spread(&bench, 16, |bench: Arc<Bench>, number| {
+        let limits = limits.clone();
+        async move {
+            for round in 0..8 {
+                let repository = REPOSITORIES[(number + round) % 6];
+                let other = REPOSITORIES[(number * round + 1) % 6];
+                let layer = format!("{}", (number + 3 * round) % 7);
+                for content in ["{}", &layer] {
+                    let blob = bench.blob_within(repository, content.as_bytes(), &limits);
+                    blob.await.unwrap();
+                }
+                let mounted = bench.mount_within(layer.as_bytes(), repository, other, &limits);
+                is_known(mounted.await);
+                let manifest = image(&[layer.as_bytes()], None);
+                let digest = manifest.digest();
+                let tag = format!("t{}", number % 5);
+                is_known(
+                    bench
+                        .push_within(repository, manifest, &[&tag], &limits)
+                        .await,
+                );
+                match (number + round) % 4 {
+                    0 => is_known(bench.untag(repository, &tag).await),
+                    1 => is_known(bench.remove(repository, digest).await),
+                    2 => {
+                        let digest = sha256(layer.as_bytes());
+                        is_known(bench.blobs().unlink(&name(other), &digest).await);
+                    }
+                    _ => bench.pass(SECOND),
+                }
+            }
+        }
+    })
+    .await;
+    bench.counts_are_right().await;
+}
+
+/// Another task may have removed what this one needs.
+fn is_known<T>(result: Result<T, Error>) {
+    match result {
+        Ok(_)
+        | Err(
+            Error::BlobUnknown
+            | Error::ManifestUnknown
+            | Error::RepositoryUnknown
+            | Error::ReferencesUnknown(_),
+        ) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+pub(crate) async fn tracking_beside_pushes_misses_nothing(make: MakeStores) {
+    let bench = Arc::new(Bench::new(make).await);
+    spread(&bench, 8, async |bench: Arc<Bench>, number| {
+        for round in 0..6 {
+            if number < 2 {
+                let prefixes = [["*", "r1"], ["r1", "r2"]][round % 2];
+                bench.track(&prefixes).await;
+                continue;
+            }
+            let repository = format!("r{}", number % 3);
+            let layer = format!("{number} {round}");
+            bench
+                .image(&repository, &layer, &["x", &round.to_string()])
+                .await;
+        }
+    })
+    .await;
+    bench.track(&["*", "r0", "r1", "r2"]).await;
+    bench.counts_are_right().await;
+}
+
 /// What must hold at any moment when no caller is at work.
 pub(crate) async fn check(bench: &Bench) {
     let list = async |page| bench.inventory().blobs(page).await.unwrap();
     let served = walk(7, |blob| blob.generation, list).await;
     let digests: HashSet<_> = served.iter().map(|blob| blob.digest).collect();
     assert_eq!(digests.len(), served.len(), "two rows for one digest");
+    bench.counts_are_right().await;
     let deletable = bench.deletable().await;
     assert!(
         !deletable

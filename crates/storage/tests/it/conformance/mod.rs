@@ -8,15 +8,22 @@ mod bench;
 mod blobs;
 mod collection;
 mod concurrent;
+mod duties;
 mod finished;
 mod holds;
+mod immutable;
 mod inventory;
 mod lists;
 mod manifests;
 mod objects;
 mod operation;
 mod outbox;
+mod planned;
+mod quota_counts;
+mod quotas;
 mod random;
+mod retention;
+mod tag_history;
 mod untagged;
 mod uploads;
 
@@ -115,6 +122,11 @@ macro_rules! tests {
                 )*
             }
         )*
+
+        #[test]
+        fn what_is_planned_is_done() {
+            crate::conformance::planned::what_is_planned_is_done($make);
+        }
 
         #[test]
         fn the_same_operations_have_the_same_results() {
@@ -252,14 +264,65 @@ macro_rules! conformance {
                     an_empty_repository_goes,
                     a_pruned_manifest_is_in_no_list,
                 }
+                retention {
+                    a_removed_tag_leaves_a_tombstone,
+                    a_tag_that_was_used_since_stays,
+                    collection_keeps_what_a_tombstone_holds,
+                    without_an_age_only_released_manifests_go,
+                    what_was_used_since_is_not_released,
+                    a_restored_tag_is_as_it_was,
+                    the_history_has_what_retention_does,
+                    a_tombstone_goes_with_its_manifest,
+                    pulls_are_noted_with_the_manifest,
+                    the_tags_and_the_size_of_an_image,
+                }
                 outbox {
                     each_change_writes_its_records,
                     any_payload_comes_back,
                     a_failed_change_writes_none,
                     records_in_portions,
                     acknowledged_records_are_removed,
+                    each_kind_is_read_and_acknowledged_alone,
                     no_number_is_used_twice,
                     records_outlive_their_repository,
+                }
+                immutable {
+                    an_immutable_tag_does_not_move,
+                    patterns_match_whole_names,
+                    of_several_tags_one_refuses_all,
+                    an_immutable_tag_does_not_go,
+                    what_an_immutable_tag_needs_stays,
+                    a_circle_of_indexes_ends_the_search,
+                    collection_takes_nothing_of_an_immutable_tag,
+                    of_many_first_pushes_one_wins,
+                    a_pattern_of_stars_is_no_load,
+                }
+                tag_history {
+                    each_change_of_a_tag_is_there,
+                    a_tag_that_stays_has_no_change,
+                    a_change_that_fails_is_not_there,
+                    changes_in_pages,
+                    old_changes_are_forgotten_and_keep_nothing,
+                }
+                quotas {
+                    a_push_over_a_limit_changes_nothing,
+                    each_nested_limit_holds,
+                    a_blob_needs_room_unless_the_prefix_has_it,
+                    a_restored_tag_needs_room,
+                    a_warning_comes_when_a_share_is_crossed,
+                }
+                quota_counts {
+                    a_blob_counts_once_within_a_prefix,
+                    what_is_there_is_counted_when_it_is_tracked,
+                    a_replaced_blob_counts_as_before,
+                    a_change_counts_a_prefix_that_is_not_tracked,
+                    collection_gives_room,
+                    adopted_content_is_counted,
+                    of_many_prefixes_those_that_cover_a_repository_count,
+                }
+                duties {
+                    work_is_due_again_after_its_period,
+                    work_that_failed_is_due,
                 }
                 inventory {
                     all_blobs_by_generation,
@@ -289,6 +352,9 @@ macro_rules! conformance {
                     a_tag_that_many_push_points_at_one_of_theirs,
                     a_tag_never_points_at_a_removed_manifest,
                     pushes_removals_and_collections_at_once,
+                    of_pushes_that_exceed_a_limit_together_some_are_refused,
+                    pushes_in_nested_prefixes_are_counted_at_once,
+                    tracking_beside_pushes_misses_nothing,
                 }
             }
         }

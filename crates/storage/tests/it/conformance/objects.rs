@@ -96,7 +96,7 @@ pub(crate) async fn the_object_that_becomes_a_blob_is_used(make: MakeStores) {
     let again = with_objects(&bench, &["three"]).await;
     let upload = finished(&bench, again, "three");
     match bench.reserve(&upload).await {
-        BlobReservation::Exists(blob) => assert_eq!(blob, committed),
+        BlobReservation::Exists(linked) => assert_eq!(linked.blob, committed),
         BlobReservation::Pending(blob) => panic!("{blob:?} is pending"),
     }
     // The caller may find that the blob's content is missing, and go on with the upload.

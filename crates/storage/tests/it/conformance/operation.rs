@@ -65,6 +65,22 @@ pub(crate) enum Operation {
     },
     End(usize),
     Expire(usize),
+    RemoveTag {
+        repository: usize,
+        tag: usize,
+        /// How the plan differs from what is there.
+        change: usize,
+        releases: bool,
+    },
+    Restore {
+        tombstone: usize,
+        tag: usize,
+    },
+    Pulled {
+        repository: usize,
+        manifest: usize,
+        gap: bool,
+    },
     Prune {
         untagged: Option<u32>,
     },
@@ -75,13 +91,19 @@ pub(crate) enum Operation {
     Purge(u32),
     Hold(bool),
     Acknowledge(usize),
+    /// Other quotas count for what follows.
+    Limit(usize),
+    Track {
+        prefixes: usize,
+        again: bool,
+    },
 }
 
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     use Operation::{
         Abandon, Acknowledge, Begin, End, Expire, Hold, LeaseBlob, LeaseManifest, LeaseUpload,
-        Mark, Mount, Pass, Prune, Purge, Push, Record, Remove, Replace, Reserve, Settle, Sweep,
-        Unlink, Untag,
+        Limit, Mark, Mount, Pass, Prune, Pulled, Purge, Push, Record, Remove, RemoveTag, Replace,
+        Reserve, Restore, Settle, Sweep, Track, Unlink, Untag,
     };
     let at = || 0..16_usize;
     prop_oneof![
@@ -103,11 +125,18 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         2 => (at(), at()).prop_map(|(repository, upload)| LeaseUpload { repository, upload }),
         1 => at().prop_map(End),
         2 => at().prop_map(Expire),
+        5 => (at(), at(), at(), any::<bool>())
+            .prop_map(|(repository, tag, change, releases)| RemoveTag { repository, tag, change, releases }),
+        2 => (at(), at()).prop_map(|(tombstone, tag)| Restore { tombstone, tag }),
+        2 => (at(), at(), any::<bool>())
+            .prop_map(|(repository, manifest, gap)| Pulled { repository, manifest, gap }),
         4 => proptest::option::of(0..30_u32).prop_map(|untagged| Prune { untagged }),
         4 => Just(Mark),
         4 => any::<bool>().prop_map(|waits| Sweep { waits }),
         3 => (0..4_u32).prop_map(Purge),
         1 => any::<bool>().prop_map(Hold),
         1 => at().prop_map(Acknowledge),
+        3 => at().prop_map(Limit),
+        2 => (at(), any::<bool>()).prop_map(|(prefixes, again)| Track { prefixes, again }),
     ]
 }

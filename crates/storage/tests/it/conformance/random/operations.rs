@@ -1,78 +1,26 @@
-//! The same operations, chosen at random, on an implementation and on the one in memory: every
-//! result is the same.
+//! What each operation does to a side, and what it answers.
 
-use std::fmt::Debug;
-use std::time::Duration;
-
-use oci::Digest;
-use proptest::test_runner::{Config, TestRunner};
-use storage::collection::{CollectionHold, CollectionPolicy};
+use storage::collection::CollectionHold;
 use storage::{
-    Blob, BlobReservation, ChangeSet, Checkpoint, FinishedUpload, ManifestChange, NewManifest,
-    NewOutboxRecord, Retention, UploadId,
+    BlobReservation, ChangeAuthor, ChangeSet, Checkpoint, FinishedUpload, ManifestChange,
+    NewOutboxRecord, QuotaCounting, TagRestoration, TombstoneTerms, UntaggedManifests,
 };
 
-use super::bench::{Bench, DAY, HOUR, MakeStores, first};
-use super::concurrent::check;
-use super::memory;
-use super::operation::{Operation, operation};
-use crate::world::{descriptor, image, index, manifest, name, sha256, tag};
-
-/// An eighth of these times, and of an hour, is less than the shortest step of the clock. So it
-/// makes no difference whether an implementation renews each lease.
-const RETENTION: Retention = Retention {
-    grace: DAY,
-    upload_expiry: Duration::from_secs(8 * 3600),
-    retain: Duration::ZERO,
+use super::{
+    CLIENTS, CONTENTS, KIND, PREFIXES, REPOSITORIES, Side, TAGS, limits, policy, rules, show,
 };
-
-const REPOSITORIES: [&str; 3] = ["a", "a-b", "a/b"];
-const TAGS: [&str; 3] = ["x", "X", "x.y"];
-const CONTENTS: [&[u8]; 5] = [b"{}", b"1", b"2", b"3", b""];
-const CLIENTS: [&str; 2] = ["ann", "bob"];
-
-/// An implementation, and what it has answered so far.
-struct Side {
-    bench: Bench,
-    manifests: Vec<NewManifest>,
-    reserved: Vec<(FinishedUpload, Blob)>,
-    uploads: Vec<UploadId>,
-}
-
-/// Manifests that need each other in every way.
-fn manifests() -> Vec<NewManifest> {
-    let one = image(&[b"1"], None);
-    let two = image(&[b"2", b"3"], None);
-    let signature = image(&[b""], Some(one.digest()));
-    let list = index(&[one.digest(), two.digest()]);
-    let outer = index(&[list.digest(), sha256(b"sparse")]);
-    let about = descriptor(oci::media_type::OCI_MANIFEST, one.digest(), 7);
-    let members = format!(r#""manifests":[],"subject":{about},"artifactType":"a/a""#);
-    let attestation = manifest(oci::media_type::OCI_INDEX, &members);
-    vec![one, two, signature, list, outer, attestation]
-}
+use crate::conformance::bench::{HOUR, first};
+use crate::conformance::operation::Operation;
+use crate::conformance::retention::author;
+use crate::world::{name, sha256, tag};
 
 /// One of what there is.
 fn pick<T: Clone>(all: &[T], at: usize) -> T {
     all[at % all.len()].clone()
 }
 
-/// A result, as it is compared.
-fn show(result: &impl Debug) -> String {
-    format!("{result:?}")
-}
-
 impl Side {
-    async fn new(make: MakeStores) -> Self {
-        Self {
-            bench: Bench::with(make, RETENTION).await,
-            manifests: manifests(),
-            reserved: Vec::new(),
-            uploads: Vec::new(),
-        }
-    }
-
-    async fn perform(&mut self, operation: &Operation) -> String {
+    pub(super) async fn perform(&mut self, operation: &Operation) -> String {
         match operation {
             Operation::Pass(_)
             | Operation::Prune { .. }
@@ -90,6 +38,26 @@ impl Side {
             | Operation::Replace { .. }
             | Operation::Settle(_)
             | Operation::Abandon(_) => self.finish(operation).await,
+            Operation::RemoveTag { .. } | Operation::Restore { .. } | Operation::Pulled { .. } => {
+                self.retain(operation).await
+            }
+            Operation::Limit(at) => {
+                self.limits = limits(*at);
+                String::new()
+            }
+            Operation::Track { prefixes, again } => {
+                let wanted = PREFIXES.iter().enumerate();
+                let wanted = wanted.filter(|(at, _)| prefixes >> at & 1 == 1);
+                let wanted = wanted.map(|(_, prefix)| prefix.parse().unwrap());
+                let counting = match again {
+                    true => QuotaCounting::Again,
+                    false => QuotaCounting::New,
+                };
+                // How many are new depends on refused changes: some stores have begun to count for them.
+                let tracked = self.bench.quotas().track(wanted.collect(), counting);
+                tracked.await.unwrap();
+                String::new()
+            }
             _ => self.change(operation).await,
         }
     }
@@ -142,23 +110,42 @@ impl Side {
                 content,
             } => show(&blobs.lease(&of(repository), &digest(content)).await),
             Operation::Mount { content, from, to } => {
-                show(&blobs.mount(&digest(content), &of(from), &of(to)).await)
+                let (digest, from, to) = (digest(content), of(from), of(to));
+                let quotas = self.limits.of(&to);
+                show(&blobs.mount_within_quotas(&digest, &from, &to, quotas).await)
             }
             Operation::Unlink {
                 repository,
                 content,
-            } => show(&blobs.unlink(&of(repository), &digest(content)).await),
+            } => {
+                let (repository, digest) = (of(repository), digest(content));
+                show(
+                    &blobs
+                        .unlink_unless_immutable(&repository, &digest, rules())
+                        .await,
+                )
+            }
             other => panic!("{other:?}"),
         }
     }
 
     async fn apply(&self, repository: usize, change: ManifestChange) -> String {
         let outbox = vec![NewOutboxRecord {
-            kind: show(&change),
-            payload: Vec::new(),
+            kind: KIND.to_owned(),
+            payload: show(&change).into_bytes(),
         }];
         let repository = name(pick(&REPOSITORIES, repository));
-        let changes = ChangeSet { change, outbox };
+        let author = ChangeAuthor {
+            account: "ann".to_owned(),
+            request_id: outbox.len().to_string(),
+        };
+        let changes = ChangeSet {
+            outbox,
+            author: Some(author),
+            immutable: rules(),
+            quotas: self.limits.of(&repository),
+            ..change.into()
+        };
         show(&self.bench.manifests().apply(&repository, changes).await)
     }
 
@@ -193,7 +180,8 @@ impl Side {
                 self.reserve(finished).await
             }
             Operation::Settle(reserved) if !self.reserved.is_empty() => {
-                let (finished, blob) = pick(&self.reserved, *reserved);
+                let (mut finished, blob) = pick(&self.reserved, *reserved);
+                finished.quotas = self.limits.of(&finished.repository);
                 show(&uploads.commit(finished, blob).await)
             }
             Operation::Abandon(reserved) if !self.reserved.is_empty() => {
@@ -204,7 +192,8 @@ impl Side {
         }
     }
 
-    async fn reserve(&mut self, finished: FinishedUpload) -> String {
+    async fn reserve(&mut self, mut finished: FinishedUpload) -> String {
+        finished.quotas = self.limits.of(&finished.repository);
         let reserved = self.bench.uploads().reserve(finished.clone()).await;
         if let Ok(BlobReservation::Pending(blob)) = &reserved {
             self.reserved.push((finished, blob.clone()));
@@ -249,6 +238,69 @@ impl Side {
         }
     }
 
+    /// Tags that retention removes, and pulls.
+    async fn retain(&self, operation: &Operation) -> String {
+        match operation {
+            Operation::RemoveTag {
+                repository,
+                tag,
+                change,
+                releases,
+            } => {
+                let repository = pick(&REPOSITORIES, *repository);
+                let store = &self.bench.stores.handles[0].retention;
+                let states = store.tag_states(&name(repository), first(9)).await.unwrap();
+                if states.entries.is_empty() {
+                    return String::new();
+                }
+                let mut state = pick(&states.entries, *tag);
+                match change {
+                    0 => state.digest = pick(&self.manifests, *tag).digest(),
+                    1 => state.pushed_at -= 1,
+                    2 => state.leased_at -= 1,
+                    3 => state.pulled_at = None,
+                    _ => {}
+                }
+                let untagged = match releases {
+                    true => UntaggedManifests::Remove,
+                    false => UntaggedManifests::Collection,
+                };
+                let terms = TombstoneTerms {
+                    undelete: 9 * HOUR,
+                    untagged,
+                };
+                show(&self.bench.remove_tag(repository, state, terms).await)
+            }
+            Operation::Restore { tombstone, tag } => {
+                let tombstones = self.bench.tombstones().await;
+                if tombstones.is_empty() {
+                    return String::new();
+                }
+                let tombstone = pick(&tombstones, *tombstone);
+                let restoration = TagRestoration {
+                    tombstone: tombstone.id,
+                    tag: self::tag(pick(&TAGS, *tag)),
+                    author: Some(author()),
+                    outbox: Vec::new(),
+                    quotas: self.limits.of(&tombstone.repository),
+                };
+                let store = &self.bench.stores.handles[0].tombstones;
+                show(&store.restore(restoration).await)
+            }
+            Operation::Pulled {
+                repository,
+                manifest,
+                gap,
+            } => {
+                let repository = pick(&REPOSITORIES, *repository);
+                let digest = pick(&self.manifests, *manifest).digest();
+                self.bench.pulled(repository, digest, *gap).await;
+                String::new()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Time, and garbage collection.
     async fn collect(&self, operation: &Operation) -> String {
         let collection = self.bench.collection();
@@ -280,121 +332,17 @@ impl Side {
                 }
             }
             Operation::Acknowledge(at) => {
-                let records = self.bench.outbox().records(None, 100).await.unwrap();
+                let records = self.bench.outbox().records(KIND, None, 100).await.unwrap();
                 if let Some(record) = records.get(*at) {
-                    self.bench.outbox().acknowledge(record.id).await.unwrap();
+                    self.bench
+                        .outbox()
+                        .acknowledge(KIND, record.id)
+                        .await
+                        .unwrap();
                 }
                 show(&records)
             }
             other => panic!("{other:?}"),
         }
-    }
-
-    /// Everything that can be asked.
-    async fn everything(&self) -> Vec<String> {
-        let bench = &self.bench;
-        let mut all = Vec::new();
-        all.push(show(&bench.manifests().repositories(first(100)).await));
-        all.push(show(&bench.inventory().blobs(first(100)).await));
-        all.push(show(&bench.recovery().pending().await));
-        all.push(show(&bench.recovery().all().await));
-        all.push(show(&bench.uploads().expired(100).await));
-        all.push(show(&bench.deletable().await));
-        all.push(show(&bench.outbox().records(None, 1000).await));
-        for untagged in [None, Some(DAY)] {
-            let plan = bench.collection().plan(policy(untagged, false)).await;
-            let mut plan = plan.unwrap();
-            plan.manifests
-                .sort_by_key(|it| (it.repository.clone(), it.digest));
-            all.push(show(&plan));
-        }
-        for content in CONTENTS {
-            let digest = sha256(content);
-            all.push(show(&bench.blobs().holders(&digest, first(100)).await));
-            all.push(show(&bench.inventory().affected(&digest).await));
-        }
-        for repository in REPOSITORIES {
-            all.extend(self.repository(repository).await);
-        }
-        all
-    }
-
-    async fn repository(&self, repository: &str) -> Vec<String> {
-        let (bench, of) = (&self.bench, name(repository));
-        let mut all = vec![
-            show(&bench.manifests().tags(&of, first(2)).await),
-            show(&bench.inventory().tags(&of, first(100)).await),
-            show(&bench.inventory().manifests(&of, first(100)).await),
-            show(&bench.inventory().linked(&of, first(100)).await),
-        ];
-        for subject in self.manifests.iter().map(NewManifest::digest) {
-            for artifact_type in [None, Some("a/a")] {
-                let page = first::<Digest>(100);
-                let manifests = bench.manifests();
-                let referrers = manifests.referrers(&of, &subject, artifact_type, page);
-                all.push(show(&referrers.await));
-            }
-        }
-        for upload in &self.uploads {
-            all.push(show(&bench.uploads().find(&of, *upload).await));
-        }
-        for content in CONTENTS {
-            all.push(show(&bench.blobs().find(&of, &sha256(content)).await));
-        }
-        for text in TAGS {
-            all.push(show(&bench.manifests().find(&of, &tag(text).into()).await));
-        }
-        all
-    }
-}
-
-fn policy(untagged: Option<Duration>, waits: bool) -> CollectionPolicy {
-    CollectionPolicy {
-        grace: DAY,
-        wait: if waits { 4 * HOUR } else { Duration::ZERO },
-        untagged,
-    }
-}
-
-/// Operations between two comparisons of everything.
-const INTERVAL: usize = 10;
-
-async fn compare(make: MakeStores, operations: Vec<Operation>) {
-    let mut sides = [Side::new(make).await, Side::new(memory).await];
-    for (at, operation) in operations.iter().enumerate() {
-        let [tested, reference] = &mut sides;
-        let (one, two) = (
-            tested.perform(operation).await,
-            reference.perform(operation).await,
-        );
-        assert_eq!(one, two, "operation {at}: {operation:?}");
-        if at % INTERVAL == 0 || at + 1 == operations.len() {
-            let (one, two) = (tested.everything().await, reference.everything().await);
-            assert_eq!(one, two, "after operation {at}: {operation:?}");
-        }
-    }
-    // Pushes that may lack blobs are among the operations, so not all of it holds.
-    let strict =
-        |operation: &Operation| !matches!(operation, Operation::Push { lenient: true, .. });
-    if operations.iter().all(strict) {
-        check(&sides[0].bench).await;
-    }
-}
-
-/// What the runner has shrunk is the shortest sequence that differs.
-pub(crate) fn the_same_operations_have_the_same_results(make: MakeStores) {
-    let mut runner = TestRunner::new(Config {
-        failure_persistence: None,
-        ..Config::with_cases(24)
-    });
-    let operations = proptest::collection::vec(operation(), 1..150);
-    let outcome = runner.run(&operations, |operations| {
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(compare(make, operations));
-        Ok(())
-    });
-    if let Err(difference) = outcome {
-        panic!("{difference}");
     }
 }

@@ -4,23 +4,21 @@
 //! when its client disconnects. So a change of both runs in a task of its own, to its end. The next
 //! request reads from the row how much was received.
 
+mod ending;
+mod interruption;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::{Digest, RepositoryName};
-use tokio::runtime::Handle;
+use oci::RepositoryName;
 use tokio::time::Instant;
 
 use crate::active_uploads::ActiveUpload;
 use crate::blob_store::{UploadWriter, WrittenContent};
-use crate::completion::run_to_completion;
 use crate::hash::ContentHasher;
-use crate::publication::publish;
 use crate::shared::SharedState;
-use crate::upload_lease::{LeaseKeeper, lease, take_over};
-use crate::{
-    Blob, Checkpoint, DigestMismatch, Error, FinishedUpload, NewUpload, UploadId, UploadObjects,
-};
+use crate::upload_lease::{lease, take_over};
+use crate::{Checkpoint, Error, NewUpload, UploadId, UploadObjects};
 
 /// How much is gathered before it is hashed and written, in bytes. Twice this is in memory at most:
 /// what is being written and what is being gathered.
@@ -250,138 +248,6 @@ impl Upload {
         }
     }
 
-    /// Keeps what was written, so that a later request can continue. Returns the length in bytes, all
-    /// of it safe on the disk. Once begun it runs to its end, even if the caller stops waiting.
-    ///
-    /// # Errors
-    /// [`Error::UploadUnknown`] if the upload has expired meanwhile, or cannot be resumed;
-    /// [`Error::Full`] and others.
-    pub async fn save(self) -> Result<u64, Error> {
-        run_to_completion(self.lease_keeper().keep(self.save_now())).await
-    }
-
-    async fn save_now(mut self) -> Result<u64, Error> {
-        if self.is_single {
-            return Err(Error::UploadUnknown);
-        }
-        if self.length == self.received {
-            self.release().await?;
-            return Ok(self.received);
-        }
-        let written = self.flush(false).await;
-        let written = self.or_upload_unknown(written).await?;
-        let fence = self.fence.ok_or(Error::UploadUnknown)?;
-        let checkpoint = Checkpoint {
-            received: written.length,
-            hash: written.hasher.as_ref().map(ContentHasher::state),
-            objects: written.objects,
-        };
-        let recorded = self
-            .shared
-            .metadata
-            .uploads
-            .record(self.id, fence, checkpoint)
-            .await;
-        match self.or_overtaken(recorded).await {
-            Ok(_) => {
-                self.received = written.length;
-                self.release().await?;
-                Ok(self.received)
-            }
-            Err(Error::UploadUnknown) => {
-                self.shared.content.discard(self.id).await?;
-                self.mark_ended();
-                Err(Error::UploadUnknown)
-            }
-            Err(error) => {
-                if !error.is_certain() {
-                    // The row may count this content, so it stays. If the row does not, the next
-                    // request overwrites it.
-                    self.length = self.received;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Makes the upload a blob of its repository, which can be pulled when this returns. Once begun
-    /// it runs to its end, even if the caller stops waiting.
-    ///
-    /// # Errors
-    /// [`Error::DigestMismatch`], which ends the upload; [`Error::Full`] and others, which do not.
-    pub async fn finish(self, claimed: Digest) -> Result<Blob, Error> {
-        run_to_completion(self.lease_keeper().keep(self.finish_now(claimed))).await
-    }
-
-    async fn finish_now(mut self, claimed: Digest) -> Result<Blob, Error> {
-        // An empty blob has a file, too.
-        let written = if self.length > self.received || self.length == 0 {
-            let written = self.flush(true).await;
-            self.or_upload_unknown(written).await?
-        } else {
-            self.saved_content()
-        };
-        let hasher = written.hasher.clone();
-        let hasher = hasher.filter(|hasher| hasher.algorithm() == claimed.algorithm());
-        let computed = match hasher {
-            Some(hasher) => hasher.finish(),
-            // The client names the algorithm only now, or an earlier version began the upload.
-            None => {
-                let store = Arc::clone(&self.shared.content);
-                let read = store.digest(self.id, &written, claimed.algorithm());
-                let read = read.await;
-                self.or_upload_unknown(read).await?
-            }
-        };
-        if computed != claimed {
-            self.cancel_now().await?;
-            return Err(Error::DigestMismatch(Box::new(DigestMismatch {
-                claimed,
-                computed,
-            })));
-        }
-        let finished = FinishedUpload {
-            upload: self.id,
-            fence: self.fence,
-            repository: self.repository.clone(),
-            digest: computed,
-            size: written.length,
-            replaces: None,
-            key: written
-                .objects
-                .as_ref()
-                .and_then(|objects| objects.key.clone()),
-        };
-        let published = publish(&self.shared, finished, &written).await;
-        let published = self.or_overtaken(published).await;
-        let published = self.or_upload_unknown(published).await;
-        if matches!(published, Err(Error::UploadUnknown)) {
-            self.shared.content.discard(self.id).await?;
-        }
-        if matches!(published, Ok(_) | Err(Error::UploadUnknown)) {
-            self.mark_ended();
-        }
-        published
-    }
-
-    /// Ends the upload and removes its content. Once begun it runs to its end.
-    pub(crate) async fn cancel(self) -> Result<(), Error> {
-        run_to_completion(self.cancel_now()).await
-    }
-
-    async fn cancel_now(mut self) -> Result<(), Error> {
-        if let Some(writer) = self.writer.take() {
-            // Otherwise it might write after the end.
-            let _ = writer.abandon().await;
-        }
-        if self.fence.is_some() {
-            self.shared.metadata.uploads.end(self.id).await?;
-        }
-        self.shared.content.discard(self.id).await?;
-        self.mark_ended();
-        Ok(())
-    }
-
     /// The content that the row knows.
     fn saved_content(&self) -> WrittenContent {
         WrittenContent {
@@ -399,35 +265,6 @@ impl Upload {
         self.writer.get_or_insert_with(new)
     }
 
-    /// Writes what was gathered. If `is_complete`, publication is next.
-    async fn flush(&mut self, is_complete: bool) -> Result<WrittenContent, Error> {
-        self.record_names().await?;
-        let rest = std::mem::take(&mut self.gathered);
-        match self.writer.take() {
-            Some(writer) if is_complete => writer.complete(rest).await,
-            Some(writer) => writer.finish(rest).await,
-            None => Ok(self.saved_content()),
-        }
-    }
-
-    /// Lets other servers continue the upload.
-    async fn release(&mut self) -> Result<(), Error> {
-        if std::mem::take(&mut self.is_leased) {
-            self.shared.metadata.uploads.release(self.id).await?;
-        }
-        Ok(())
-    }
-
-    fn lease_keeper(&self) -> LeaseKeeper {
-        let shared = Arc::clone(&self.shared);
-        LeaseKeeper::new(
-            shared,
-            self.repository.clone(),
-            self.id,
-            self.fence.is_some(),
-        )
-    }
-
     /// Leaves nothing for `drop` to clean up: the row and the file are gone, or another server's.
     fn mark_ended(&mut self) {
         self.is_leased = false;
@@ -435,65 +272,4 @@ impl Upload {
         self.length = self.received;
         self.is_single = false;
     }
-}
-
-/// Removes what an interrupted request wrote, before the next request can continue.
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let must_end = self.is_single && self.fence.is_some();
-        let is_clean = self.length == self.received && self.writer.is_none() && !must_end;
-        if is_clean && !self.is_leased {
-            return;
-        }
-        // Without a runtime, the next start cleans up.
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let (shared, id, saved) = (Arc::clone(&self.shared), self.id, self.saved_content());
-        let (active, writer) = (self.active.take(), self.writer.take());
-        let (is_single, has_row) = (self.is_single, self.fence.is_some());
-        let is_leased = self.is_leased;
-        runtime.spawn(async move {
-            if let Some(writer) = writer {
-                let _ = writer.abandon().await;
-            }
-            let cleared = if is_clean {
-                Ok(())
-            } else {
-                clear(&shared, id, saved, is_single, has_row).await
-            };
-            if let Err(error) = cleared {
-                tracing::warn!(upload = %id, %error, "cannot remove what an interrupted upload wrote; it is removed at the next start");
-            }
-            if is_leased && let Err(error) = shared.metadata.uploads.release(id).await {
-                tracing::warn!(upload = %id, %error, "cannot release an upload; other servers wait until its lease ends");
-            }
-            drop(active);
-        });
-    }
-}
-
-/// Brings an interrupted upload back to what its row says, or ends it.
-async fn clear(
-    shared: &SharedState,
-    id: UploadId,
-    saved: WrittenContent,
-    is_single: bool,
-    has_row: bool,
-) -> Result<(), Error> {
-    let store = &shared.content;
-    if !is_single {
-        let rest = store.append(
-            id,
-            WrittenContent {
-                hasher: None,
-                ..saved
-            },
-        );
-        return rest.finish(Vec::new()).await.map(drop);
-    }
-    if has_row {
-        shared.metadata.uploads.end(id).await?;
-    }
-    store.discard(id).await
 }
