@@ -98,6 +98,7 @@ impl AccessControl {
             && self
                 .mount_challenges
                 .is_first(token.subject(), &repository, from, self.clock.now())
+                .await
         {
             let fault = Some(TokenFault::InsufficientScope);
             let reason = Some("the mount needs pull access to its source".to_owned());

@@ -45,6 +45,11 @@ pub(crate) async fn fetch(
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else if call.is_head() {
         response.headers_mut().insert(CONTENT_LENGTH, size.into());
+        call.observe(EventKind::BlobChecked(BlobEvent {
+            repository: proof.repository(),
+            digest,
+            size,
+        }));
     } else {
         let range = requested_range(call.headers(), &tag, size);
         if let Some(rules) = redirects
@@ -94,7 +99,7 @@ pub(crate) async fn delete(
     digest: &Digest,
     call: &ApiRequest<'_>,
 ) -> Result<HttpResponse, RegistryError> {
-    proof.delete_blob(digest).await?;
+    proof.delete_blob(digest, call.immutable_tags()?).await?;
     let repository = proof.repository();
     call.observe(EventKind::BlobDeleted { repository, digest });
     Ok(response::empty(StatusCode::ACCEPTED))

@@ -2,7 +2,7 @@
 //! to clients.
 //!
 //! A client that does not read a response, or that stops in the middle of a request, keeps such a
-//! body for minutes, and it can do so on thousands of connections. So all of them share a budget, of
+//! body for minutes. It can do so on thousands of connections. So all of them share a budget, of
 //! which one client has only a part. A body beyond either is refused with a time to try again. An
 //! account that holds nothing yet is always let through: however many addresses an anonymous client
 //! has, it cannot keep the owner of an account out.

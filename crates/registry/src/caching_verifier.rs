@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use common::{BoxFuture, unix_seconds};
+use common::{BoxFuture, Counter, unix_seconds};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use token::{LEEWAY, VerifiedToken, Verifier, VerifyError};
@@ -29,6 +29,22 @@ const LARGEST: u64 = 64 << 10;
 pub struct CachingVerifier {
     source: Arc<dyn KeySource>,
     cache: Cache<[u8; 32], CachedToken, Weight>,
+    remembered: Counter,
+    verified: Counter,
+    refused: Counter,
+}
+
+/// How tokens were verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerifierStatistics {
+    /// How many tokens are remembered now.
+    pub entries: usize,
+    /// How many tokens were remembered when they came.
+    pub remembered: u64,
+    /// How many were verified by their signature.
+    pub verified: u64,
+    /// How many were refused.
+    pub refused: u64,
 }
 
 /// Hands out the keys that tokens are verified with.
@@ -95,6 +111,20 @@ impl CachingVerifier {
         Self {
             source,
             cache: Cache::with_weighter(EXPECTED_TOKENS, MEMORY, Weight),
+            remembered: Counter::default(),
+            verified: Counter::default(),
+            refused: Counter::default(),
+        }
+    }
+
+    /// How tokens were verified.
+    #[must_use]
+    pub fn statistics(&self) -> VerifierStatistics {
+        VerifierStatistics {
+            entries: self.cache.len(),
+            remembered: self.remembered.value(),
+            verified: self.verified.value(),
+            refused: self.refused.value(),
         }
     }
 
@@ -138,9 +168,15 @@ impl CachingVerifier {
             && cached.generation == current.number
             && unix_seconds(now) <= cached.until
         {
+            self.remembered.increment();
             return Ok(cached.token);
         }
-        let verified = Arc::new(current.verify(token, now)?);
+        let verified = current.verify(token, now);
+        match &verified {
+            Ok(_) => self.verified.increment(),
+            Err(_) => self.refused.increment(),
+        }
+        let verified = Arc::new(verified?);
         let weight = weight(&verified);
         if weight <= LARGEST {
             let end = verified.claims().expires_at;

@@ -17,10 +17,11 @@ use http::header::{
 use identity::ROBOT_PREFIX;
 use oci::{DigestError, TagError, UnknownDigestAlgorithm};
 use serde_json::{Value, json};
-use storage::{Error as StorageError, NewManifestError};
+use storage::{Error as StorageError, NewManifestError, QuotaResource};
 
 use crate::body_memory::BodyMemoryFull;
 use crate::challenge::AccessChallenge;
+use crate::manifest_validation::RefusedUrl;
 use crate::ranges::{ContentRangeError, progress};
 use crate::request_body::RequestBodyError;
 use crate::response::{self, ErrorEntry};
@@ -77,6 +78,10 @@ pub(crate) enum RegistryError {
     PageSize { max: u32 },
     #[error("invalid or outdated `next`: start again without it")]
     InvalidCursor,
+    #[error("invalid `last`: take the address of the next page from `Link`")]
+    InvalidLast,
+    #[error("the parameter `tag` names no tag: {0}")]
+    HistoryTag(#[source] TagError),
     #[error(transparent)]
     Digest(#[from] DigestError),
     #[error(
@@ -99,6 +104,8 @@ pub(crate) enum RegistryError {
     ManifestTooLarge { limit: usize },
     #[error(transparent)]
     Manifest(#[from] NewManifestError),
+    #[error(transparent)]
+    LayerUrl(#[from] RefusedUrl),
     #[error(transparent)]
     Tag(#[from] TagError),
     #[error("too many tags: one request can give a manifest at most {most}")]
@@ -146,7 +153,7 @@ impl RegistryError {
             Self::TooManyFailedLogins(_) | Self::Busy(_) => {
                 (S::TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
             }
-            Self::PageSize { .. } | Self::InvalidCursor => {
+            Self::PageSize { .. } | Self::InvalidCursor | Self::InvalidLast => {
                 (S::BAD_REQUEST, "PAGINATION_NUMBER_INVALID")
             }
             Self::RangeNotSatisfiable { .. } | Self::OutOfOrder { .. } => {
@@ -167,9 +174,10 @@ impl RegistryError {
             Self::ManifestTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID"),
             Self::TooManyTags { .. } => (S::URI_TOO_LONG, "MANIFEST_INVALID"),
             Self::Manifest(NewManifestError::Digest(_)) => (S::BAD_REQUEST, "DIGEST_INVALID"),
-            Self::Manifest(NewManifestError::Invalid(_)) | Self::Tag(_) => {
-                (S::BAD_REQUEST, "MANIFEST_INVALID")
-            }
+            Self::Manifest(NewManifestError::Invalid(_))
+            | Self::LayerUrl(_)
+            | Self::Tag(_)
+            | Self::HistoryTag(_) => (S::BAD_REQUEST, "MANIFEST_INVALID"),
             Self::Storage(error) => storage_kind(error),
             Self::Upstream(UpstreamError::Unavailable(_)) => {
                 (S::SERVICE_UNAVAILABLE, "UNAVAILABLE")
@@ -232,6 +240,14 @@ impl RegistryError {
             format!(
                 "internal error: the server's log has the cause under this request id: {request_id}"
             )
+        } else if let Self::Storage(StorageError::QuotaExceeded(exceeded)) = self {
+            let remedy = match exceeded.resource {
+                QuotaResource::Bytes => {
+                    "delete images that are not needed, which frees space when the registry collects its garbage"
+                }
+                QuotaResource::Tags => "delete tags that are not needed",
+            };
+            format!("{exceeded}; {remedy}, or ask the operator of this registry for more")
         } else {
             self.to_string()
         }
@@ -239,7 +255,21 @@ impl RegistryError {
 
     fn detail(&self) -> Option<Value> {
         match self {
+            // An object: a client that gets a list or text there may take it for a missing scope.
+            Self::Storage(StorageError::QuotaExceeded(exceeded)) => Some(json!({
+                "prefix": exceeded.prefix.to_string(),
+                "resource": exceeded.resource.to_string(),
+                "used": exceeded.used,
+                "limit": exceeded.limit,
+                "requested": exceeded.requested,
+            })),
             Self::Challenge(challenge) => challenge.detail.clone(),
+            Self::Storage(StorageError::TagImmutable(refused)) => Some(json!({
+                "repository": refused.repository.as_str(),
+                "tag": refused.tag.as_str(),
+                "digest": refused.digest.to_string(),
+                "rule": refused.rule.to_string(),
+            })),
             _ => None,
         }
     }
@@ -270,7 +300,7 @@ impl RegistryError {
                     (RANGE, text(&progress(*received))),
                 ]
             }
-            Self::Storage(StorageError::Unavailable { retry_after }) => {
+            Self::Storage(StorageError::Unavailable { retry_after, .. }) => {
                 vec![(RETRY_AFTER, Some(seconds_rounded_up(*retry_after).into()))]
             }
             Self::Storage(
@@ -295,6 +325,8 @@ fn storage_kind(error: &StorageError) -> (StatusCode, &'static str) {
         StorageError::BlobUnknown => (S::NOT_FOUND, "BLOB_UNKNOWN"),
         StorageError::UploadUnknown => (S::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
         StorageError::ReferencesUnknown(_) => (S::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN"),
+        // Clients show this code with its message, and try nothing again.
+        StorageError::TagImmutable(_) | StorageError::QuotaExceeded(_) => (S::FORBIDDEN, "DENIED"),
         StorageError::DigestMismatch(_) => (S::BAD_REQUEST, "DIGEST_INVALID"),
         StorageError::OutOfOrder { .. } => (S::RANGE_NOT_SATISFIABLE, "RANGE_INVALID"),
         // Docker tries an upload five times, unless the code is one of a few. This one is final, and
@@ -361,7 +393,11 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_cannot_be_reached_says_when_to_try_again() {
         let retry_after = Duration::from_millis(1500);
-        let (status, wait, body) = told(StorageError::Unavailable { retry_after }).await;
+        let (status, wait, body) = told(StorageError::Unavailable {
+            what: storage::RemotePart::Database,
+            retry_after,
+        })
+        .await;
         assert_eq!((status, wait.as_deref()), (503, Some("2")), "{body}");
     }
 

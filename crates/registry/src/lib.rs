@@ -29,12 +29,15 @@ mod body_memory;
 mod caching_verifier;
 mod catalog;
 mod challenge;
+mod change_details;
 mod conditions;
 mod cursor;
+mod endpoint;
 mod error;
 mod extensions;
 #[cfg(test)]
 mod fuzz;
+mod manifest_validation;
 mod manifests;
 mod mount_challenges;
 mod multipart;
@@ -42,6 +45,7 @@ mod outbox;
 mod paging;
 mod principal;
 mod pull_permissions;
+mod pull_recorder;
 mod query;
 mod ranges;
 mod redirects;
@@ -54,21 +58,26 @@ mod response_body;
 mod route;
 mod routes;
 mod settings;
+mod tag_history;
+mod tag_settings;
 mod tags;
 mod uploads;
 mod upstream;
 
 pub use authorized::{Action, Authorized, Cancel, Delete, Pull, Push};
-pub use caching_verifier::{CachingVerifier, KeyGeneration, KeySource};
+pub use caching_verifier::{CachingVerifier, KeyGeneration, KeySource, VerifierStatistics};
+pub use change_details::ChangeDetails;
 pub use cursor::CursorKey;
+pub use endpoint::RegistryEndpoint;
+pub use manifest_validation::{LayerUrls, ManifestValidation, SparseManifests};
 pub use outbox::OutboxWriter;
 pub use pull_permissions::{
     Caller, PullPermissions, VisibleRepositories, VisibleRepositoriesFuture,
 };
+pub use pull_recorder::PullRecorder;
 pub use redirects::RedirectRules;
 pub use response_body::{Body, HttpResponse};
 pub use routes::Registry;
-pub use settings::{
-    Authentication, CatalogSettings, Realm, RegistrySettings, SparseManifests, TokenAuth,
-};
+pub use settings::{Authentication, CatalogSettings, Realm, RegistrySettings, TokenAuth};
+pub use tag_settings::{HistoryNames, ImmutableTagSource, TagSettings};
 pub use upstream::{MemoryUpstream, Upstream, UpstreamBlob, UpstreamError};

@@ -14,13 +14,13 @@ use storage::{BlobReader, NewManifest};
 use crate::authorized::{Authorized, Delete, Pull, Push};
 use crate::conditions::{etag, if_none_match_matches};
 use crate::error::RegistryError;
+use crate::manifest_validation::{ManifestValidation, SparseManifests};
 use crate::multipart;
 use crate::ranges::{RequestedRange, requested_range};
 use crate::request::ApiRequest;
 use crate::request_body::{BoundedBody, RequestBodyError};
 use crate::response;
 use crate::response_body::{Body, HttpResponse};
-use crate::settings::SparseManifests;
 use crate::upstream::MemoryReader;
 
 /// The subject of a pushed manifest (OCI distribution-spec, "Pushing Manifests with Subject").
@@ -46,12 +46,22 @@ pub(crate) async fn fetch(
     };
     let tag = etag(&manifest.digest);
     let size = manifest.bytes.len() as u64;
+    let reference = reference.to_string();
+    let event = ManifestEvent {
+        repository: proof.repository(),
+        digest: &manifest.digest,
+        reference: &reference,
+        media_type: &manifest.media_type,
+        size,
+        content: &manifest.bytes,
+    };
     let mut response = response::empty(StatusCode::OK);
     response::set(&mut response, CONTENT_TYPE, &manifest.media_type);
     if if_none_match_matches(call.headers(), &tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else if call.is_head() {
         response.headers_mut().insert(CONTENT_LENGTH, size.into());
+        call.observe(EventKind::ManifestChecked(event));
     } else {
         let bytes = call.hold(manifest.bytes.clone())?;
         match requested_range(call.headers(), &tag, size) {
@@ -72,14 +82,9 @@ pub(crate) async fn fetch(
                 return Err(RegistryError::RangeNotSatisfiable { size });
             }
         }
-        call.observe(EventKind::ManifestPulled(ManifestEvent {
-            repository: proof.repository(),
-            digest: &manifest.digest,
-            reference: &reference.to_string(),
-            media_type: &manifest.media_type,
-            size,
-        }));
+        call.observe(EventKind::ManifestPulled(event));
     }
+    call.note_pull(proof.repository(), &manifest.digest);
     response
         .headers_mut()
         .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -93,11 +98,10 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
 }
 
 /// What a pushed manifest must keep to.
-#[derive(Clone, Copy)]
 pub(crate) struct ManifestRules {
     /// The largest manifest, in bytes.
     pub(crate) limit: usize,
-    pub(crate) sparse: SparseManifests,
+    pub(crate) validation: ManifestValidation,
 }
 
 /// `PUT` of a manifest.
@@ -106,7 +110,7 @@ pub(crate) async fn push(
     reference: Reference,
     call: &ApiRequest<'_>,
     body: &mut BoundedBody,
-    rules: ManifestRules,
+    rules: &ManifestRules,
 ) -> Result<HttpResponse, RegistryError> {
     let given = given_tags(call)?;
     let mut share = call.body_share();
@@ -126,8 +130,14 @@ pub(crate) async fn push(
     let content_type = content_type.and_then(|value| value.to_str().ok());
     let size = bytes.len() as u64;
     let manifest = NewManifest::parse(content_type, bytes, claimed)?;
-    let manifest = match rules.sparse {
-        SparseManifests::Indexes => manifest,
+    let content = manifest.bytes().clone();
+    rules.validation.check_urls(manifest.manifest())?;
+    let needed = rules.validation.needed_children(manifest.manifest());
+    proof
+        .require_manifests(needed.map(|child| child.digest))
+        .await?;
+    let manifest = match rules.validation.sparse {
+        SparseManifests::None | SparseManifests::Indexes => manifest,
         SparseManifests::All => manifest.without_requiring_blobs(),
     };
     let digest = manifest.digest();
@@ -141,6 +151,7 @@ pub(crate) async fn push(
         reference: &reference,
         media_type: &media_type,
         size,
+        content: &content,
     };
     // Another push may move a tag between this and the transaction. Its own event says so.
     let before = match call.is_observed() {
@@ -152,11 +163,12 @@ pub(crate) async fn push(
     let events: Vec<EventKind<'_>> = std::iter::once(EventKind::ManifestPushed(pushed))
         .chain(moved)
         .collect();
-    let outbox = call.outbox_records(&events);
-    proof.push_manifest(manifest, tags.clone(), outbox).await?;
+    let details = call.change_details(&events)?;
+    let warnings = proof.push_manifest(manifest, tags.clone(), details).await?;
     for event in events {
         call.observe(event);
     }
+    call.observe_warnings(proof.repository(), &warnings);
     let location = call.location(&format!("/v2/{}/manifests/{digest}", proof.repository()));
     let mut response = response::made(StatusCode::CREATED, &location, Some(&digest));
     if let Some(subject) = subject {
@@ -201,10 +213,10 @@ pub(crate) async fn delete(
 ) -> Result<HttpResponse, RegistryError> {
     let repository = proof.repository();
     let event = deleted(repository, reference);
-    let outbox = call.outbox_records(std::slice::from_ref(&event));
+    let details = call.change_details(std::slice::from_ref(&event))?;
     match reference {
-        Reference::Digest(digest) => proof.delete_manifest(digest, outbox).await?,
-        Reference::Tag(tag) => proof.delete_tag(tag, outbox).await?,
+        Reference::Digest(digest) => proof.delete_manifest(digest, details).await?,
+        Reference::Tag(tag) => proof.delete_tag(tag, details).await?,
     }
     call.observe(event);
     Ok(response::empty(StatusCode::ACCEPTED))

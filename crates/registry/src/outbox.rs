@@ -9,6 +9,6 @@ use storage::NewOutboxRecord;
 /// Makes the records of a change to manifests and tags. They are read with
 /// [`storage::OutboxStore`].
 pub trait OutboxWriter: Send + Sync {
-    /// The records of a change that is about to be made. It may still fail.
-    fn records(&self, event: &Event<'_>) -> Vec<NewOutboxRecord>;
+    /// The records of a change that is about to be made, of which `events` tell. It may still fail.
+    fn records(&self, events: &[Event<'_>]) -> Vec<NewOutboxRecord>;
 }

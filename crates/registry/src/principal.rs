@@ -34,6 +34,11 @@ impl Principal {
         }
     }
 
+    /// Whether it is a client without an account, in a registry that knows accounts.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        matches!(self, Self::Token(token) if token.subject().is_empty())
+    }
+
     /// Whether it may do `action` with `repository`.
     pub(crate) fn may(&self, repository: &RepositoryName, action: &str) -> bool {
         match self {

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use common::IpNetwork;
+use common::{IpNetwork, is_same_or_subdomain};
 use event::{BlobEvent, EventKind};
 use http::header::{
     CACHE_CONTROL, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION,
@@ -101,12 +101,8 @@ fn has_condition(headers: &HeaderMap) -> bool {
 /// Whether Go's clients keep the registry's token to themselves when they follow the URL: they send
 /// it to the same host, whatever its port, and to those below it.
 fn keeps_token_away(registry: &str, url: &ContentUrl) -> bool {
-    let registry = ContentUrl::host_of(registry).to_ascii_lowercase();
-    let store = url.host().to_ascii_lowercase();
-    let is_below = store
-        .strip_suffix(&registry)
-        .is_some_and(|rest| rest.ends_with('.'));
-    !registry.is_empty() && store != registry && !is_below
+    let registry = ContentUrl::host_of(registry);
+    !registry.is_empty() && !is_same_or_subdomain(url.host(), registry)
 }
 
 #[cfg(test)]

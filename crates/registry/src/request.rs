@@ -1,18 +1,28 @@
 //! One request, without its body.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::{BasicCredentials, Clock, RequestContext, client_network};
-use event::{Actor, Event, EventKind, Observer, Observers};
+use event::{Actor, Event, EventKind, EventRequest, Observer, Observers, QuotaEvent};
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method};
-use storage::NewOutboxRecord;
+use oci::{Digest, RepositoryName};
+use storage::{ChangeAuthor, Error as StorageError, NewOutboxRecord, QuotaWarning, RemotePart};
+use tag_rules::ImmutabilityRules;
 
 use crate::body_memory::{BodyMemory, BodyMemoryFull, BodyOwner, BodyShare};
+use crate::change_details::ChangeDetails;
 use crate::outbox::OutboxWriter;
+use crate::pull_recorder::PullRecorder;
 use crate::query::Query;
+use crate::route::Route;
+use crate::tag_settings::TagSettings;
+
+/// When to try again what needs rules that were not read yet.
+const RULES_UNKNOWN: Duration = Duration::from_secs(1);
 
 /// What a handler may know of a request besides its path and its body.
 pub(crate) struct ApiRequest<'a> {
@@ -29,6 +39,8 @@ pub(crate) struct Environment<'a> {
     pub(crate) relative_urls: bool,
     pub(crate) observers: &'a Observers,
     pub(crate) outbox: Option<&'a dyn OutboxWriter>,
+    pub(crate) tags: &'a TagSettings,
+    pub(crate) pulls: Option<&'a dyn PullRecorder>,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) body_memory: &'a Arc<BodyMemory>,
 }
@@ -111,6 +123,38 @@ impl<'a> ApiRequest<'a> {
         !self.environment.observers.is_empty() || self.environment.outbox.is_some()
     }
 
+    /// Notes that a manifest was pulled.
+    pub(crate) fn note_pull(&self, repository: &RepositoryName, digest: &Digest) {
+        if let Some(pulls) = self.environment.pulls {
+            pulls.pulled(repository, digest);
+        }
+    }
+
+    /// The repository that the path names.
+    pub(crate) fn repository(&self) -> Option<RepositoryName> {
+        let route = Route::parse(self.head.uri.path()).ok()?;
+        route.repository().cloned()
+    }
+
+    /// Tells the observers which quotas a change of `repository` has brought near their limits.
+    pub(crate) fn observe_warnings(&self, repository: &RepositoryName, warnings: &[QuotaWarning]) {
+        for warning in warnings {
+            let QuotaWarning {
+                prefix,
+                resource,
+                used,
+                limit,
+            } = warning;
+            self.observe(EventKind::QuotaWarning(QuotaEvent {
+                repository,
+                prefix: &prefix.to_string(),
+                resource: &resource.to_string(),
+                used: *used,
+                limit: *limit,
+            }));
+        }
+    }
+
     /// Tells the observers that this request did something.
     pub(crate) fn observe(&self, kind: EventKind<'_>) {
         let observers = self.environment.observers;
@@ -119,13 +163,38 @@ impl<'a> ApiRequest<'a> {
         }
     }
 
+    /// What is stored with a change of which these events tell, and the rules that it must keep to.
+    pub(crate) fn change_details(
+        &self,
+        kinds: &[EventKind<'_>],
+    ) -> Result<ChangeDetails, StorageError> {
+        let history = self.environment.tags.history.as_ref();
+        Ok(ChangeDetails {
+            outbox: self.outbox_records(kinds),
+            author: history.map(|names| ChangeAuthor {
+                account: names.recorded(self.context.account()),
+                request_id: self.context.request_id.clone(),
+            }),
+            immutable: self.immutable_tags()?,
+        })
+    }
+
+    /// The rules that make tags immutable, as they are now.
+    pub(crate) fn immutable_tags(&self) -> Result<ImmutabilityRules, StorageError> {
+        let rules = self.environment.tags.immutable.current();
+        rules.ok_or(StorageError::Unavailable {
+            what: RemotePart::Database,
+            retry_after: RULES_UNKNOWN,
+        })
+    }
+
     /// The records that are stored with a change of which these events tell.
-    pub(crate) fn outbox_records(&self, kinds: &[EventKind<'_>]) -> Vec<NewOutboxRecord> {
+    fn outbox_records(&self, kinds: &[EventKind<'_>]) -> Vec<NewOutboxRecord> {
         let Some(outbox) = self.environment.outbox else {
             return Vec::new();
         };
         let events = kinds.iter().map(|kind| self.event(kind.clone()));
-        events.flat_map(|event| outbox.records(&event)).collect()
+        outbox.records(&events.collect::<Vec<_>>())
     }
 
     fn event<'e>(&'e self, kind: EventKind<'e>) -> Event<'e> {
@@ -139,6 +208,10 @@ impl<'a> ApiRequest<'a> {
                 address: self.context.shown_address(),
                 user_agent: user_agent.unwrap_or_default(),
                 request_id: &self.context.request_id,
+                request: EventRequest {
+                    method: self.head.method.as_str(),
+                    origin: Some(&self.context.origin),
+                },
             },
             kind,
         }

@@ -24,6 +24,8 @@ pub(crate) enum Route {
     Extensions,
     /// `/v2/<name>/tags/list` (end-8).
     Tags(RepositoryName),
+    /// `/v2/<name>/_wharfinger/tags/history`: our extension.
+    TagHistory(RepositoryName),
     /// `/v2/<name>/referrers/<digest>` (end-12).
     Referrers(RepositoryName, Digest),
     /// `/v2/<name>/manifests/<tag-or-digest>` (end-3, end-7, end-9).
@@ -75,6 +77,11 @@ impl Route {
         let (name, word) = before.rsplit_once('/').ok_or(RouteError::NotFound)?;
         match (word, last) {
             ("tags", "list") => Ok(Self::Tags(name.parse()?)),
+            // No part of a name begins with `_`.
+            ("tags", "history") => match name.strip_suffix("/_wharfinger") {
+                Some(name) => Ok(Self::TagHistory(name.parse()?)),
+                None => Err(RouteError::NotFound),
+            },
             ("referrers", digest) => Ok(Self::Referrers(name.parse()?, digest.parse()?)),
             ("manifests", reference) => manifest(name.parse()?, reference),
             ("blobs", "uploads") => Ok(Self::Uploads(name.parse()?)),
@@ -91,6 +98,25 @@ impl Route {
         }
     }
 
+    /// The repository that the address is in.
+    pub(crate) fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Index
+            | Self::V2WithoutSlash
+            | Self::Version
+            | Self::Catalog
+            | Self::Extensions => None,
+            Self::Tags(name)
+            | Self::TagHistory(name)
+            | Self::Referrers(name, _)
+            | Self::Manifest(name, _)
+            | Self::InvalidReference(name, _)
+            | Self::Blob(name, _)
+            | Self::Uploads(name)
+            | Self::Upload(name, _) => Some(name),
+        }
+    }
+
     /// The methods that the address has, for `Allow` (RFC 9110 §10.2.1).
     pub(crate) fn methods(&self) -> &'static str {
         match self {
@@ -100,6 +126,7 @@ impl Route {
             | Self::Catalog
             | Self::Extensions
             | Self::Tags(_)
+            | Self::TagHistory(_)
             | Self::Referrers(..) => "GET, HEAD, OPTIONS",
             Self::Manifest(..) | Self::InvalidReference(..) => "GET, HEAD, PUT, DELETE, OPTIONS",
             Self::Blob(..) => "GET, HEAD, DELETE, OPTIONS",
@@ -139,6 +166,10 @@ mod tests {
             ("/v2/_catalog", Route::Catalog),
             ("/v2/_oci/ext/discover", Route::Extensions),
             ("/v2/a/b/c/tags/list", Route::Tags(name("a/b/c"))),
+            (
+                "/v2/a/b/_wharfinger/tags/history",
+                Route::TagHistory(name("a/b")),
+            ),
             (
                 &format!("/v2/a/referrers/{DIGEST}"),
                 Route::Referrers(name("a"), digest),
@@ -207,6 +238,8 @@ mod tests {
             "/v",
             "/v2/x",
             "/v2/tags/list",
+            "/v2/a/tags/history",
+            "/v2/_wharfinger/tags/history",
             "/v2/manifests/x",
             "/v2/blobs/uploads/",
             "/v1/",

@@ -4,27 +4,30 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::{Clock, Entropy, RequestContext};
-use event::{AccessRefusal, EventKind, Observers};
+use event::{AccessRefusal, EventKind, Observers, QuotaEvent};
 use http::header::{ALLOW, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Body;
-use storage::{Error as StorageError, Storage};
+use storage::{Error as StorageError, QuotaExceeded, Storage};
 
 use crate::access::AccessControl;
 use crate::authorized::{Cancel, Delete, Pull, Push, Resources};
 use crate::body_memory::BodyMemory;
+use crate::caching_verifier::VerifierStatistics;
 use crate::catalog::CatalogPages;
 use crate::error::RegistryError;
 use crate::mount_challenges::MountChallenges;
 use crate::outbox::OutboxWriter;
+use crate::pull_recorder::PullRecorder;
 use crate::redirects::RedirectRules;
 use crate::request::{ApiRequest, Environment};
 use crate::request_body::BoundedBody;
 use crate::response;
 use crate::response_body::HttpResponse;
 use crate::route::Route;
-use crate::settings::RegistrySettings;
-use crate::{blobs, extensions, manifests, referrers, tags, uploads};
+use crate::settings::{Authentication, RegistrySettings};
+use crate::tag_settings::TagSettings;
+use crate::{blobs, extensions, manifests, referrers, tag_history, tags, uploads};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 /// The `ns` parameter of a request (OCI distribution-spec, "Registry Proxying").
@@ -36,12 +39,14 @@ pub struct Registry {
     relative_urls: bool,
     catalog: CatalogPages,
     manifest_rules: manifests::ManifestRules,
+    tags: TagSettings,
     body_timeout: std::time::Duration,
     body_memory: Arc<BodyMemory>,
     headers: HeaderMap,
     redirects: Option<RedirectRules>,
     observers: Observers,
     outbox: Option<Arc<dyn OutboxWriter>>,
+    pulls: Option<Arc<dyn PullRecorder>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -67,14 +72,18 @@ impl Registry {
             read_only,
             catalog,
             manifest_limit,
-            sparse,
+            validation,
+            tags,
+            quotas,
             stall: body_timeout,
             headers,
             upload_grace,
             redirects,
             upstream,
+            shared_failures,
             observers,
             outbox,
+            pulls,
             clock,
             entropy,
         } = settings;
@@ -84,13 +93,17 @@ impl Registry {
             entropy: Arc::clone(&entropy),
         };
         let access = AccessControl {
-            resources: Resources { storage, upstream },
+            resources: Resources {
+                storage,
+                quotas,
+                upstream,
+            },
             auth,
             read_only,
             delete,
             pull_permissions: catalog.pull_permissions,
             upload_grace,
-            mount_challenges: MountChallenges::default(),
+            mount_challenges: MountChallenges::new(shared_failures),
             clock: Arc::clone(&clock),
         };
         Self {
@@ -99,16 +112,27 @@ impl Registry {
             catalog: pages,
             manifest_rules: manifests::ManifestRules {
                 limit: manifest_limit,
-                sparse,
+                validation,
             },
+            tags,
             body_timeout,
             body_memory: Arc::default(),
             headers,
             redirects,
             observers,
             outbox,
+            pulls,
             clock,
             entropy,
+        }
+    }
+
+    /// How tokens were verified; `None` if clients do not prove themselves with tokens.
+    #[must_use]
+    pub fn token_verifications(&self) -> Option<VerifierStatistics> {
+        match &self.access.auth {
+            Authentication::Token(auth) => Some(auth.verifier.statistics()),
+            Authentication::Htpasswd { .. } | Authentication::Open => None,
         }
     }
 
@@ -124,6 +148,8 @@ impl Registry {
             relative_urls: self.relative_urls,
             observers: &self.observers,
             outbox: self.outbox.as_deref(),
+            tags: &self.tags,
+            pulls: self.pulls.as_deref(),
             clock: self.clock.as_ref(),
             body_memory: &self.body_memory,
         };
@@ -182,6 +208,10 @@ impl Registry {
                 let proof = access.authorize::<Pull>(call, name).await?;
                 tags::list(&proof, call).await
             }
+            (Route::TagHistory(name), MethodKind::Read) => {
+                let proof = access.authorize::<Pull>(call, name).await?;
+                tag_history::list(&proof, call).await
+            }
             (Route::Referrers(name, subject), MethodKind::Read) => {
                 let proof = access.authorize::<Pull>(call, name).await?;
                 referrers::list(&proof, &subject, call).await
@@ -200,7 +230,7 @@ impl Registry {
             }
             (Route::Manifest(name, reference), MethodKind::Put) => {
                 let proof = access.authorize::<Push>(call, name).await?;
-                manifests::push(&proof, reference, call, body, self.manifest_rules).await
+                manifests::push(&proof, reference, call, body, &self.manifest_rules).await
             }
             (Route::Manifest(name, reference), MethodKind::Delete) => {
                 let proof = access.authorize::<Delete>(call, name).await?;
@@ -256,6 +286,35 @@ fn report(failed: &RegistryError, call: &ApiRequest<'_>) {
             requested: scope,
             reason: &failed.to_string(),
         }));
+    } else if let RegistryError::Storage(StorageError::TagImmutable(refused)) = failed {
+        call.observe(EventKind::TagRefused {
+            repository: &refused.repository,
+            tag: &refused.tag,
+            digest: &refused.digest,
+            rule: &refused.rule.to_string(),
+        });
+    } else if let RegistryError::Storage(StorageError::QuotaExceeded(exceeded)) = failed {
+        let QuotaExceeded {
+            prefix,
+            resource,
+            used,
+            limit,
+            requested,
+            is_partial: _,
+        } = exceeded.as_ref();
+        // The refusal is of a repository, which the path names.
+        if let Some(repository) = call.repository() {
+            call.observe(EventKind::QuotaExceeded {
+                quota: QuotaEvent {
+                    repository: &repository,
+                    prefix: &prefix.to_string(),
+                    resource: &resource.to_string(),
+                    used: *used,
+                    limit: *limit,
+                },
+                requested: *requested,
+            });
+        }
     } else if let RegistryError::Challenge(challenge) = failed {
         // A client without credentials is asked for them, not refused.
         if let Some(reason) = &challenge.reason {

@@ -6,13 +6,17 @@ use std::time::Duration;
 use common::{Clock, Entropy};
 use event::Observers;
 use http::HeaderMap;
-use identity::Login;
+use identity::{Login, SharedFailures};
+use storage::Quotas;
 
 use crate::caching_verifier::CachingVerifier;
 use crate::cursor::CursorKey;
+use crate::manifest_validation::ManifestValidation;
 use crate::outbox::OutboxWriter;
 use crate::pull_permissions::PullPermissions;
+use crate::pull_recorder::PullRecorder;
 use crate::redirects::RedirectRules;
+use crate::tag_settings::TagSettings;
 use crate::upstream::Upstream;
 
 /// Everything that a [`Registry`](crate::Registry) is built from, besides its storage.
@@ -29,8 +33,12 @@ pub struct RegistrySettings {
     pub catalog: CatalogSettings,
     /// The largest manifest, in bytes.
     pub manifest_limit: usize,
-    /// Which manifests may refer to content that is not here.
-    pub sparse: SparseManifests,
+    /// What pushed manifests may say.
+    pub validation: ManifestValidation,
+    /// Which tags are immutable, and what their history records.
+    pub tags: TagSettings,
+    /// How much may be stored below prefixes of names.
+    pub quotas: Quotas,
     /// How long the next 64 KiB of a request's body may take.
     pub stall: Duration,
     /// Headers that every response has besides its own.
@@ -41,24 +49,18 @@ pub struct RegistrySettings {
     pub redirects: Option<RedirectRules>,
     /// Another registry, which is asked for what is not here.
     pub upstream: Option<Arc<dyn Upstream>>,
+    /// Counts refusals for all servers of the registry, if there are several.
+    pub shared_failures: Option<Arc<dyn SharedFailures>>,
     /// These get an event for everything that happens.
     pub observers: Observers,
     /// Makes the records that are stored with each change of a manifest or tag.
     pub outbox: Option<Arc<dyn OutboxWriter>>,
+    /// Notes which manifests are pulled.
+    pub pulls: Option<Arc<dyn PullRecorder>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness, for the names of uploads.
     pub entropy: Arc<dyn Entropy>,
-}
-
-/// Which manifests may refer to content that their repository does not have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SparseManifests {
-    /// Indexes only. A push of an image whose blobs are missing is refused, as Distribution does.
-    #[default]
-    Indexes,
-    /// All, images without their blobs too.
-    All,
 }
 
 /// How clients prove what they may do.

@@ -5,7 +5,7 @@ use event::EventKind;
 use http::StatusCode;
 use http::header::{HeaderName, LOCATION, RANGE};
 use oci::{Digest, DigestAlgorithm, RepositoryName};
-use storage::{Blob, Error, Upload, UploadId};
+use storage::{Blob, Error, LinkedBlob, QuotaRoom, Upload, UploadId};
 
 use crate::authorized::{Authorized, Cancel, MountSource, Pull, Push};
 use crate::error::RegistryError;
@@ -53,10 +53,12 @@ pub(crate) async fn post(
         proof.begin(id, client, algorithm).await?;
         return Ok(upload_progress(StatusCode::ACCEPTED, proof, id, 0, call));
     };
+    // What has no room is refused before a byte of it is read: the client sees it before it has sent all.
+    let room = BlobRoom::for_body(proof, 0, Some(&digest), body.length()).await?;
     let mut upload = proof.put(id, client, algorithm).await?;
-    receive(&mut upload, body).await?;
-    let blob = upload.finish(digest).await?;
-    Ok(blob_created(proof, &blob, call))
+    receive(proof, &mut upload, body, room).await?;
+    let linked = upload.finish_within_quotas(digest, proof.quotas()).await?;
+    Ok(blob_created(proof, &linked, call))
 }
 
 /// The response to a mount. `None` if the blob cannot be mounted. An upload then begins, so the
@@ -73,13 +75,14 @@ async fn mount(
         None if call.query.first("from").is_some() => return Ok(None),
         None => MountSource::Any,
     };
-    let Some((blob, from)) = proof.mount(digest, source).await? else {
+    let Some((LinkedBlob { blob, warnings }, from)) = proof.mount(digest, source).await? else {
         return Ok(None);
     };
     call.observe(EventKind::BlobMounted {
         blob: blob_event(proof, &blob),
         from: &from,
     });
+    call.observe_warnings(proof.repository(), &warnings);
     Ok(Some(created(proof, &blob, call)))
 }
 
@@ -106,7 +109,7 @@ pub(crate) async fn append(
     call: &ApiRequest<'_>,
     body: &mut BoundedBody,
 ) -> Result<HttpResponse, RegistryError> {
-    let upload = append_body(proof, id, call, body).await?;
+    let upload = append_body(proof, id, None, call, body).await?;
     let received = upload.save().await?;
     Ok(upload_progress(
         StatusCode::ACCEPTED,
@@ -124,14 +127,16 @@ pub(crate) async fn finish(
     call: &ApiRequest<'_>,
     body: &mut BoundedBody,
 ) -> Result<HttpResponse, RegistryError> {
-    let digest = call
+    let digest: Digest = call
         .query
         .first("digest")
         .ok_or(RegistryError::MissingDigest)?
         .parse()?;
-    let upload = append_body(proof, id, call, body).await?;
-    let blob = upload.finish(digest).await?;
-    Ok(blob_created(proof, &blob, call))
+    let upload = append_body(proof, id, Some(&digest), call, body).await?;
+    match upload.finish_within_quotas(digest, proof.quotas()).await {
+        Ok(linked) => Ok(blob_created(proof, &linked, call)),
+        Err(error) => Err(discard_if_no_room(proof, id, error.into()).await),
+    }
 }
 
 /// `DELETE` of an upload (end-14).
@@ -143,10 +148,11 @@ pub(crate) async fn cancel(
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
-/// The upload, with the request's body appended.
+/// The upload, with the request's body appended. With a `digest`, it ends with this body.
 async fn append_body(
     proof: &Authorized<'_, Push>,
     id: UploadId,
+    digest: Option<&Digest>,
     call: &ApiRequest<'_>,
     body: &mut BoundedBody,
 ) -> Result<Upload, RegistryError> {
@@ -170,15 +176,24 @@ async fn append_body(
         other => other.into(),
     })?;
     let before = upload.length();
-    if let Err(refusal) = receive(&mut upload, body).await {
+    let room = match BlobRoom::for_body(proof, before, digest, body.length()).await {
+        Ok(room) => room,
+        Err(error) => {
+            drop(upload);
+            return Err(discard_if_no_room(proof, id, error.into()).await);
+        }
+    };
+    if let Err(refusal) = receive(proof, &mut upload, body, room).await {
         if matches!(
             refusal,
             RegistryError::RequestBody(RequestBodyError::Broken | RequestBodyError::Stalled)
         ) {
             // What came is kept: the client asks how much that is and goes on from there.
             upload.save().await?;
+            return Err(refusal);
         }
-        return Err(refusal);
+        drop(upload);
+        return Err(discard_if_no_room(proof, id, refusal).await);
     }
     let arrived = upload.length() - before;
     match claimed {
@@ -187,11 +202,91 @@ async fn append_body(
     }
 }
 
-async fn receive(upload: &mut Upload, body: &mut BoundedBody) -> Result<(), RegistryError> {
+/// The room that quotas leave for a blob.
+struct BlobRoom<'a> {
+    /// The blob's digest, if the client has said it. A quota that has the blob needs no room for it.
+    digest: Option<&'a Digest>,
+    left: QuotaRoom,
+}
+
+impl<'a> BlobRoom<'a> {
+    /// The room for an upload of which `received` bytes have come. The length of the body is `announced`,
+    /// or it comes in chunks.
+    ///
+    /// This is asked before the body is read: no `100 Continue` is sent for a body that has no room.
+    async fn for_body(
+        proof: &Authorized<'_, Push>,
+        received: u64,
+        digest: Option<&'a Digest>,
+        announced: Option<u64>,
+    ) -> Result<Self, Error> {
+        let left = match announced {
+            // The end of an upload: its commit decides.
+            Some(0) => QuotaRoom::Unlimited,
+            announced => {
+                let bytes = received.saturating_add(announced.unwrap_or_default());
+                // Only a request that names the digest is the last one of its blob.
+                let is_whole = digest.is_some() && announced.is_some();
+                let left = proof.room_for(bytes, digest).await;
+                left.map_err(|error| match is_whole {
+                    true => error,
+                    false => so_far(error),
+                })?
+            }
+        };
+        Ok(Self { digest, left })
+    }
+
+    /// Fails if the upload is to have `length` bytes, and they have no room. The quotas are only asked
+    /// again for more than there was room for.
+    async fn require(&mut self, proof: &Authorized<'_, Push>, length: u64) -> Result<(), Error> {
+        if QuotaRoom::Bytes(length) > self.left {
+            let left = proof.room_for(length, self.digest).await;
+            self.left = left.map_err(so_far)?;
+        }
+        Ok(())
+    }
+}
+
+/// `error`, of a blob of which more may come than was asked for.
+fn so_far(error: Error) -> Error {
+    match error {
+        Error::QuotaExceeded(mut exceeded) => {
+            exceeded.is_partial = true;
+            Error::QuotaExceeded(exceeded)
+        }
+        other => other,
+    }
+}
+
+async fn receive(
+    proof: &Authorized<'_, Push>,
+    upload: &mut Upload,
+    body: &mut BoundedBody,
+    mut room: BlobRoom<'_>,
+) -> Result<(), RegistryError> {
     while let Some(piece) = body.next().await? {
+        let length = upload.length() + piece.len() as u64;
+        room.require(proof, length).await?;
         upload.write(piece).await?;
     }
     Ok(())
+}
+
+/// Ends an upload that failed because it has no room: nothing else would remove what it has stored until
+/// it expires. Returns the error.
+async fn discard_if_no_room(
+    proof: &Authorized<'_, Push>,
+    id: UploadId,
+    error: RegistryError,
+) -> RegistryError {
+    if let RegistryError::Storage(Error::QuotaExceeded(_)) = &error
+        && let Err(failed) = proof.discard(id).await
+    {
+        let failed = &failed as &dyn std::error::Error;
+        tracing::warn!(upload = %id, error = failed, "an upload that has no room stays until it expires");
+    }
+    error
 }
 
 fn path<A>(proof: &Authorized<'_, A>, id: UploadId) -> String {
@@ -214,8 +309,14 @@ fn upload_progress<A>(
 }
 
 /// Tells the observers that a blob was pushed, and makes the response.
-fn blob_created(proof: &Authorized<'_, Push>, blob: &Blob, call: &ApiRequest<'_>) -> HttpResponse {
+fn blob_created(
+    proof: &Authorized<'_, Push>,
+    linked: &LinkedBlob,
+    call: &ApiRequest<'_>,
+) -> HttpResponse {
+    let LinkedBlob { blob, warnings } = linked;
     call.observe(EventKind::BlobPushed(blob_event(proof, blob)));
+    call.observe_warnings(proof.repository(), warnings);
     created(proof, blob, call)
 }
 

@@ -1,49 +1,56 @@
 //! What a proof for deleting opens.
 
 use oci::{Digest, Tag};
-use storage::{ChangeSet, Error, ManifestChange, NewOutboxRecord};
+use storage::{Error, ManifestChange};
+use tag_rules::ImmutabilityRules;
 
 use super::{Authorized, Delete};
+use crate::change_details::ChangeDetails;
 
 impl Authorized<'_, Delete> {
-    /// Removes a manifest and every tag that points at it. `outbox` is stored with that.
+    /// Removes a manifest and every tag that points at it.
     ///
     /// # Errors
-    /// [`Error::RepositoryUnknown`], [`Error::ManifestUnknown`], or when the storage fails.
+    /// [`Error::RepositoryUnknown`], [`Error::ManifestUnknown`], [`Error::TagImmutable`], or when the
+    /// storage fails.
     pub async fn delete_manifest(
         &self,
         digest: &Digest,
-        outbox: Vec<NewOutboxRecord>,
+        details: ChangeDetails,
     ) -> Result<(), Error> {
-        self.change(ManifestChange::Remove(*digest), outbox).await
+        self.change(ManifestChange::Remove(*digest), details).await
     }
 
-    /// Removes a tag, not the manifest. `outbox` is stored with that.
+    /// Removes a tag, not the manifest.
     ///
     /// # Errors
-    /// [`Error::RepositoryUnknown`], [`Error::ManifestUnknown`], or when the storage fails.
-    pub async fn delete_tag(&self, tag: &Tag, outbox: Vec<NewOutboxRecord>) -> Result<(), Error> {
-        self.change(ManifestChange::Untag(tag.clone()), outbox)
+    /// As [`delete_manifest`](Self::delete_manifest).
+    pub async fn delete_tag(&self, tag: &Tag, details: ChangeDetails) -> Result<(), Error> {
+        self.change(ManifestChange::Untag(tag.clone()), details)
             .await
     }
 
-    async fn change(
-        &self,
-        change: ManifestChange,
-        outbox: Vec<NewOutboxRecord>,
-    ) -> Result<(), Error> {
+    async fn change(&self, change: ManifestChange, details: ChangeDetails) -> Result<(), Error> {
         let manifests = self.storage().await?.manifests();
         manifests
-            .apply(&self.repository, ChangeSet { change, outbox })
+            .apply(&self.repository, details.with(change))
             .await
+            .map(drop)
     }
 
     /// Takes a blob from the repository.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`], or when the storage fails.
-    pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
+    /// [`Error::BlobUnknown`], [`Error::TagImmutable`] if a tag needs it that `immutable` covers, or
+    /// when the storage fails.
+    pub async fn delete_blob(
+        &self,
+        digest: &Digest,
+        immutable: ImmutabilityRules,
+    ) -> Result<(), Error> {
         let blobs = self.storage().await?.blobs();
-        blobs.unlink(&self.repository, digest).await
+        blobs
+            .unlink_unless_immutable(&self.repository, digest, immutable)
+            .await
     }
 }

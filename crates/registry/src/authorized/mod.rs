@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use oci::RepositoryName;
-use storage::{Error, Storage};
+use storage::{Error, Quotas, Storage};
 
 pub(crate) use self::pull::PullableBlob;
 pub(crate) use self::push::MountSource;
@@ -75,6 +75,7 @@ mod sealed {
 /// What a proof opens.
 pub(crate) struct Resources {
     pub(crate) storage: Storage,
+    pub(crate) quotas: Quotas,
     pub(crate) upstream: Option<Arc<dyn Upstream>>,
 }
 
@@ -85,7 +86,7 @@ pub(crate) struct Resources {
 /// ```
 /// # use registry::{Authorized, Push};
 /// async fn push(proof: Authorized<'_, Push>, manifest: storage::NewManifest) {
-///     let _ = proof.push_manifest(manifest, vec![], vec![]).await;
+///     let _ = proof.push_manifest(manifest, vec![], Default::default()).await;
 /// }
 /// ```
 ///
@@ -94,7 +95,7 @@ pub(crate) struct Resources {
 /// ```compile_fail
 /// # use registry::{Authorized, Pull};
 /// async fn push(proof: Authorized<'_, Pull>, manifest: storage::NewManifest) {
-///     let _ = proof.push_manifest(manifest, vec![], vec![]).await;
+///     let _ = proof.push_manifest(manifest, vec![], Default::default()).await;
 /// }
 /// ```
 ///
@@ -103,13 +104,13 @@ pub(crate) struct Resources {
 /// ```
 /// # use registry::{Authorized, Delete};
 /// async fn delete(proof: Authorized<'_, Delete>, tag: oci::Tag) {
-///     let _ = proof.delete_tag(&tag, vec![]).await;
+///     let _ = proof.delete_tag(&tag, Default::default()).await;
 /// }
 /// ```
 /// ```compile_fail
 /// # use registry::{Authorized, Push};
 /// async fn delete(proof: Authorized<'_, Push>, tag: oci::Tag) {
-///     let _ = proof.delete_tag(&tag, vec![]).await;
+///     let _ = proof.delete_tag(&tag, Default::default()).await;
 /// }
 /// ```
 ///

@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use oci::{Digest, Reference};
+use oci::{Digest, Reference, Tag};
 use storage::{
     Blob, BlobReader, ContentUrl, Error, ListPage, PageRequest, ReferrerEntry, StoredManifest,
-    UploadId,
+    TagChange, TagChangeId, UploadId,
 };
 
 use super::{Authorized, Pull};
@@ -55,8 +55,8 @@ impl Authorized<'_, Pull> {
             let manifests = self.storage().await?.manifests();
             match manifests.lease(&self.repository, reference).await {
                 Ok(manifest) => return Ok(manifest),
-                // A disk that takes no writes can still be read.
-                Err(Error::Full | Error::ReadOnly | Error::Busy) => {}
+                // What takes no writes now can still be read.
+                Err(Error::Full | Error::ReadOnly | Error::Busy | Error::Unavailable { .. }) => {}
                 Err(error @ (Error::ManifestUnknown | Error::RepositoryUnknown)) => {
                     return self.upstream_manifest(reference, error).await;
                 }
@@ -64,6 +64,21 @@ impl Authorized<'_, Pull> {
             }
         }
         self.manifest(reference).await
+    }
+
+    /// What became of a tag, newest first.
+    pub(crate) async fn tag_history(
+        &self,
+        tag: &Tag,
+        page: PageRequest<TagChangeId>,
+    ) -> Result<ListPage<TagChange>, Error> {
+        let history = self.storage().await?.tag_history();
+        history.tag_history(&self.repository, tag, page).await
+    }
+
+    /// Whether the client has proved no account, although accounts are needed for more.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.principal.is_anonymous()
     }
 
     async fn upstream_manifest(

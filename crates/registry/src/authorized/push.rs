@@ -2,11 +2,16 @@
 
 use oci::{Digest, DigestAlgorithm, Reference, RepositoryName, Tag};
 use storage::{
-    Blob, Error, NewManifest, NewOutboxRecord, NewUpload, PageRequest, Storage, Upload, UploadId,
+    Blob, ChangeSet, Error, LinkedBlob, ManifestChange, NewManifest, NewUpload, PageRequest,
+    QuotaRoom, QuotaWarning, RepositoryQuotas, Storage, Upload, UploadId,
 };
 
 use super::{Authorized, Cancel, Push};
+use crate::change_details::ChangeDetails;
 use crate::principal::PullableRepositories;
+
+/// How many missing manifests an error names.
+const MISSING_NAMED: usize = 100;
 
 /// Where a mount may take its blob from.
 pub(crate) enum MountSource {
@@ -64,13 +69,47 @@ impl Authorized<'_, Push> {
         storage.upload(&self.repository, id, at).await
     }
 
+    /// The quotas that count the repository.
+    pub(crate) fn quotas(&self) -> RepositoryQuotas {
+        self.resources.quotas.of(&self.repository)
+    }
+
+    /// For how many bytes of a blob there is room, of which `bytes` have come or are announced.
+    ///
+    /// # Errors
+    /// [`Error::QuotaExceeded`] if there is less room than that, or when the storage fails.
+    pub(crate) async fn room_for(
+        &self,
+        bytes: u64,
+        digest: Option<&Digest>,
+    ) -> Result<QuotaRoom, Error> {
+        let quotas = self.quotas();
+        // Without a quota, nothing is asked.
+        match quotas.is_empty() {
+            true => Ok(QuotaRoom::Unlimited),
+            false => self.storage().await?.room_for(&quotas, bytes, digest).await,
+        }
+    }
+
+    /// Ends an upload for which there is no room.
+    ///
+    /// # Errors
+    /// As [`Authorized::cancel`].
+    pub(crate) async fn discard(&self, id: UploadId) -> Result<(), Error> {
+        self.storage().await?.cancel(&self.repository, id).await
+    }
+
     /// Gives the repository a blob that another one has. Returns it with that repository's name;
-    /// `None` if it cannot be mounted, for whatever reason.
+    /// `None` if it cannot be mounted, for whatever reason but one: an upload would exceed a quota as
+    /// well, after all of it was sent.
+    ///
+    /// # Errors
+    /// [`Error::QuotaExceeded`], or when the storage fails.
     pub(crate) async fn mount(
         &self,
         digest: &Digest,
         source: MountSource,
-    ) -> Result<Option<(Blob, RepositoryName)>, Error> {
+    ) -> Result<Option<(LinkedBlob, RepositoryName)>, Error> {
         let storage = self.storage().await?;
         let sources = match source {
             MountSource::Repository(from) if self.principal.may(&from, "pull") => vec![from],
@@ -91,7 +130,12 @@ impl Authorized<'_, Push> {
             let Some(blob) = readable(storage, &from, digest).await? else {
                 continue;
             };
-            let mounted = storage.blobs().mount(&blob.digest, &from, &self.repository);
+            let mounted = storage.blobs().mount_within_quotas(
+                &blob.digest,
+                &from,
+                &self.repository,
+                self.quotas(),
+            );
             match mounted.await {
                 Ok(blob) => return Ok(Some((blob, from))),
                 Err(Error::BlobUnknown) => {}
@@ -118,20 +162,51 @@ impl Authorized<'_, Push> {
         digests
     }
 
-    /// Takes in a manifest and points `tags` at it. `outbox` is stored with that.
+    /// Fails if the repository lacks one of these manifests.
     ///
     /// # Errors
-    /// [`Error::ReferencesUnknown`], or when the storage fails.
+    /// [`Error::ReferencesUnknown`], which names the first that are missing, or when the storage fails.
+    pub(crate) async fn require_manifests(
+        &self,
+        digests: impl Iterator<Item = Digest>,
+    ) -> Result<(), Error> {
+        let mut missing = Vec::new();
+        for digest in digests {
+            let reference = Reference::Digest(digest);
+            let storage = self.storage().await?;
+            match storage.manifests().find(&self.repository, &reference).await {
+                Ok(_) => {}
+                Err(Error::ManifestUnknown | Error::RepositoryUnknown) => missing.push(digest),
+                Err(error) => return Err(error),
+            }
+            if missing.len() == MISSING_NAMED {
+                break;
+            }
+        }
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(Error::ReferencesUnknown(missing)),
+        }
+    }
+
+    /// Takes in a manifest and points `tags` at it. Returns the quotas that this has brought near their
+    /// limits.
+    ///
+    /// # Errors
+    /// [`Error::ReferencesUnknown`], [`Error::TagImmutable`], [`Error::QuotaExceeded`], or when the storage
+    /// fails.
     pub async fn push_manifest(
         &self,
         manifest: NewManifest,
         tags: Vec<Tag>,
-        outbox: Vec<NewOutboxRecord>,
-    ) -> Result<(), Error> {
+        details: ChangeDetails,
+    ) -> Result<Vec<QuotaWarning>, Error> {
         let storage = self.storage().await?;
-        storage
-            .push_manifest(&self.repository, manifest, tags, outbox)
-            .await
+        let changes = ChangeSet {
+            quotas: self.quotas(),
+            ..details.with(ManifestChange::Push { manifest, tags })
+        };
+        storage.apply(&self.repository, changes).await
     }
 }
 

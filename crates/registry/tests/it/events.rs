@@ -71,7 +71,11 @@ async fn every_change_and_every_read_is_an_event() {
     world.get(&blob, &[("range", "bytes=1-2")]).await;
     world.send("HEAD", &blob, &[], b"").await;
     let pulled = json!({"event": "blob_pulled", "length": 2});
-    assert_eq!(taken(&memory), [with(hello(), pulled)], "not HEAD");
+    let checked = json!({"event": "blob_checked"});
+    assert_eq!(
+        taken(&memory),
+        [with(hello(), pulled), with(hello(), checked)]
+    );
     world.send("DELETE", &blob, &[], b"").await;
     assert_eq!(
         taken(&memory),
@@ -152,15 +156,19 @@ async fn a_tag_that_moves_says_where_it_pointed() {
     assert_eq!(push("image", "one").await, [moved("one", "index", "image")]);
 }
 
+/// What [`Recorder`] calls its records.
+const KIND: &str = "test";
+
 /// Records each event as it is.
 struct Recorder;
 
 impl OutboxWriter for Recorder {
-    fn records(&self, event: &Event<'_>) -> Vec<NewOutboxRecord> {
-        vec![NewOutboxRecord {
-            kind: event.kind.name().to_owned(),
+    fn records(&self, events: &[Event<'_>]) -> Vec<NewOutboxRecord> {
+        let record = |event| NewOutboxRecord {
+            kind: KIND.to_owned(),
             payload: serde_json::to_vec(event).unwrap(),
-        }]
+        };
+        events.iter().map(record).collect()
     }
 }
 
@@ -168,6 +176,7 @@ impl OutboxWriter for Recorder {
 async fn a_record_is_stored_with_its_change_or_not_at_all() {
     let settings = RegistrySettings {
         outbox: Some(Arc::new(Recorder)),
+        pulls: None,
         ..settings(Authentication::Open)
     };
     let world = World::with(settings).await;
@@ -186,11 +195,13 @@ async fn a_record_is_stored_with_its_change_or_not_at_all() {
     assert_eq!(delete("/v2/a/manifests/new").await, 404);
     let digest = &world.names["image"];
     assert_eq!(delete(&format!("/v2/a/manifests/{digest}")).await, 202);
-    let records = world.storage.outbox().records(None, 100).await.unwrap();
-    let kinds: Vec<&str> = records
+    let outbox = world.storage.outbox();
+    let records = outbox.records(KIND, None, 100).await.unwrap();
+    let events: Vec<Value> = records
         .iter()
-        .map(|record| record.record.kind.as_str())
+        .map(|record| serde_json::from_slice(&record.record.payload).unwrap())
         .collect();
+    let kinds: Vec<&Value> = events.iter().map(|event| &event["event"]).collect();
     assert_eq!(
         kinds,
         [
@@ -200,7 +211,7 @@ async fn a_record_is_stored_with_its_change_or_not_at_all() {
             "manifest_deleted"
         ]
     );
-    let moved: Value = serde_json::from_slice(&records[1].record.payload).unwrap();
+    let moved = &events[1];
     assert_eq!(
         (&moved["tag"], &moved["to"]),
         (&json!("new"), &json!(digest))

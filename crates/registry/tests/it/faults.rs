@@ -77,7 +77,10 @@ async fn an_image_without_its_blobs_is_taken_in_only_if_that_is_configured() {
         (400, "MANIFEST_BLOB_UNKNOWN")
     );
     let world = world.again(RegistrySettings {
-        sparse: registry::SparseManifests::All,
+        validation: registry::ManifestValidation {
+            sparse: registry::SparseManifests::All,
+            ..registry::ManifestValidation::default()
+        },
         ..settings(Authentication::Open)
     });
     let taken = world.send("PUT", path, &headers, image.as_bytes()).await;

@@ -8,7 +8,8 @@ use peers::Postgres;
 use postgresql::{PoolSettings, PostgresLocation, PostgresPool};
 use registry::Authentication;
 use storage::{
-    DatabaseClock, PostgresMetadata, PostgresSettings, Retention, Storage, UploadLimits,
+    DatabaseClock, LookPeriods, PostgresMetadata, PostgresSettings, Retention, Storage,
+    UploadLimits,
 };
 
 use super::world::{Still, World, settings};
@@ -54,7 +55,7 @@ impl World {
         let settings_of_server = PostgresSettings {
             server: [1; 16],
             retention: Retention::default(),
-            look: Duration::from_millis(1),
+            look: LookPeriods::of_all(Duration::from_millis(1)),
             clock: DatabaseClock::Given(Arc::new(Still)),
         };
         let metadata = PostgresMetadata::new(database.pool.clone(), settings_of_server);

@@ -14,13 +14,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use oci::{Descriptor, Digest, DigestAlgorithm, RepositoryName, media_type};
 use registry::{
-    Authentication, CatalogSettings, CursorKey, HttpResponse, PullPermissions, Registry,
-    RegistrySettings, SparseManifests,
+    Authentication, CatalogSettings, CursorKey, HttpResponse, ManifestValidation, PullPermissions,
+    Registry, RegistrySettings, TagSettings,
 };
 use serde_json::json;
 use storage::memory::MemoryMetadata;
 use storage::{
-    Files, MetadataStores, NewManifest, NewUpload, Retention, Storage, UploadId, UploadLimits, hash,
+    Files, MetadataStores, NewManifest, NewUpload, Quotas, Retention, Storage, UploadId,
+    UploadLimits, hash,
 };
 use tempfile::TempDir;
 
@@ -97,14 +98,18 @@ pub(crate) fn settings(auth: Authentication) -> RegistrySettings {
         read_only: false,
         catalog: catalog(None),
         manifest_limit: 4 << 20,
+        quotas: Quotas::default(),
         stall: Duration::from_millis(200),
         headers: HeaderMap::new(),
-        sparse: SparseManifests::Indexes,
+        validation: ManifestValidation::default(),
+        tags: TagSettings::default(),
         upload_grace: Duration::ZERO,
         redirects: None,
         upstream: None,
+        shared_failures: None,
         observers: Observers::default(),
         outbox: None,
+        pulls: None,
         clock: Arc::new(Still),
         entropy: Arc::new(SystemEntropy),
     }
@@ -376,6 +381,8 @@ pub(crate) fn descriptor(media_type: &str, content: &str) -> serde_json::Value {
         media_type: media_type.to_owned(),
         digest: sha256(content.as_bytes()),
         size: content.len() as u64,
+        urls: Vec::new(),
+        platform: None,
         artifact_type: None,
         annotations: BTreeMap::new(),
     };

@@ -1,22 +1,19 @@
 //! Which client may do what, and how other requests are refused: a golden table of every route with
 //! every kind of token.
 
-use std::fmt::Write;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::time::Duration;
+mod mounts;
+mod passwords;
 
-use common::SystemEntropy;
-use identity::{
-    Account, Accounts, AuthenticatorChain, Login, LoginCache, LoginLimiter, PasswordVerifier, Rate,
-    StaticUsers, WorkerPool,
-};
+use std::fmt::Write;
+use std::sync::Arc;
+
 use registry::{Authentication, RegistrySettings};
 
+use super::script::fill;
 use super::tokens::{Issuer, claims, unsigned, with_changed_claim};
-use super::world::{NOW, Seen, Still, World, settings};
+use super::world::{NOW, Seen, World, catalog, origin, settings};
 
-const GOLDEN: &str = include_str!("../vectors/access.txt");
+const GOLDEN: &str = include_str!("../../vectors/access.txt");
 
 /// Each route with each of its methods.
 const ROUTES: [(&str, &str); 26] = [
@@ -128,7 +125,7 @@ async fn table() -> String {
     world.names.insert("upload".into(), UPLOAD.into());
     let mut table = String::new();
     for (method, path) in ROUTES {
-        let filled = super::script::fill(path, &world.names, "");
+        let filled = fill(path, &world.names, "");
         let scope = parameter(
             &challenge(&world.send(method, &filled, &[], b"").await),
             "scope",
@@ -226,7 +223,7 @@ async fn nothing_tells_whether_a_repository_exists() {
                 .iter()
                 .map(|token| ("authorization", token.as_str()))
                 .collect();
-            let path = super::script::fill(path, &world.names, "");
+            let path = fill(path, &world.names, "");
             let there = world.send(method, &path, &headers, b"").await;
             let nowhere = world
                 .send(method, &path.replace("/a/", "/z/"), &headers, b"")
@@ -253,66 +250,6 @@ async fn nothing_tells_whether_a_repository_exists() {
     }
 }
 
-#[tokio::test]
-async fn a_mount_takes_from_where_the_token_may_pull() {
-    let issuer = Issuer::new();
-    let world = World::with(settings(issuer.auth())).await;
-    let mount = async |scopes: &[&str], query: &str| {
-        let path =
-            super::script::fill(&format!("/v2/new/blobs/uploads/?{query}"), &world.names, "");
-        let seen = world
-            .send(
-                "POST",
-                &path,
-                &[("authorization", &issuer.bearer(scopes))],
-                b"",
-            )
-            .await;
-        (
-            seen.status,
-            seen.header("docker-upload-uuid").is_some(),
-            seen.text(),
-        )
-    };
-    let (target, begun, mounted) = (
-        "repository:new:pull,push",
-        (202, true, String::new()),
-        (201, false, String::new()),
-    );
-    // A forbidden repository and one that does not exist get the same response.
-    assert_eq!(mount(&[target], "mount={other}&from=b").await, begun);
-    assert_eq!(mount(&[target], "mount={none}&from=b").await, begun);
-    assert_eq!(mount(&[target], "mount={other}&from=never").await, begun);
-    assert_eq!(mount(&[target], "mount={other}").await, begun);
-    assert_eq!(
-        mount(&[target, "repository:b:push"], "mount={other}&from=b").await,
-        begun
-    );
-    assert_eq!(
-        mount(&[target, "repository:b:pull"], "mount={other}&from=b").await,
-        mounted
-    );
-    assert_eq!(
-        mount(&[target, "repository:b:pull"], "mount={config}").await,
-        mounted
-    );
-    assert_eq!(
-        mount(&[target, "repository:a:*"], "mount={layer}&from=a").await,
-        mounted
-    );
-    // The challenge asks for both scopes.
-    let path = super::script::fill(
-        "/v2/new/blobs/uploads/?mount={other}&from=b",
-        &world.names,
-        "",
-    );
-    let seen = world.send("POST", &path, &[], b"").await;
-    assert!(
-        challenge(&seen).ends_with(r#"scope="repository:new:pull,push repository:b:pull""#),
-        "{seen:?}"
-    );
-}
-
 /// Rules that let every account pull from `b` only.
 struct OnlyB;
 
@@ -324,45 +261,10 @@ impl registry::PullPermissions for OnlyB {
 }
 
 #[tokio::test]
-async fn a_mount_that_our_rules_would_allow_asks_for_the_scope_once() {
-    let issuer = Issuer::new();
-    let world = World::with(RegistrySettings {
-        catalog: super::world::catalog(Some(Arc::new(OnlyB))),
-        ..settings(issuer.auth())
-    })
-    .await;
-    let target = "repository:new:pull,push";
-    let mount = async |scopes: &[&str], query: &str| {
-        let path = format!("/v2/new/blobs/uploads/?mount={{other}}{query}");
-        let path = super::script::fill(&path, &world.names, "");
-        let bearer = issuer.bearer(scopes);
-        world
-            .send("POST", &path, &[("authorization", &bearer)], b"")
-            .await
-    };
-    let refused = mount(&[target], "&from=b").await;
-    assert_eq!(refused.status, 401);
-    assert!(
-        challenge(&refused).ends_with(
-            r#"scope="repository:new:pull,push repository:b:pull",error="insufficient_scope""#
-        ),
-        "{}",
-        challenge(&refused)
-    );
-    // A client that gets the second scope can mount. Any other may upload.
-    let both = [target, "repository:b:pull"];
-    assert_eq!(mount(&both, "&from=b").await.status, 201);
-    assert_eq!(mount(&[target], "&from=b").await.status, 202);
-    assert_eq!(mount(&[target], "&from=b").await.status, 202);
-    // The challenge does not ask for what the rules do not allow.
-    assert_eq!(mount(&[target], "&from=a").await.status, 202);
-}
-
-#[tokio::test]
 async fn a_pull_that_no_rule_allows_is_403_with_the_reason() {
     let issuer = Issuer::new();
     let mut world = World::with(RegistrySettings {
-        catalog: super::world::catalog(Some(Arc::new(OnlyB))),
+        catalog: catalog(Some(Arc::new(OnlyB))),
         ..settings(issuer.auth())
     })
     .await;
@@ -375,7 +277,7 @@ async fn a_pull_that_no_rule_allows_is_403_with_the_reason() {
         format!("Bearer {}", issuer.sign(&claims))
     };
     let status = async |method: &str, path: &str, bearer: &str| {
-        let path = super::script::fill(path, &world.names, "");
+        let path = fill(path, &world.names, "");
         let seen = world
             .send(method, &path, &[("authorization", bearer)], b"")
             .await;
@@ -428,7 +330,7 @@ async fn what_is_switched_off_is_405_to_those_who_may() {
     };
     let world = World::with(off).await;
     for path in ["manifests/one", "manifests/{image}", "blobs/{layer}"] {
-        let path = super::script::fill(&format!("/v2/a/{path}"), &world.names, "");
+        let path = fill(&format!("/v2/a/{path}"), &world.names, "");
         let seen = world.send("DELETE", &path, &headers, b"").await;
         assert_eq!(
             (seen.status, seen.code().as_str()),
@@ -480,100 +382,6 @@ async fn what_is_switched_off_is_405_to_those_who_may() {
     }
 }
 
-fn htpasswd() -> Authentication {
-    let mut accounts = Accounts::default();
-    let secret = "$2b$04$XGtSSs.VVeMwfQUA2vrCdOMIhxviI0cB2BdLRvUdNyCZhxvvgYKay"
-        .parse()
-        .unwrap();
-    accounts
-        .add(
-            "alice".into(),
-            Account {
-                passwords: vec![secret],
-                ..Account::default()
-            },
-        )
-        .unwrap();
-    let (clock, workers) = (
-        Arc::new(Still),
-        Arc::new(WorkerPool::new(NonZeroUsize::MIN)),
-    );
-    let verifier = Arc::new(PasswordVerifier::new(
-        workers,
-        accounts.iter().map(|(_, account)| account),
-    ));
-    let guard = LoginLimiter::new(
-        Rate::per_minute(3),
-        Rate::per_minute(3),
-        clock.clone(),
-        &SystemEntropy,
-    )
-    .unwrap();
-    let remembered = LoginCache::new(Duration::from_secs(60), clock, &SystemEntropy).unwrap();
-    let chain = AuthenticatorChain::new(vec![Box::new(StaticUsers::new(
-        accounts,
-        Arc::clone(&verifier),
-    ))]);
-    let login = Box::new(Login::new(chain, remembered, Arc::new(guard), verifier));
-    Authentication::Htpasswd {
-        realm: "Registry Realm".into(),
-        login,
-    }
-}
-
-#[tokio::test]
-async fn a_password_opens_everything() {
-    let world = World::with(settings(htpasswd())).await;
-    let with = async |method: &str, path: &str, value: &str| {
-        let headers: Vec<_> = Some(("authorization", value))
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
-        world.send(method, path, &headers, b"").await
-    };
-    let right = "Basic YWxpY2U6c2VjcmV0";
-    for (method, path, status) in [
-        ("GET", "/v2/", 200),
-        ("GET", "/v2/a/manifests/one", 200),
-        ("GET", "/v2/_catalog", 200),
-        ("POST", "/v2/a/blobs/uploads/", 202),
-        ("DELETE", "/v2/a/manifests/two", 202),
-    ] {
-        assert_eq!(
-            with(method, path, right).await.status,
-            status,
-            "{method} {path}"
-        );
-        let without = with(method, path, "").await;
-        assert_eq!(
-            (without.status, challenge(&without).as_str()),
-            (401, r#"Basic realm="Registry Realm""#)
-        );
-    }
-    for wrong in [
-        "Bearer x",
-        "Basic",
-        "Basic !",
-        "Basic YWxpY2U=",
-        "Basic OnNlY3JldA==",
-    ] {
-        assert_eq!(with("GET", "/v2/", wrong).await.status, 401, "{wrong}");
-    }
-    // Wrong passwords are counted. After the third, none is verified.
-    for _ in 0..3 {
-        assert_eq!(
-            with("GET", "/v2/", "Basic YWxpY2U6d3Jvbmc=").await.status,
-            401
-        );
-    }
-    let limited = with("GET", "/v2/", "Basic YWxpY2U6d3Jvbmc=").await;
-    assert_eq!(
-        (limited.status, limited.code().as_str()),
-        (429, "TOOMANYREQUESTS")
-    );
-    assert!(limited.header("retry-after").is_some());
-}
-
 #[tokio::test]
 async fn a_realm_can_be_the_origin_that_was_asked() {
     let Authentication::Token(auth) = Issuer::new().auth() else {
@@ -592,7 +400,7 @@ async fn a_realm_can_be_the_origin_that_was_asked() {
     assert_eq!(seen.header("cache-control"), Some("no-store"));
     world.origin = Some(common::Origin {
         certain: false,
-        ..super::world::origin("https", "hub.test")
+        ..origin("https", "hub.test")
     });
     let seen = world.get("/v2/", &[]).await;
     assert_eq!(
