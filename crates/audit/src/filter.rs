@@ -1,9 +1,9 @@
 //! Which records are read.
 
-use std::fmt;
-use std::str::FromStr;
+use database::ToValue;
+use event::EventKind;
 
-use database::{DatabaseValue, ToValue};
+use crate::index_range::{AuditStatement, IndexRange};
 
 /// Which records are read: those that fit all of what is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,13 +24,34 @@ pub struct AuditFilter {
     pub until: Option<i64>,
 }
 
-/// Where a page of a list ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AuditCursor {
-    /// The time of the last record.
-    pub at: i64,
-    /// Its number.
-    pub id: i64,
+/// The kinds of records that are no events: the database writes the first, the recorder the second.
+const OTHER_KINDS: [&str; 2] = ["administration", "events_lost"];
+
+/// With how many digests of a tag a record is compared.
+const MOST_COMPARED: usize = 200;
+
+/// A kind of records that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no event `{0}`: use {kinds}", kinds = known_kinds())]
+pub struct UnknownKind(pub String);
+
+/// Requires that records can have this kind.
+///
+/// # Errors
+/// [`UnknownKind`], with all kinds.
+pub fn known_kind(name: &str) -> Result<String, UnknownKind> {
+    match EventKind::NAMES.contains(&name) || OTHER_KINDS.contains(&name) {
+        true => Ok(name.to_owned()),
+        false => Err(UnknownKind(name.to_owned())),
+    }
+}
+
+fn known_kinds() -> String {
+    let [administration, lost] = OTHER_KINDS;
+    format!(
+        "{}, {administration} or {lost}",
+        EventKind::NAMES.join(", ")
+    )
 }
 
 /// The kinds of which there are most. The table has an index for all others, in which these would be
@@ -41,71 +62,98 @@ const FREQUENT: [&str; 4] = [
     "manifest_pulled",
     "blob_pulled",
 ];
-const IS_RARE: &str =
-    "kind NOT IN ('token_issued', 'login_accepted', 'manifest_pulled', 'blob_pulled')";
 
 impl AuditFilter {
-    /// The conditions after `WHERE`, each of which the database finds in an index or checks, and their
-    /// values. Only what is asked for is a condition, so that each filter uses its index.
-    pub(crate) fn conditions(&self) -> (Vec<String>, Vec<DatabaseValue<'_>>) {
-        let (mut conditions, mut values) = (Vec::new(), Vec::new());
+    /// The condition that a record fits what is given, apart from the time. `digests` are those to which the
+    /// tag has pointed; `None` leaves the tag out.
+    pub(crate) fn condition<'a>(
+        &'a self,
+        statement: &mut AuditStatement<'a>,
+        digests: Option<&'a [String]>,
+    ) -> String {
         let texts = [
             ("account", &self.account),
             ("repository", &self.repository),
             ("digest", &self.digest),
             ("kind", &self.kind),
         ];
+        let mut conditions = Vec::new();
         for (column, text) in texts {
             if let Some(text) = text {
-                values.push(text.to_value());
-                conditions.push(format!("{column} = ?{}", values.len()));
+                conditions.push(format!("{column} = {}", statement.place(text.to_value())));
             }
         }
-        if let (Some(repository), Some(tag)) = (&self.repository, &self.tag) {
-            values.extend([repository.to_value(), tag.to_value()]);
-            let (repository, tag) = (values.len() - 1, values.len());
+        if let (Some(tag), Some(digests)) = (&self.tag, digests) {
+            let tag = statement.place(tag.to_value());
             // Docker asks for a manifest by its digest after it has asked for the tag.
-            conditions.push(format!(
-                "(reference = ?{tag} OR digest IN (SELECT digest FROM audit WHERE repository = \
-                 ?{repository} AND reference = ?{tag} AND digest IS NOT NULL))"
-            ));
+            let pointed_at: Vec<String> = digests
+                .iter()
+                .map(|digest| statement.place(digest.to_value()))
+                .collect();
+            conditions.push(match pointed_at.is_empty() {
+                true => format!("reference = {tag}"),
+                false => format!(
+                    "(reference = {tag} OR digest IN ({}))",
+                    pointed_at.join(", ")
+                ),
+            });
         }
-        if self
-            .kind
-            .as_deref()
-            .is_some_and(|kind| !FREQUENT.contains(&kind))
-        {
-            conditions.push(IS_RARE.to_owned());
+        match conditions.is_empty() {
+            true => "1 = 1".to_owned(),
+            false => conditions.join(" AND "),
         }
-        for (comparison, time) in [(">=", &self.since), ("<", &self.until)] {
-            if let Some(time) = time {
-                values.push(time.to_value());
-                conditions.push(format!("at {comparison} ?{}", values.len()));
+    }
+
+    /// What the database can read to find the records: each is a way, and has all of them.
+    pub(crate) fn ways(&self, digests: &[String]) -> Vec<Vec<IndexRange>> {
+        let mut ways = Vec::new();
+        match (&self.repository, &self.digest, &self.tag) {
+            (Some(repository), Some(digest), _) => ways.push(vec![IndexRange::Digest {
+                repository: repository.clone(),
+                digest: digest.clone(),
+            }]),
+            // Where the tag has pointed is not known: whatever it was, it is among these.
+            (Some(repository), None, Some(_)) if digests.is_empty() => {
+                ways.push(vec![IndexRange::Repository(repository.clone())]);
             }
+            (Some(repository), None, Some(tag)) => {
+                let pointed_at = digests.iter().map(|digest| IndexRange::Digest {
+                    repository: repository.clone(),
+                    digest: digest.clone(),
+                });
+                let changes = IndexRange::TagChanges {
+                    repository: repository.clone(),
+                    tag: tag.clone(),
+                };
+                ways.push(pointed_at.chain([changes]).collect());
+            }
+            (Some(repository), None, None) => {
+                ways.push(vec![IndexRange::Repository(repository.clone())]);
+            }
+            (None, ..) => {}
         }
-        (conditions, values)
-    }
-}
-
-impl fmt::Display for AuditCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.at, self.id)
-    }
-}
-
-/// A text that is no cursor of this list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor of this list")]
-pub struct AuditCursorError;
-
-impl FromStr for AuditCursor {
-    type Err = AuditCursorError;
-
-    fn from_str(text: &str) -> Result<Self, AuditCursorError> {
-        let (at, id) = text.split_once('.').ok_or(AuditCursorError)?;
-        Ok(Self {
-            at: at.parse().map_err(|_| AuditCursorError)?,
-            id: id.parse().map_err(|_| AuditCursorError)?,
-        })
+        // Otherwise each record would be compared with too many digests.
+        if digests.len() > MOST_COMPARED {
+            return ways;
+        }
+        if let Some(account) = &self.account {
+            let kinds = match self.kind.as_deref() {
+                Some("token_issued") => &[true][..],
+                Some(_) => &[false],
+                None => &[true, false],
+            };
+            let ranges = kinds.iter().map(|are_tokens| IndexRange::Account {
+                account: account.clone(),
+                are_tokens: *are_tokens,
+            });
+            ways.push(ranges.collect());
+        }
+        if let Some(kind) = self.kind.as_deref().filter(|kind| !FREQUENT.contains(kind)) {
+            ways.push(vec![IndexRange::RareKind(kind.to_owned())]);
+        }
+        if ways.is_empty() {
+            ways.push(vec![IndexRange::All]);
+        }
+        ways
     }
 }

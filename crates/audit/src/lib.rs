@@ -23,16 +23,23 @@
 //! assert_eq!((record.kind.as_str(), record.account.as_str()), ("catalog_read", "ann"));
 //! ```
 
+mod cursor;
 mod filter;
+#[cfg(test)]
+mod flat_reads;
+mod index_range;
+mod insertion;
 mod pseudonyms;
 mod reader;
+mod reads;
 mod record;
 mod recorder;
 mod store;
 
-pub use filter::{AuditCursor, AuditFilter};
+pub use cursor::AuditCursor;
+pub use filter::{AuditFilter, UnknownKind, known_kind};
 pub use pseudonyms::{PersonalData, Pseudonyms, Recording};
 pub use reader::{AuditPage, AuditReader};
 pub use record::{AuditRecord, EntryDocument, StoredAuditRecord};
-pub use recorder::{AuditRecorder, AuditSettings, is_written_with_its_change};
+pub use recorder::{AuditRecorder, AuditSettings, AuditStatistics, is_written_with_its_change};
 pub use store::AuditStore;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use database::{DatabaseConnection, Error};
+use database::Error;
 use serde_json::{Map, Value};
 
-use crate::store::list;
+use crate::index_range::{IndexRange, TimeBounds};
+use crate::reads::{AuditRecords, AuditRows, last_records, list};
 use crate::{AuditCursor, AuditFilter, AuditStore, EntryDocument, Pseudonyms, StoredAuditRecord};
 
 /// The table as an operator reads it: accounts are named as they are, and searched for as they are
@@ -19,7 +20,7 @@ pub struct AuditReader {
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditPage {
-    /// The records, the latest first.
+    /// The records, the latest first. There may be fewer than were asked for, and more pages.
     pub entries: Vec<EntryDocument>,
     /// Where the next page begins, if there are more.
     pub next: Option<AuditCursor>,
@@ -27,6 +28,7 @@ pub struct AuditPage {
 
 /// How many of an account's tokens are looked at to find the one that was used.
 const TOKENS_EXAMINED: u32 = 100;
+const FIRST_TOKENS_EXAMINED: u32 = 3;
 
 impl AuditReader {
     /// The table, in which names are recorded as `names` says.
@@ -46,38 +48,60 @@ impl AuditReader {
         before: Option<AuditCursor>,
         limit: u32,
     ) -> Result<AuditPage, Error> {
-        let account = filter
-            .account
-            .as_deref()
-            .map(|name| self.names.account(name).into_owned());
-        let filter = AuditFilter { account, ..filter };
-        let read = self.store.read(move |connection| {
-            let records = list(connection, &filter, before, limit)?;
-            let last = records.last().filter(|_| records.len() >= limit as usize);
-            let next = last.map(|last| AuditCursor {
-                at: last.at,
-                id: last.id,
-            });
-            let mut entries = Vec::with_capacity(records.len());
-            for record in &records {
-                let mut entry = record.read();
-                if let Some(repository) = &filter.repository
-                    && let Some(rule) = rule_of(connection, record, &entry.event, repository)?
-                {
-                    entry.event.insert("rule".to_owned(), rule.into());
-                }
-                entries.push(entry);
-            }
-            Ok(AuditPage { entries, next })
-        });
+        let filter = self.recorded(filter);
+        let read = self
+            .store
+            .read(move |rows| page(rows, &filter, before, limit));
         read.await
     }
+
+    /// The records after number `after` that `filter` selects, at most `limit`, in the order in which they
+    /// were written.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn export(
+        &self,
+        filter: AuditFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<StoredAuditRecord>, Error> {
+        self.store.export(self.recorded(filter), after, limit).await
+    }
+
+    /// The filter with the account's name as it is recorded.
+    fn recorded(&self, filter: AuditFilter) -> AuditFilter {
+        let account = filter.account.as_deref();
+        let account = account.map(|name| self.names.account(name).into_owned());
+        AuditFilter { account, ..filter }
+    }
+}
+
+/// A page of the records that `filter` selects.
+pub(crate) fn page(
+    rows: &dyn AuditRows,
+    filter: &AuditFilter,
+    before: Option<AuditCursor>,
+    limit: u32,
+) -> Result<AuditPage, Error> {
+    let AuditRecords { records, next } = list(rows, filter, before, limit)?;
+    let mut entries = Vec::with_capacity(records.len());
+    for record in &records {
+        let mut entry = record.read();
+        if let Some(repository) = &filter.repository
+            && let Some(rule) = rule_of(rows, record, &entry.event, repository)?
+        {
+            entry.event.insert("rule".to_owned(), rule.into());
+        }
+        entries.push(entry);
+    }
+    Ok(AuditPage { entries, next })
 }
 
 /// The rule that granted the token with which an event was caused: that of the account's last token before
 /// it which grants anything for the repository.
 fn rule_of(
-    connection: &DatabaseConnection<'_>,
+    rows: &dyn AuditRows,
     record: &StoredAuditRecord,
     event: &Map<String, Value>,
     repository: &str,
@@ -89,20 +113,30 @@ fn rule_of(
     if text(event, "event") == "administration" {
         return Ok(None);
     }
-    let tokens = AuditFilter {
-        account: Some(text(event, "account")),
-        kind: Some("token_issued".to_owned()),
-        until: Some(record.at.saturating_add(1)),
-        ..AuditFilter::default()
+    let tokens = IndexRange::Account {
+        account: text(event, "account"),
+        are_tokens: true,
+    };
+    let bounds = TimeBounds {
+        before: AuditCursor::at(record.at.saturating_add(1)),
+        since: i64::MIN,
     };
     let personal_token = text(event, "personal_token");
-    for token in list(connection, &tokens, None, TOKENS_EXAMINED)? {
-        let issued = token.read().event;
-        if text(&issued, "personal_token") != personal_token {
-            continue;
+    // It is nearly always one of the last.
+    for examined in [FIRST_TOKENS_EXAMINED, TOKENS_EXAMINED] {
+        let issued = last_records(rows, &tokens, bounds, examined)?;
+        let is_all = issued.len() < examined as usize;
+        for token in issued {
+            let issued = token.read().event;
+            if text(&issued, "personal_token") != personal_token {
+                continue;
+            }
+            if let Some(rule) = rule_for(&issued, repository) {
+                return Ok(Some(rule));
+            }
         }
-        if let Some(rule) = rule_for(&issued, repository) {
-            return Ok(Some(rule));
+        if is_all {
+            break;
         }
     }
     Ok(None)

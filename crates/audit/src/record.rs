@@ -113,7 +113,9 @@ struct Subject<'a> {
 impl<'a> Subject<'a> {
     fn of(kind: &EventKind<'a>) -> Self {
         match *kind {
-            EventKind::ManifestPulled(manifest) | EventKind::ManifestPushed(manifest) => {
+            EventKind::ManifestPulled(manifest)
+            | EventKind::ManifestChecked(manifest)
+            | EventKind::ManifestPushed(manifest) => {
                 let ManifestEvent {
                     repository,
                     digest,
@@ -136,12 +138,39 @@ impl<'a> Subject<'a> {
                 reference: Some(tag.as_str()),
                 digest: Some(to),
             },
+            EventKind::TagRefused {
+                repository,
+                tag,
+                digest,
+                ..
+            }
+            | EventKind::TagRemovedByRetention {
+                repository,
+                tag,
+                digest,
+                ..
+            }
+            | EventKind::TagRestored {
+                repository,
+                tag,
+                digest,
+            } => Self {
+                repository: Some(repository),
+                reference: Some(tag.as_str()),
+                digest: Some(digest),
+            },
+            EventKind::QuotaExceeded { quota, .. } | EventKind::QuotaWarning(quota) => Self {
+                repository: Some(quota.repository),
+                reference: None,
+                digest: None,
+            },
             EventKind::TagDeleted { repository, tag } => Self {
                 repository: Some(repository),
                 reference: Some(tag.as_str()),
                 digest: None,
             },
             EventKind::BlobPulled { blob, .. }
+            | EventKind::BlobChecked(blob)
             | EventKind::BlobPushed(blob)
             | EventKind::BlobMounted { blob, .. } => {
                 let BlobEvent {

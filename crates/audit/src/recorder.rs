@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use common::Clock;
+use common::{Clock, Counter};
 use event::{Actor, Event, EventKind, Observer};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -25,6 +25,10 @@ pub struct AuditSettings {
 
 /// How many records are written in one transaction. Other writes wait for that.
 const BATCH: usize = 1000;
+/// With how many records that wait, or bytes of them, it is not waited for the next time to write. Until then,
+/// equal pulls are counted in one record.
+const ENOUGH_RECORDS: usize = 12_500;
+const ENOUGH_BYTES: usize = 8 << 20;
 /// How many records may wait in memory.
 const MAX_RECORDS: usize = 50_000;
 /// How many bytes they may have.
@@ -45,6 +49,8 @@ pub struct AuditRecorder {
     /// that are taken for one.
     hasher: RandomState,
     queue: Mutex<Queue>,
+    /// How many events were lost since the start.
+    lost: Counter,
     /// Told when a batch is full.
     is_full: Notify,
     store: AuditStore,
@@ -56,10 +62,37 @@ pub struct AuditRecorder {
 struct Queue {
     records: VecDeque<AuditRecord>,
     /// Pulls since the last write, by their keys.
-    pulls: HashMap<u64, CountedPull>,
+    pulls: HashMap<u64, CountedPull, BuildHasherDefault<KeyHasher>>,
     bytes: usize,
     /// How many events had no room since this was last recorded.
     lost: u64,
+}
+
+/// Takes the key of a pull as its hash: it is one already.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
+/// What waits to be written, and what was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditStatistics {
+    /// How many records wait in memory.
+    pub waiting: usize,
+    /// How many bytes they have.
+    pub waiting_bytes: usize,
+    /// How many events had no room since the start.
+    pub lost: u64,
 }
 
 /// A pull, and how often it was made.
@@ -78,6 +111,16 @@ pub fn is_written_with_its_change(kind: &EventKind<'_>) -> bool {
             | EventKind::ManifestDeleted { .. }
             | EventKind::TagMoved { .. }
             | EventKind::TagDeleted { .. }
+            | EventKind::TagRemovedByRetention { .. }
+            | EventKind::TagRestored { .. }
+    )
+}
+
+/// Whether a client only asked whether something exists.
+fn is_question(kind: &EventKind<'_>) -> bool {
+    matches!(
+        kind,
+        EventKind::ManifestChecked(_) | EventKind::BlobChecked(_)
     )
 }
 
@@ -94,6 +137,7 @@ impl AuditRecorder {
             names,
             hasher: RandomState::new(),
             queue: Mutex::default(),
+            lost: Counter::default(),
             is_full: Notify::new(),
             store,
             settings,
@@ -133,16 +177,19 @@ impl AuditRecorder {
         }
     }
 
-    /// Writes all records that wait.
+    /// Writes all records that wait now. What comes meanwhile waits for the next time: until then, equal pulls
+    /// are counted in one record.
     ///
     /// # Errors
     /// When they cannot be written; then they wait on.
     pub async fn flush(&self) -> Result<(), database::Error> {
+        let mut left = self.end_counting();
         loop {
-            let batch = self.next_batch();
+            let batch = self.next_batch(left);
             if batch.is_empty() {
                 return Ok(());
             }
+            left -= batch.len();
             // They stay in the queue's count, so that what waits is bounded.
             let bytes: usize = batch.iter().map(AuditRecord::size).sum();
             let batch: Arc<[AuditRecord]> = batch.into();
@@ -160,8 +207,9 @@ impl AuditRecorder {
         }
     }
 
-    /// The oldest records that wait, with one of how many were lost.
-    fn next_batch(&self) -> Vec<AuditRecord> {
+    /// Makes records of the pulls that were counted, and one of how many events were lost. Returns how many
+    /// records wait.
+    fn end_counting(&self) -> usize {
         let mut queue = self.queue();
         if queue.lost > 0 {
             let lost = std::mem::take(&mut queue.lost);
@@ -178,7 +226,13 @@ impl AuditRecorder {
             queue.bytes += record.size() - before;
             queue.records.push_back(record);
         }
-        let count = queue.records.len().min(BATCH);
+        queue.records.len()
+    }
+
+    /// The oldest records that wait, at most so many.
+    fn next_batch(&self, limit: usize) -> Vec<AuditRecord> {
+        let mut queue = self.queue();
+        let count = queue.records.len().min(limit).min(BATCH);
         queue.records.drain(..count).collect()
     }
 
@@ -228,6 +282,17 @@ impl AuditRecorder {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What waits, and what was lost.
+    #[must_use]
+    pub fn statistics(&self) -> AuditStatistics {
+        let queue = self.queue();
+        AuditStatistics {
+            waiting: queue.records.len() + queue.pulls.len(),
+            waiting_bytes: queue.bytes,
+            lost: self.lost.value(),
+        }
+    }
+
     /// How names are recorded.
     #[must_use]
     pub fn names(&self) -> &Arc<Pseudonyms> {
@@ -237,7 +302,7 @@ impl AuditRecorder {
 
 impl Observer for AuditRecorder {
     fn observe(&self, event: &Event<'_>) {
-        if is_written_with_its_change(&event.kind) {
+        if is_written_with_its_change(&event.kind) || is_question(&event.kind) {
             return;
         }
         let pull = self.key_of_pull(event);
@@ -253,6 +318,7 @@ impl Observer for AuditRecorder {
         let waiting = queue.records.len() + queue.pulls.len();
         if waiting >= MAX_RECORDS || queue.bytes + size > MAX_BYTES {
             queue.lost += 1;
+            self.lost.increment();
             return;
         }
         queue.bytes += size;
@@ -263,7 +329,7 @@ impl Observer for AuditRecorder {
             }
             Some(_) | None => queue.records.push_back(record),
         }
-        if waiting + 1 >= BATCH {
+        if waiting + 1 >= ENOUGH_RECORDS || queue.bytes >= ENOUGH_BYTES {
             drop(queue);
             self.is_full.notify_one();
         }
@@ -312,12 +378,12 @@ mod tests {
     use common::SystemClock;
     use database::{Database, DatabaseLocation};
     use event::ManifestEvent;
+    use tempfile::TempDir;
 
     use super::*;
     use crate::{AuditFilter, PersonalData};
 
-    #[tokio::test]
-    async fn what_waits_is_bounded_and_what_is_lost_is_counted() {
+    fn recorder() -> (TempDir, AuditStore, AuditRecorder) {
         let folder = tempfile::tempdir().unwrap();
         let location = DatabaseLocation::at(folder.path().join("db"));
         let store = AuditStore::new(Database::open_exclusive(&location).unwrap());
@@ -325,13 +391,34 @@ mod tests {
             flush: Duration::from_secs(1),
             keep: Duration::from_secs(3600),
         };
-        let names = Pseudonyms::new(PersonalData::default(), &[0; 32]);
-        let recorder = AuditRecorder::new(
-            store.clone(),
-            Arc::new(names),
-            settings,
-            Arc::new(SystemClock),
-        );
+        let names = Arc::new(Pseudonyms::new(PersonalData::default(), &[0; 32]));
+        let recorder = AuditRecorder::new(store.clone(), names, settings, Arc::new(SystemClock));
+        (folder, store, recorder)
+    }
+
+    fn pull(recorder: &AuditRecorder, account: &str, reference: &str) {
+        let (repository, digest) = ("app".parse().unwrap(), format!("sha256:{}", "0".repeat(64)));
+        let manifest = ManifestEvent {
+            repository: &repository,
+            digest: &digest.parse().unwrap(),
+            reference,
+            media_type: "m",
+            size: 1,
+            content: b"{}",
+        };
+        recorder.observe(&Event {
+            time: SystemClock.now(),
+            actor: Actor {
+                account,
+                ..Actor::default()
+            },
+            kind: EventKind::ManifestPulled(manifest),
+        });
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_what_is_lost_is_counted() {
+        let (_folder, store, recorder) = recorder();
         let agent = "x".repeat(30_000);
         let event = Event {
             time: SystemClock.now(),
@@ -348,6 +435,9 @@ mod tests {
         let waiting = recorder.queue().records.len();
         assert!(recorder.queue().bytes <= MAX_BYTES && waiting < 1200);
         assert_eq!(recorder.queue().lost, 1200 - waiting as u64);
+        let statistics = recorder.statistics();
+        assert_eq!(statistics.waiting, waiting);
+        assert_eq!(statistics.lost, 1200 - waiting as u64);
         recorder.flush().await.unwrap();
         assert_eq!(recorder.queue().bytes, 0);
         assert_eq!(recorder.queue().lost, 0);
@@ -374,34 +464,7 @@ mod tests {
 
     #[tokio::test]
     async fn equal_pulls_are_one_record_with_their_number() {
-        let folder = tempfile::tempdir().unwrap();
-        let location = DatabaseLocation::at(folder.path().join("db"));
-        let store = AuditStore::new(Database::open_exclusive(&location).unwrap());
-        let settings = AuditSettings {
-            flush: Duration::from_secs(1),
-            keep: Duration::from_secs(3600),
-        };
-        let names = Arc::new(Pseudonyms::new(PersonalData::default(), &[0; 32]));
-        let recorder = AuditRecorder::new(store.clone(), names, settings, Arc::new(SystemClock));
-        let (repository, digest) = ("app".parse().unwrap(), format!("sha256:{}", "0".repeat(64)));
-        let digest = digest.parse().unwrap();
-        let pull = |account: &str, reference: &str| {
-            let manifest = ManifestEvent {
-                repository: &repository,
-                digest: &digest,
-                reference,
-                media_type: "m",
-                size: 1,
-            };
-            recorder.observe(&Event {
-                time: SystemClock.now(),
-                actor: Actor {
-                    account,
-                    ..Actor::default()
-                },
-                kind: EventKind::ManifestPulled(manifest),
-            });
-        };
+        let (_folder, store, recorder) = recorder();
         for (account, reference) in [
             ("ann", "1"),
             ("ann", "1"),
@@ -409,11 +472,11 @@ mod tests {
             ("ann", "2"),
             ("ann", "1"),
         ] {
-            pull(account, reference);
+            pull(&recorder, account, reference);
         }
         recorder.flush().await.unwrap();
         assert_eq!(recorder.queue().bytes, 0);
-        pull("ann", "1");
+        pull(&recorder, "ann", "1");
         recorder.flush().await.unwrap();
         let records = store.export(AuditFilter::default(), 0, 10).await.unwrap();
         let counts: Vec<_> = records
@@ -428,5 +491,25 @@ mod tests {
             .collect();
         assert_eq!(counts.len(), 4, "{records:?}");
         assert_eq!(counts.iter().flatten().collect::<Vec<_>>(), [&3]);
+    }
+
+    #[tokio::test]
+    async fn pulls_during_a_write_are_counted_until_the_next_one() {
+        let (_folder, store, recorder) = recorder();
+        pull(&recorder, "ann", "1");
+        let (written, ()) = tokio::join!(recorder.flush(), async {
+            pull(&recorder, "ann", "1");
+            pull(&recorder, "ann", "1");
+        });
+        written.unwrap();
+        let records = store.export(AuditFilter::default(), 0, 10).await.unwrap();
+        assert_eq!((records.len(), recorder.statistics().waiting), (1, 1));
+        recorder.flush().await.unwrap();
+        let records = store.export(AuditFilter::default(), 0, 10).await.unwrap();
+        assert_eq!(records.len(), 2, "{records:?}");
+        assert!(
+            records[1].document.ends_with(",\"count\":2}"),
+            "{records:?}"
+        );
     }
 }

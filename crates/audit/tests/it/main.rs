@@ -1,6 +1,11 @@
 //! The audit table, in each kind of database.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "all of this is test code, and a panic is how a test fails"
+)]
 
 mod order;
 mod recording;

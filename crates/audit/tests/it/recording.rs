@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use audit::{AuditRecord, PersonalData, Pseudonyms, Recording, is_written_with_its_change};
-use event::{Actor, BlobEvent, Event, EventKind, ManifestEvent};
+use event::{Actor, BlobEvent, Event, EventKind, ManifestEvent, QuotaEvent};
 use oci::{Digest, RepositoryName, Tag};
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ fn actor() -> Actor<'static> {
         address: Some([192, 0, 2, 7].into()),
         user_agent: "docker/27",
         request_id: "r1",
+        ..Actor::default()
     }
 }
 
@@ -40,11 +41,19 @@ fn what_is_searched_for_is_in_columns() {
         reference: "1.0",
         media_type: "m",
         size: 5,
+        content: b"{}",
     };
     let blob = BlobEvent {
         repository,
         digest,
         size: 5,
+    };
+    let quota = QuotaEvent {
+        repository,
+        prefix: "a",
+        resource: "bytes",
+        used: 9,
+        limit: 10,
     };
     let cases = [
         (
@@ -77,6 +86,37 @@ fn what_is_searched_for_is_in_columns() {
             true,
             true,
         ),
+        (
+            EventKind::TagRemovedByRetention {
+                repository,
+                tag,
+                digest,
+                reason: "rule 1 does not keep it",
+            },
+            Some("1.0"),
+            true,
+            true,
+        ),
+        (
+            EventKind::TagRestored {
+                repository,
+                tag,
+                digest,
+            },
+            Some("1.0"),
+            true,
+            true,
+        ),
+        (
+            EventKind::QuotaExceeded {
+                quota,
+                requested: 7,
+            },
+            None,
+            false,
+            false,
+        ),
+        (EventKind::QuotaWarning(quota), None, false, false),
         (EventKind::BlobPulled { blob, length: 5 }, None, true, false),
         (EventKind::BlobPushed(blob), None, true, false),
         (
