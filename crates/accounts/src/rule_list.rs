@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::listed_rule::{ListedRule, MAX_RULES, RuleListError, RulePlace};
 use crate::rule_document::{MAX_RULE, rule_document};
-use crate::rule_rows::{existing, list_version, listed, put, read_all, require};
+use crate::rule_rows::{existing, listed, put, read_all, require};
 
 /// Rules in a [`Database`], in an order. Each change is logged in its own transaction, with the one
 /// who made it, and is on the disk when the operation returns. Clones share the database.
@@ -61,7 +61,7 @@ impl RuleList {
     /// The version of a list with these rules in this order.
     #[must_use]
     pub fn version_of(rules: &[ListedRule]) -> ObjectVersion {
-        list_version(rules.iter().map(|rule| &rule.version))
+        ObjectVersion::of_list(rules.iter().map(|rule| &rule.version))
     }
 
     /// Adds a rule. `precondition` is about the list.

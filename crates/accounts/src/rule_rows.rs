@@ -23,19 +23,10 @@ pub(crate) fn require(
     precondition: &Precondition,
     rule: Option<&RuleRow>,
 ) -> Result<(), RuleListError> {
-    let is_of_rule = rule.is_some_and(|rule| precondition.require(&rule.version()).is_ok());
-    if is_of_rule || *precondition == Precondition::Unconditional {
-        return Ok(());
-    }
-    let versions: Vec<_> = rows(connection)?.iter().map(RuleRow::version).collect();
-    Ok(precondition.require(&list_version(&versions))?)
-}
-
-pub(crate) fn list_version<'a>(
-    rules: impl IntoIterator<Item = &'a ObjectVersion>,
-) -> ObjectVersion {
-    let rules: Vec<_> = rules.into_iter().map(ObjectVersion::as_str).collect();
-    ObjectVersion::of(&rules)
+    let version = rule.map(RuleRow::version);
+    precondition.require_in_list(version.as_ref(), || {
+        Ok(rows(connection)?.iter().map(RuleRow::version).collect())
+    })
 }
 
 pub(crate) fn existing(

@@ -167,6 +167,7 @@ impl<'a> DecisionRecord<'a> {
             address: self.ip,
             user_agent: &self.user_agent,
             request_id: self.request_id,
+            ..Actor::default()
         };
         observers.observe(&Event { time, actor, kind });
     }

@@ -250,6 +250,10 @@ impl Error {
                     source.host()
                 ),
             }),
+            // A rule of the registry refuses it to everyone.
+            Self::Denied { source, .. } if source.errors.iter().any(|error| error.has_details) => {
+                None
+            }
             Self::Denied {
                 logged_in: false,
                 source,

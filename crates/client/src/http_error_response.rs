@@ -45,6 +45,9 @@ pub struct ServerError {
     pub code: String,
     /// A sentence for people; may be empty.
     pub message: String,
+    /// Whether the error has an object as its `detail`: then another login would not help, because a rule
+    /// of the registry is in the way.
+    pub has_details: bool,
 }
 
 impl HttpErrorResponse {
@@ -63,6 +66,7 @@ impl HttpErrorResponse {
             let error = ServerError {
                 code: shortened(code),
                 message: shortened(message),
+                has_details: false,
             };
             return (vec![error], String::new());
         }
@@ -167,6 +171,7 @@ fn registry_error(error: &Map<String, Value>) -> ServerError {
     ServerError {
         code: shortened(&code),
         message: shortened(&format!("{message} {detail}")),
+        has_details: matches!(json::member(error, "detail"), Some(Value::Object(_))),
     }
 }
 

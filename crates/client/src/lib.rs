@@ -68,7 +68,9 @@ mod step;
 mod transfer;
 mod transport;
 
-pub use api::{ApiAddress, ApiAddressError, ApiClient, ApiError, ApiRoute, VersionTag, Versioned};
+pub use api::{
+    ApiAddress, ApiAddressError, ApiClient, ApiError, ApiRoute, VersionTag, VersionedObject,
+};
 pub use archive::{Archive, ArchiveWriter};
 pub use content::{BlobProgress, CopyProgress, NoProgress, UploadOutcome};
 pub use credentials::{
@@ -88,6 +90,7 @@ pub use platform::{Platform, PlatformError};
 pub use problem::{ProblemDetails, ProblemError};
 pub use registry::{
     Artifact, Attachment, Download, NamePages, Referrer, RegistryClient, RepositoryClient,
+    TagHistoryEntry,
 };
 pub use session::{DeviceLogin, IssuedToken, RegistrySession};
 pub use step::Step;

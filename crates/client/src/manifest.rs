@@ -62,6 +62,8 @@ impl FetchedManifest {
             media_type: self.media_type.clone(),
             digest: self.digest,
             size: self.bytes.len() as u64,
+            urls: Vec::new(),
+            platform: None,
             artifact_type: None,
             annotations: std::collections::BTreeMap::new(),
         }

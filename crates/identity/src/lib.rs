@@ -96,7 +96,7 @@ pub use limiter::{
     Admission, LoginLimiter, RequestLimiter, RequestSource, SharedFailureCount, SharedFailures,
 };
 pub use login::{Login, LoginOutcome, LoginSettings};
-pub use login_cache::LoginCache;
+pub use login_cache::{LoginCache, LoginCacheStatistics};
 pub use opaque_token::{
     FoundToken, OpaqueToken, OpaqueTokenFault, OpaqueTokens, ROBOT_PREFIX, TOKEN_USER, TokenHolder,
     TokenOwner, TokenUse,
@@ -112,4 +112,4 @@ pub use source::{ClientNetwork, LoginSource, SourceAddress};
 pub use static_users::StaticUsers;
 pub use stored_hash::{StoredHash, UserWithHash, costly_hashes};
 pub use terms::{LifetimeBound, LoginRetention, LoginTerms, SessionAllowance};
-pub use verifier::{PasswordCheck, PasswordVerifier, Rejection, WorkerPool};
+pub use verifier::{PasswordCheck, PasswordVerifier, Rejection, WorkerPool, WorkerStatistics};

@@ -10,8 +10,9 @@ use crate::chain::ChainOutcome;
 use crate::in_flight::InFlight;
 use crate::{
     AcceptedLogin, AuthenticationError, AuthenticatorChain, BackendError, EarlierLogin, Identity,
-    LoginCache, LoginLimiter, LoginRetention, LoginSource, OpaqueTokenFault, PasswordVerifier,
-    Proof, Rate, SessionStatus, SourceAddress, TokenRefusal, TokenUse, is_unambiguous_name,
+    LoginCache, LoginCacheStatistics, LoginLimiter, LoginRetention, LoginSource, OpaqueTokenFault,
+    PasswordVerifier, Proof, Rate, SessionStatus, SourceAddress, TokenRefusal, TokenUse,
+    is_unambiguous_name,
 };
 
 /// What the configuration's `login` section says.
@@ -89,6 +90,12 @@ impl Login {
         }
     }
 
+    /// How useful it is to remember logins.
+    #[must_use]
+    pub fn remembered(&self) -> LoginCacheStatistics {
+        self.cache.statistics()
+    }
+
     /// The account that `proof`, which came from `address`, proves.
     ///
     /// # Errors
@@ -125,7 +132,9 @@ impl Login {
         // Before a backend is asked: a change of its accounts in the meantime counts.
         let revision = self.chain.revision();
         let key = self.cache.key(proof);
-        if let Some(accepted) = self.cache.get(&key, revision) {
+        let remembered = self.cache.get(&key, revision);
+        self.cache.count(remembered.is_some());
+        if let Some(accepted) = remembered {
             return Ok(LoginOutcome::Accepted(Arc::unwrap_or_clone(accepted)));
         }
         // Anonymous requests all look the same and must not wait for each other.

@@ -12,7 +12,7 @@ use std::mem::size_of;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use common::{Clock, Entropy, EntropyError};
+use common::{Clock, Counter, Entropy, EntropyError};
 use policy::CeilingEntry;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -32,6 +32,19 @@ pub struct LoginCache {
     period: Duration,
     clock: Arc<dyn Clock>,
     logins: Cache<KeyedDigest, CachedLogin, Weigh>,
+    hits: Counter,
+    misses: Counter,
+}
+
+/// How useful the cache is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoginCacheStatistics {
+    /// How many logins are remembered now.
+    pub entries: usize,
+    /// How often a login was remembered.
+    pub hits: u64,
+    /// How often it was not.
+    pub misses: u64,
 }
 
 #[derive(Clone)]
@@ -58,7 +71,25 @@ impl LoginCache {
             period,
             clock,
             logins: Cache::with_weighter(items, CAPACITY, Weigh),
+            hits: Counter::default(),
+            misses: Counter::default(),
         })
+    }
+
+    pub(crate) fn statistics(&self) -> LoginCacheStatistics {
+        LoginCacheStatistics {
+            entries: self.logins.len(),
+            hits: self.hits.value(),
+            misses: self.misses.value(),
+        }
+    }
+
+    /// Counts a login that is looked up first in the cache.
+    pub(crate) fn count(&self, is_hit: bool) {
+        match is_hit {
+            true => self.hits.increment(),
+            false => self.misses.increment(),
+        }
     }
 
     pub(crate) fn is_on(&self) -> bool {

@@ -99,6 +99,16 @@ pub enum TokenHolder {
     },
 }
 
+impl TokenHolder {
+    /// The account in whose name access tokens are made.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        match self {
+            Self::Person(TokenOwner { account, .. }) | Self::Robot { account, .. } => account,
+        }
+    }
+}
+
 /// A person that owns tokens or robots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenOwner {
@@ -153,10 +163,7 @@ impl OpaqueToken {
     /// The account in whose name access tokens are made.
     #[must_use]
     pub fn account(&self) -> &str {
-        match &self.holder {
-            TokenHolder::Person(TokenOwner { account, .. })
-            | TokenHolder::Robot { account, .. } => account,
-        }
+        self.holder.account()
     }
 
     /// Whether it may be used from `address`.

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{IpNetwork, unix_seconds};
-use database::{DatabaseConnection, DatabaseRow, Error, params};
+use common::IpNetwork;
+use database::{DatabaseConnection, DatabaseRow, Error, column_seconds, column_time, params};
 use identity::{CredentialFingerprint, TokenHolder, TokenOwner, TokenUse};
-use policy::{CeilingRules, ScopeCeiling};
+use policy::ScopeCeiling;
 
 use crate::TokenName;
 use crate::token::{LastUse, PersonalToken, TokenFilter, TokenKind, TokenPosition, TokenSecret};
@@ -107,7 +107,7 @@ fn secrets(connection: &DatabaseConnection, token: &str) -> Result<Vec<TokenSecr
             let used_at: Option<i64> = row.get("used_at")?;
             let last_use = match used_at {
                 Some(used_at) => Some(LastUse {
-                    time: time(used_at),
+                    time: column_time(used_at),
                     address: row.get("address")?,
                     repository: row.get("repository")?,
                 }),
@@ -115,8 +115,8 @@ fn secrets(connection: &DatabaseConnection, token: &str) -> Result<Vec<TokenSecr
             };
             Ok(TokenSecret {
                 fingerprint: CredentialFingerprint::from_bytes(row.get("hash")?),
-                created_at: time(row.get("created_at")?),
-                expires_at: time(row.get("expires_at")?),
+                created_at: column_time(row.get("created_at")?),
+                expires_at: column_time(row.get("expires_at")?),
                 last_use,
             })
         },
@@ -142,7 +142,6 @@ pub(crate) fn insert(
             return Ok(false);
         }
     }
-    let entries = token.ceiling.entries();
     let networks: Vec<_> = token.networks.iter().map(ToString::to_string).collect();
     connection.execute(
         "INSERT INTO personal_tokens (id, kind, name, owner, owner_backend, ceiling, networks,
@@ -154,9 +153,9 @@ pub(crate) fn insert(
             token.name.as_str(),
             owner.map(|owner| &owner.account),
             owner.map(|owner| &owner.backend),
-            entries.map(|entries| serde_json::json!(entries).to_string()),
+            token.ceiling.to_json(),
             serde_json::json!(networks).to_string(),
-            seconds(token.created_at),
+            column_seconds(token.created_at),
             token.created_by,
         ],
     )?;
@@ -177,8 +176,8 @@ pub(crate) fn insert_secret(
         params![
             secret.fingerprint.as_bytes(),
             token,
-            seconds(secret.created_at),
-            seconds(secret.expires_at)
+            column_seconds(secret.created_at),
+            column_seconds(secret.expires_at)
         ],
     )?;
     Ok(())
@@ -196,7 +195,10 @@ pub(crate) fn supersede(
                WHERE hash = ?1 AND expires_at > ?2";
     for (index, secret) in token.secrets.iter().enumerate() {
         let end = if index == 0 { end } else { now };
-        connection.execute(sql, params![secret.fingerprint.as_bytes(), seconds(end)])?;
+        connection.execute(
+            sql,
+            params![secret.fingerprint.as_bytes(), column_seconds(end)],
+        )?;
     }
     Ok(())
 }
@@ -207,7 +209,7 @@ pub(crate) fn revoke(
     now: SystemTime,
 ) -> Result<(), Error> {
     let sql = "UPDATE personal_tokens SET revoked_at = ?2 WHERE id = ?1";
-    connection.execute(sql, params![token.id, seconds(now)])?;
+    connection.execute(sql, params![token.id, column_seconds(now)])?;
     Ok(())
 }
 
@@ -217,14 +219,14 @@ pub(crate) fn set_disabled(
     disabled_at: Option<SystemTime>,
 ) -> Result<(), Error> {
     let sql = "UPDATE personal_tokens SET disabled_at = ?2 WHERE id = ?1";
-    connection.execute(sql, params![token.id, disabled_at.map(seconds)])?;
+    connection.execute(sql, params![token.id, disabled_at.map(column_seconds)])?;
     Ok(())
 }
 
 /// Removes some of what has been over for long: revoked tokens, secrets, and personal tokens without
 /// any. A robot without a secret stays, because it can get a new one.
 pub(crate) fn purge(connection: &DatabaseConnection, now: SystemTime) -> Result<(), Error> {
-    let until = seconds(now).saturating_sub(seconds(UNIX_EPOCH + KEPT));
+    let until = column_seconds(now).saturating_sub(column_seconds(UNIX_EPOCH + KEPT));
     for sql in [
         "DELETE FROM personal_tokens WHERE id IN (
              SELECT id FROM personal_tokens WHERE revoked_at <= ?1 ORDER BY revoked_at LIMIT ?2)",
@@ -259,7 +261,7 @@ pub(crate) fn note_use(
                                                    ELSE excluded.repository END",
         params![
             fingerprint.as_bytes(),
-            seconds(token_use.time),
+            column_seconds(token_use.time),
             address.unwrap_or_default(),
             token_use.repository.as_deref().unwrap_or_default(),
         ],
@@ -288,37 +290,20 @@ fn token(row: &DatabaseRow<'_>) -> Result<PersonalToken, Error> {
     let networks: Vec<String> =
         serde_json::from_str(&row.get::<String>("networks")?).map_err(Error::unreadable)?;
     let networks = networks.iter().map(|network| network.parse::<IpNetwork>());
-    let at = |column: &str| Ok::<_, Error>(row.get::<Option<i64>>(column)?.map(time));
+    let ceiling: Option<String> = row.get("ceiling")?;
+    let at = |column: &str| Ok::<_, Error>(row.get::<Option<i64>>(column)?.map(column_time));
     Ok(PersonalToken {
         id: row.get("id")?,
         name,
         holder,
-        ceiling: ceiling(row.get("ceiling")?)?,
+        ceiling: ScopeCeiling::from_json(ceiling.as_deref()).map_err(Error::unreadable)?,
         networks: networks
             .collect::<Result<_, _>>()
             .map_err(Error::unreadable)?,
-        created_at: time(row.get("created_at")?),
+        created_at: column_time(row.get("created_at")?),
         created_by: row.get("created_by")?,
         disabled_at: at("disabled_at")?,
         revoked_at: at("revoked_at")?,
         secrets: Vec::new(),
     })
-}
-
-fn ceiling(stored: Option<String>) -> Result<ScopeCeiling, Error> {
-    let Some(entries) = stored else {
-        return Ok(ScopeCeiling::Unlimited);
-    };
-    let entries = serde_json::from_str(&entries).map_err(Error::unreadable)?;
-    let rules = CeilingRules::compile(entries);
-    let rules = rules.map_err(|mut errors| Error::unreadable(errors.remove(0)))?;
-    Ok(ScopeCeiling::Limited(rules))
-}
-
-fn seconds(time: SystemTime) -> i64 {
-    i64::try_from(unix_seconds(time)).unwrap_or(i64::MAX)
-}
-
-fn time(seconds: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
 }

@@ -5,9 +5,7 @@ use std::time::SystemTime;
 use common::{IpNetwork, unix_seconds};
 use data_encoding::HEXLOWER;
 use database::ObjectVersion;
-use identity::{
-    CredentialFingerprint, OpaqueToken, OpaqueTokenFault, ROBOT_PREFIX, TokenHolder, TokenOwner,
-};
+use identity::{CredentialFingerprint, OpaqueToken, OpaqueTokenFault, ROBOT_PREFIX, TokenHolder};
 use policy::ScopeCeiling;
 use serde_json::json;
 
@@ -153,10 +151,7 @@ impl PersonalToken {
     /// The account in whose name access tokens are made.
     #[must_use]
     pub fn account(&self) -> &str {
-        match &self.holder {
-            TokenHolder::Person(TokenOwner { account, .. })
-            | TokenHolder::Robot { account, .. } => account,
-        }
+        self.holder.account()
     }
 
     /// The person that owns it; `None` if the system does.

@@ -60,6 +60,17 @@ pub struct CeilingEntryError {
     pub problem: ConditionError,
 }
 
+/// A stored ceiling that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoredCeilingError {
+    /// It is not a JSON array of entries.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// An entry is refused.
+    #[error(transparent)]
+    Entry(#[from] CeilingEntryError),
+}
+
 impl ScopeCeiling {
     /// What is left of the actions that the rules `granted` of `query`.
     #[must_use]
@@ -77,6 +88,25 @@ impl ScopeCeiling {
             Self::Unlimited => None,
             Self::Limited(rules) => Some(&rules.0.entries),
         }
+    }
+
+    /// Its entries as a JSON array, to be stored; `None` if there is no limit.
+    #[must_use]
+    pub fn to_json(&self) -> Option<String> {
+        let entries = self.entries()?;
+        Some(serde_json::json!(entries).to_string())
+    }
+
+    /// The ceiling that [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    /// When the text is no such array, or one of its patterns is invalid.
+    pub fn from_json(stored: Option<&str>) -> Result<Self, StoredCeilingError> {
+        let Some(entries) = stored else {
+            return Ok(Self::Unlimited);
+        };
+        let rules = CeilingRules::compile(serde_json::from_str(entries)?);
+        Ok(Self::Limited(rules.map_err(|mut errors| errors.remove(0))?))
     }
 }
 

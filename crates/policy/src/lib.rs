@@ -65,7 +65,9 @@ mod variables;
 mod warning;
 
 pub use acl::Acl;
-pub use ceiling::{CeilingEntry, CeilingEntryError, CeilingRules, ScopeCeiling};
+pub use ceiling::{
+    CeilingEntry, CeilingEntryError, CeilingRules, ScopeCeiling, StoredCeilingError,
+};
 pub use entry::{AclEntry, AclOptions, Conditions};
 pub use error::{AclEntryError, ConditionError};
 pub use explanation::{DecidingRule, Explanation, SkippedRule};

@@ -12,7 +12,9 @@ use identity::{
 use policy::{Labels, Subject};
 
 use crate::NamedPassword;
-use crate::accounts::{BCRYPT_COST, Revalidated, SignInAccounts, SignInError, StoredAccount};
+use crate::accounts::{
+    BCRYPT_COST, RevalidationOutcome, SignInAccounts, SignInError, StoredAccount,
+};
 use crate::provider::ProviderError;
 use crate::store::TokenStoreError;
 
@@ -117,8 +119,8 @@ impl SignInBackend {
             return Ok(Some(account.record.labels.clone()));
         }
         match self.accounts.revalidated(account).await {
-            Ok(Revalidated::Valid(labels)) => Ok(Some(labels)),
-            Ok(Revalidated::Refused(_) | Revalidated::Gone) => Ok(None),
+            Ok(RevalidationOutcome::Valid(labels)) => Ok(Some(labels)),
+            Ok(RevalidationOutcome::Refused(_) | RevalidationOutcome::Gone) => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
     }

@@ -1,8 +1,8 @@
 //! Whether a certificate leads to one that is trusted.
 //!
-//! Registries are written in Go, and people compare what we say with what their registry says, so a
-//! path is searched as Go's `crypto/x509` searches one, and its errors have Go's texts:
-//! they are what the registry's log shows.
+//! Registries are written in Go, and people compare what we say with what their registry says. So a
+//! path is searched as Go's `crypto/x509` searches one, and its errors have Go's texts, which the
+//! registry's log shows.
 
 use std::fmt;
 use std::time::SystemTime;

@@ -1,10 +1,8 @@
 //! The backend of logins: the section `trust`.
 
-use std::error::Error;
-use std::iter::successors;
 use std::sync::Arc;
 
-use common::{BoxFuture, Clock};
+use common::{BoxFuture, Clock, with_causes};
 use identity::{
     AccountHint, AuthenticationError, AuthenticationOutcome, Authenticator, BackendError, Identity,
     LoginRetention, LoginSource, LoginTerms, PasswordVerifier, Proof, Recheck, RecheckedCredential,
@@ -228,14 +226,6 @@ fn matching<'a>(
         }
     }
     Err(TokenProblem::NoRule(passed))
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let causes = successors(Some(error), |&error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 fn unanswered(error: ProviderRequestError) -> BackendError {

@@ -225,8 +225,8 @@ impl DeviceLogins {
             account,
             address,
             user_agent,
-            personal_token: "",
             request_id,
+            ..Actor::default()
         };
         let time = self.clock.now();
         self.observers.observe(&Event { time, actor, kind });

@@ -4,10 +4,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::unix_seconds;
-use database::{Database, DatabaseConnection, DatabaseRow, Error, ToValue, params};
+use database::{
+    Database, DatabaseConnection, DatabaseRow, Error, ToValue, column_seconds, column_time, params,
+};
 use identity::{CredentialFingerprint, LifetimeBound};
-use policy::{CeilingRules, Labels, ScopeCeiling};
+use policy::{Labels, ScopeCeiling};
 
 use super::{DeviceLoginError, DeviceLoginPolicy, SecretHash, UserCode};
 
@@ -138,8 +139,8 @@ impl DeviceLoginStore {
                         device.user_agent,
                         device.address,
                         network,
-                        seconds(now),
-                        seconds(now + policy.ttl),
+                        column_seconds(now),
+                        column_seconds(now + policy.ttl),
                     ],
                 )?;
                 Ok(match inserted {
@@ -178,7 +179,7 @@ impl DeviceLoginStore {
                     "SELECT {COLUMNS} FROM device_logins
                      WHERE user_code = ?1 AND status = 'pending' AND expires_at > ?2"
                 );
-                let (letters, now) = (code.letters(), seconds(now));
+                let (letters, now) = (code.letters(), column_seconds(now));
                 let mut values = vec![letters.to_value(), now.to_value()];
                 if let Some(browser) = &browser {
                     sql.push_str(" AND browser = ?3");
@@ -201,8 +202,6 @@ impl DeviceLoginStore {
         let code = code.clone();
         self.0
             .write(move |connection: &DatabaseConnection| {
-                let ceiling = approver.ceiling.entries();
-                let ceiling = ceiling.map(|entries| serde_json::json!(entries).to_string());
                 let session = match approver.session {
                     LifetimeBound::Configured => None,
                     LifetimeBound::AtMost(bound) => i64::try_from(bound.as_secs()).ok(),
@@ -218,10 +217,10 @@ impl DeviceLoginStore {
                         serde_json::json!(approver.labels).to_string(),
                         approver.credential.map(|credential| *credential.as_bytes()),
                         approver.backend,
-                        ceiling,
+                        approver.ceiling.to_json(),
                         session,
                         code.letters(),
-                        seconds(now),
+                        column_seconds(now),
                     ],
                 )?;
                 Ok(changed > 0)
@@ -253,7 +252,7 @@ impl DeviceLoginStore {
                 );
                 Ok(connection.query_optional(
                     &sql,
-                    params![status, code.letters(), browser.0, seconds(now)],
+                    params![status, code.letters(), browser.0, column_seconds(now)],
                     stored,
                 )?)
             })
@@ -271,7 +270,7 @@ impl DeviceLoginStore {
                 let changed = connection.execute(
                     "UPDATE device_logins SET status = 'used'
                      WHERE hash = ?1 AND status = 'approved' AND expires_at > ?2",
-                    params![hash.0, seconds(now)],
+                    params![hash.0, column_seconds(now)],
                 )?;
                 Ok(changed > 0)
             })
@@ -292,10 +291,10 @@ fn full(
          WHERE expires_at > ?1 AND {condition}"
     );
     let (count, first): (u32, Option<i64>) =
-        connection.query_one(&sql, params![seconds(now), value], |row| {
+        connection.query_one(&sql, params![column_seconds(now), value], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
-    Ok((count >= most).then(|| first.map_or(now, time)))
+    Ok((count >= most).then(|| first.map_or(now, column_time)))
 }
 
 /// Removes some logins that were over a lifetime ago. Until then a device is told that its code has
@@ -310,7 +309,7 @@ fn purge(
         "DELETE FROM device_logins WHERE hash IN
              (SELECT hash FROM device_logins WHERE expires_at <= ?1
               ORDER BY expires_at LIMIT ?2)",
-        params![seconds(until), PURGE],
+        params![column_seconds(until), PURGE],
     )?;
     Ok(())
 }
@@ -335,8 +334,8 @@ fn stored(row: &DatabaseRow<'_>) -> Result<StoredDeviceLogin, Error> {
             user_agent: row.get("user_agent")?,
             address: row.get("address")?,
         },
-        created_at: time(row.get("created_at")?),
-        expires_at: time(row.get("expires_at")?),
+        created_at: column_time(row.get("created_at")?),
+        expires_at: column_time(row.get("expires_at")?),
         approver: account.map(|account| approver(account, row)).transpose()?,
     })
 }
@@ -344,32 +343,15 @@ fn stored(row: &DatabaseRow<'_>) -> Result<StoredDeviceLogin, Error> {
 fn approver(account: String, row: &DatabaseRow<'_>) -> Result<Approver, Error> {
     let credential: Option<[u8; 32]> = row.get("stamp")?;
     let ceiling: Option<String> = row.get("ceiling")?;
-    let ceiling = match ceiling {
-        None => ScopeCeiling::Unlimited,
-        Some(entries) => {
-            let entries = serde_json::from_str(&entries).map_err(Error::unreadable)?;
-            let rules = CeilingRules::compile(entries);
-            ScopeCeiling::Limited(rules.map_err(|mut errors| Error::unreadable(errors.remove(0)))?)
-        }
-    };
     let session: Option<i64> = row.get("session_seconds")?;
     Ok(Approver {
         account,
         labels: serde_json::from_str(&row.get::<String>("labels")?).map_err(Error::unreadable)?,
         credential: credential.map(CredentialFingerprint::from_bytes),
         backend: row.get("backend")?,
-        ceiling,
+        ceiling: ScopeCeiling::from_json(ceiling.as_deref()).map_err(Error::unreadable)?,
         session: session.map_or(LifetimeBound::Configured, |seconds| {
             LifetimeBound::AtMost(Duration::from_secs(seconds.unsigned_abs()))
         }),
     })
-}
-
-/// A time as the table has it.
-fn seconds(time: SystemTime) -> i64 {
-    i64::try_from(unix_seconds(time)).unwrap_or(i64::MAX)
-}
-
-fn time(seconds: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
 }

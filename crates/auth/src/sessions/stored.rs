@@ -1,14 +1,14 @@
 //! Sessions in the table `refresh_tokens` of the database.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use common::{BoxFuture, unix_seconds};
+use common::BoxFuture;
 use database::{
     AdministrativeChange, Administrator, Database, DatabaseConnection, DatabaseRow, Error,
-    log_change, params,
+    column_seconds, column_time, log_change, params,
 };
 use identity::CredentialFingerprint;
-use policy::{CeilingRules, ScopeCeiling};
+use policy::ScopeCeiling;
 use serde_json::json;
 
 use super::store::{
@@ -66,14 +66,14 @@ impl SessionStore for DatabaseSessions {
                 SessionNote::Used(now) => connection.execute(
                     "UPDATE refresh_tokens SET last_used_at = ?2
                      WHERE hash = ?1 AND last_used_at < ?2",
-                    params![hash.0, seconds(*now)],
+                    params![hash.0, column_seconds(*now)],
                 )?,
                 SessionNote::Confirmed(now, labels) => connection.execute(
                     "UPDATE refresh_tokens
                      SET confirmed_at = CASE WHEN confirmed_at < ?2 THEN ?2 ELSE confirmed_at END,
                          labels = ?3
                      WHERE hash = ?1",
-                    params![hash.0, seconds(*now), json!(labels).to_string()],
+                    params![hash.0, column_seconds(*now), json!(labels).to_string()],
                 )?,
             };
             Ok(())
@@ -129,7 +129,7 @@ impl SessionStore for DatabaseSessions {
             let sql = format!(
                 "UPDATE refresh_tokens SET revoked_at = ?3 WHERE {condition} AND revoked_at IS NULL"
             );
-            let revoked = connection.execute(&sql, params![first, second, seconds(now)])?;
+            let revoked = connection.execute(&sql, params![first, second, column_seconds(now)])?;
             deny_device_logins(connection, &selection)?;
             if let (1.., Some((by, object))) = (revoked, object) {
                 log(connection, by, &selection, &object, revoked, now)?;
@@ -200,8 +200,6 @@ fn log(
 }
 
 fn insert(connection: &DatabaseConnection, session: &Session) -> Result<(), SessionsError> {
-    let ceiling = session.ceiling.entries();
-    let ceiling = ceiling.map(|entries| json!(entries).to_string());
     connection.execute(
         "INSERT INTO refresh_tokens (hash, id, account, labels, stamp, service, client_id,
                  address, created_at, last_used_at, confirmed_at, expires_at, backend, ceiling)
@@ -215,12 +213,12 @@ fn insert(connection: &DatabaseConnection, session: &Session) -> Result<(), Sess
             session.service,
             session.client_id,
             session.address,
-            seconds(session.created_at),
-            seconds(session.last_used_at),
-            seconds(session.confirmed_at),
-            seconds(session.expires_at),
+            column_seconds(session.created_at),
+            column_seconds(session.last_used_at),
+            column_seconds(session.confirmed_at),
+            column_seconds(session.expires_at),
             session.backend,
-            ceiling,
+            session.ceiling.to_json(),
         ],
     )?;
     Ok(())
@@ -228,7 +226,7 @@ fn insert(connection: &DatabaseConnection, session: &Session) -> Result<(), Sess
 
 /// Removes some sessions that are over.
 fn purge(connection: &DatabaseConnection, limits: &InsertLimits) -> Result<(), SessionsError> {
-    let now = seconds(limits.now);
+    let now = column_seconds(limits.now);
     let idle = i64::try_from(limits.idle.as_secs()).unwrap_or(i64::MAX);
     let idle_since = now.saturating_sub(idle);
     for (column, until) in [("expires_at", now), ("last_used_at", idle_since)] {
@@ -262,14 +260,6 @@ fn cap(
 fn stored(row: &DatabaseRow<'_>) -> Result<Session, Error> {
     let credential: Option<[u8; 32]> = row.get("stamp")?;
     let ceiling: Option<String> = row.get("ceiling")?;
-    let ceiling = match ceiling {
-        None => ScopeCeiling::Unlimited,
-        Some(entries) => {
-            let entries = serde_json::from_str(&entries).map_err(Error::unreadable)?;
-            let rules = CeilingRules::compile(entries);
-            ScopeCeiling::Limited(rules.map_err(|mut errors| Error::unreadable(errors.remove(0)))?)
-        }
-    };
     Ok(Session {
         hash: TokenHash(row.get("hash")?),
         id: row.get("id")?,
@@ -277,23 +267,14 @@ fn stored(row: &DatabaseRow<'_>) -> Result<Session, Error> {
         labels: serde_json::from_str(&row.get::<String>("labels")?).map_err(Error::unreadable)?,
         credential: credential.map(CredentialFingerprint::from_bytes),
         backend: row.get("backend")?,
-        ceiling,
+        ceiling: ScopeCeiling::from_json(ceiling.as_deref()).map_err(Error::unreadable)?,
         service: row.get("service")?,
         client_id: row.get("client_id")?,
         address: row.get("address")?,
-        created_at: time(row.get("created_at")?),
-        last_used_at: time(row.get("last_used_at")?),
-        confirmed_at: time(row.get("confirmed_at")?),
-        expires_at: time(row.get("expires_at")?),
+        created_at: column_time(row.get("created_at")?),
+        last_used_at: column_time(row.get("last_used_at")?),
+        confirmed_at: column_time(row.get("confirmed_at")?),
+        expires_at: column_time(row.get("expires_at")?),
         is_revoked: row.get("revoked")?,
     })
-}
-
-/// A time as the table has it.
-fn seconds(time: SystemTime) -> i64 {
-    i64::try_from(unix_seconds(time)).unwrap_or(i64::MAX)
-}
-
-fn time(seconds: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
 }

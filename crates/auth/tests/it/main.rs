@@ -1,5 +1,7 @@
 //! The token server without a socket: requests in, responses out.
 
+// The futures of a request are deep.
+#![recursion_limit = "256"]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

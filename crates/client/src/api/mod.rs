@@ -46,7 +46,7 @@ pub struct ApiClient {
 
 /// An object, and which version of it.
 #[derive(Clone, Debug)]
-pub struct Versioned<T> {
+pub struct VersionedObject<T> {
     /// The object.
     pub object: T,
     /// The version, for a change of just this one. A server may not say it.
@@ -107,7 +107,7 @@ impl ApiClient {
     pub async fn get<T: DeserializeOwned>(
         &self,
         route: ApiRoute,
-    ) -> Result<Versioned<T>, ApiError> {
+    ) -> Result<VersionedObject<T>, ApiError> {
         self.get_within(route, MAX_OBJECT_BYTES).await
     }
 
@@ -118,7 +118,7 @@ impl ApiClient {
     pub async fn get_list<T: DeserializeOwned>(
         &self,
         route: ApiRoute,
-    ) -> Result<Versioned<T>, ApiError> {
+    ) -> Result<VersionedObject<T>, ApiError> {
         self.get_within(route, MAX_LIST_BYTES).await
     }
 
@@ -126,16 +126,17 @@ impl ApiClient {
         &self,
         route: ApiRoute,
         limit: usize,
-    ) -> Result<Versioned<T>, ApiError> {
+    ) -> Result<VersionedObject<T>, ApiError> {
         let request = self.request(Method::GET, &route)?;
         let sent = self.send(&route, request, limit).await?;
         let version = sent.response.header(ETAG.as_str());
         let version = version.map(|tag| VersionTag(tag.to_owned()));
         let object = self.parsed(&sent)?;
-        Ok(Versioned { object, version })
+        Ok(VersionedObject { object, version })
     }
 
-    /// Asks for what the server works out of `question`, and changes nothing.
+    /// Asks for what the server works out of `question`, or does because of it. The same question may be asked
+    /// twice.
     ///
     /// # Errors
     /// When the server does not answer it.

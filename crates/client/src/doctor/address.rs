@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, ToSocketAddrs};
 
-use common::IpNetwork;
+use common::{IpNetwork, with_causes};
 use reqwest::Url;
 use reqwest::header::LOCATION;
 use serde_json::{Map, Value};
 
+use super::ProbeRun;
 use super::challenge::by;
-use super::{ProbeRun, with_sources};
 use crate::http_error_response::{host, origin};
 use crate::image_name::is_loopback;
 use crate::transport::{ClientRequest, ClientResponse, ConnectionError, RootCause};
@@ -151,7 +151,7 @@ impl ProbeRun<'_> {
             Err(error) => {
                 return self.fail(
                     "realm-reachable",
-                    with_sources(&error),
+                    with_causes(&error),
                     "look at the token server's log",
                 );
             }

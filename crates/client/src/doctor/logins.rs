@@ -1,8 +1,9 @@
 //! The stored logins, and whether the one that counts is accepted.
 
+use common::with_causes;
 use reqwest::StatusCode;
 
-use super::{ProbeRun, with_sources};
+use super::ProbeRun;
 use crate::session::Scopes;
 use crate::transport::ClientRequest;
 use crate::{Error, LoginCredentials, RegistrySession, StoredCredentials};
@@ -28,7 +29,7 @@ impl ProbeRun<'_> {
             let remedy = error.hint().unwrap_or_else(|| {
                 "make the file readable for you, or move it away and log in again".to_owned()
             });
-            return self.fail(id, with_sources(error), remedy);
+            return self.fail(id, with_causes(error), remedy);
         }
         match found.as_slice() {
             [] => self.ok(id, format!("no login is stored for {}", self.host())),
@@ -115,7 +116,7 @@ impl ProbeRun<'_> {
                     .unwrap_or_else(|| "look at the token server's log".to_owned());
                 self.fail(
                     id,
-                    format!("{login} failed: {}", with_sources(&error)),
+                    format!("{login} failed: {}", with_causes(&error)),
                     remedy,
                 );
             }

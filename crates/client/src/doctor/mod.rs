@@ -344,14 +344,3 @@ impl<'a> ProbeRun<'a> {
         self.target.host.as_str()
     }
 }
-
-/// An error with its sources, in one line.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}

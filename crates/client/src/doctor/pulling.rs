@@ -1,9 +1,10 @@
 //! A pull up to its first layer: the rights, and the server that sends layers.
 
+use common::{is_same_or_subdomain, with_causes};
 use oci::Reference;
 use reqwest::header::{HeaderValue, LOCATION};
 
-use super::{ProbeRun, with_sources};
+use super::ProbeRun;
 use crate::session::{authorization_header, basic};
 use crate::transport::ClientRequest;
 use crate::{Error, RegistryClient, RegistrySession, RepositoryClient};
@@ -98,7 +99,7 @@ impl ProbeRun<'_> {
             .send(&ClientRequest::get(to.clone()))
             .await
             .map(|response| response.status());
-        let status = bare.map_or_else(|error| with_sources(&error), |status| status.to_string());
+        let status = bare.map_or_else(|error| with_causes(&error), |status| status.to_string());
         let where_to = to.host_str().unwrap_or_default();
         if !status.starts_with('2') {
             return self.fail(
@@ -114,7 +115,7 @@ impl ProbeRun<'_> {
         let with = self.open_transport().send(&request).await;
         if authorization.is_some() && with.is_ok_and(|response| !response.status().is_success()) {
             let registry = url.host_str().unwrap_or_default();
-            if is_at_or_below(where_to, registry) {
+            if is_same_or_subdomain(where_to, registry) {
                 return self.fail(
                     ID,
                     format!("the registry redirects layers to {where_to}, which rejects requests with an Authorization \
@@ -157,13 +158,6 @@ impl ProbeRun<'_> {
                 .hint()
                 .unwrap_or_else(|| "look at the registry's log".to_owned()),
         };
-        self.fail(ID, with_sources(error), remedy);
+        self.fail(ID, with_causes(error), remedy);
     }
-}
-
-/// Whether Go's clients send the `Authorization` header for `registry` along to `host`: it is the same
-/// host, whatever its port, or one below it.
-fn is_at_or_below(host: &str, registry: &str) -> bool {
-    let rest = host.strip_suffix(registry);
-    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

@@ -2,12 +2,13 @@
 //! layers.
 
 use bytes::Bytes;
+use common::with_causes;
 use oci::RepositoryName;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
 use reqwest::{Method, Url};
 
+use super::ProbeRun;
 use super::address::FORWARDED;
-use super::{ProbeRun, with_sources};
 use crate::http_error_response::origin;
 use crate::session::Scopes;
 use crate::transport::{ClientRequest, ClientResponse, ConnectionError, StreamedBody};
@@ -48,7 +49,7 @@ impl ProbeRun<'_> {
                 let remedy = error
                     .hint()
                     .unwrap_or_else(|| "look at the registry's log".to_owned());
-                return self.fail("push-session", with_sources(&error), remedy);
+                return self.fail("push-session", with_causes(&error), remedy);
             }
         };
         let Some(mut location) = self.location(&begun) else {
@@ -114,7 +115,7 @@ impl ProbeRun<'_> {
             let lost = match session.send(&Scopes::push(name), request).await {
                 Ok(response) if response.status().is_success() => None,
                 Ok(response) => Some(response.error_response().await.to_string()),
-                Err(error) => Some(with_sources(&error)),
+                Err(error) => Some(with_causes(&error)),
             };
             let Some(lost) = lost else { continue };
             self.fail(
@@ -182,7 +183,7 @@ impl ProbeRun<'_> {
         let evidence = format!(
             "a body of {} MB in chunks fails: {}",
             size / 1_000_000,
-            with_sources(error)
+            with_causes(error)
         );
         let in_time = !matches!(
             error,

@@ -1,10 +1,10 @@
 //! The token: its claims, the access that it grants, and whether the registry accepts it.
 
 use ::token::{ReceivedClaims, UnverifiedToken};
-use common::{rfc3339, unix_seconds};
+use common::{rfc3339, unix_seconds, with_causes};
 
+use super::ProbeRun;
 use super::key::KeyVerdict;
-use super::{ProbeRun, with_sources};
 use crate::Error;
 use crate::session::{Scopes, authorization_header, challenge_scopes};
 use crate::transport::ClientRequest;
@@ -45,7 +45,7 @@ impl ProbeRun<'_> {
             Err(error) => {
                 return self.fail(
                     "token-claims",
-                    format!("no token: {}", with_sources(&error)),
+                    format!("no token: {}", with_causes(&error)),
                     format!(
                         "look at the token server's log, and check that {} is its URL",
                         self.realm_setting()

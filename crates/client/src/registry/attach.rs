@@ -110,6 +110,8 @@ impl RepositoryClient {
             media_type: file.media_type.clone(),
             digest: DigestHasher::digest(DigestAlgorithm::Sha256, &file.content),
             size: file.content.len() as u64,
+            urls: Vec::new(),
+            platform: None,
             artifact_type: None,
             annotations: file
                 .title

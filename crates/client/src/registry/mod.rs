@@ -2,6 +2,7 @@
 
 mod attach;
 mod blobs;
+mod history;
 mod list;
 mod manifests;
 mod referrers;
@@ -11,6 +12,7 @@ use oci::RepositoryName;
 
 pub use attach::{Artifact, Attachment};
 pub use blobs::Download;
+pub use history::TagHistoryEntry;
 pub use list::NamePages;
 pub use referrers::Referrer;
 

@@ -6,19 +6,27 @@ use std::fs;
 use crate::source::{crates, modules, root};
 
 /// Each crate and the crates of ours that it may use, ground floor first.
-const FLOORS: [(&str, &[&str]); 30] = [
+const FLOORS: &[(&str, &[&str])] = &[
     ("common", &[]),
     ("client-tls", &[]),
-    ("postgresql", &["common", "client-tls"]),
+    ("traces", &["common", "client-tls"]),
+    ("postgresql", &["common", "client-tls", "traces"]),
     ("oci", &[]),
+    ("tag-rules", &["oci"]),
     ("hash-state", &[]),
     ("token", &["common"]),
     ("compatibility", &["common", "token"]),
     ("policy", &["common", "token"]),
     ("event", &["common", "oci"]),
-    ("identity", &["common", "client-tls", "policy"]),
-    ("database", &["common", "postgresql"]),
+    ("metrics", &["common", "event"]),
+    ("identity", &["common", "client-tls", "policy", "traces"]),
+    ("database", &["common", "postgresql", "traces"]),
+    ("acme", &["common", "client-tls", "token", "database"]),
     ("audit", &["common", "event", "oci", "database"]),
+    (
+        "notifications",
+        &["common", "client-tls", "event", "oci", "database"],
+    ),
     (
         "auth",
         &["common", "token", "policy", "identity", "database", "event"],
@@ -37,7 +45,7 @@ const FLOORS: [(&str, &[&str]); 30] = [
     (
         "sign-in",
         &[
-            "common", "token", "policy", "identity", "database", "openid", "auth",
+            "common", "token", "policy", "identity", "database", "event", "openid", "auth",
         ],
     ),
     (
@@ -48,6 +56,7 @@ const FLOORS: [(&str, &[&str]); 30] = [
         "accounts",
         &["common", "policy", "identity", "database", "auth"],
     ),
+    ("immutable-tags", &["common", "tag-rules", "database"]),
     (
         "api",
         &[
@@ -61,28 +70,55 @@ const FLOORS: [(&str, &[&str]); 30] = [
             "personal-tokens",
             "accounts",
             "audit",
+            "notifications",
+            "tag-rules",
+            "immutable-tags",
+        ],
+    ),
+    ("retention", &["common", "oci", "tag-rules"]),
+    (
+        "storage",
+        &[
+            "common",
+            "postgresql",
+            "oci",
+            "hash-state",
+            "database",
+            "tag-rules",
+            "retention",
+            "traces",
         ],
     ),
     (
-        "storage",
-        &["common", "postgresql", "oci", "hash-state", "database"],
+        "object-content",
+        &["common", "oci", "identity", "storage", "traces"],
     ),
-    ("object-content", &["common", "oci", "identity", "storage"]),
     (
         "registry",
-        &["common", "oci", "token", "identity", "storage", "event"],
+        &[
+            "common",
+            "oci",
+            "tag-rules",
+            "token",
+            "identity",
+            "storage",
+            "event",
+        ],
     ),
     ("client", &["common", "oci", "token", "compatibility"]),
     (
         "wharfinger",
         &[
             "common",
+            "acme",
             "postgresql",
             "oci",
             "token",
             "compatibility",
             "policy",
             "event",
+            "metrics",
+            "traces",
             "identity",
             "database",
             "auth",
@@ -95,9 +131,13 @@ const FLOORS: [(&str, &[&str]); 30] = [
             "personal-tokens",
             "accounts",
             "audit",
+            "notifications",
             "api",
+            "retention",
             "storage",
             "object-content",
+            "tag-rules",
+            "immutable-tags",
             "registry",
             "client",
         ],
@@ -109,7 +149,15 @@ const FLOORS: [(&str, &[&str]); 30] = [
 ];
 
 /// The crates without I/O.
-const PURE: [&str; 5] = ["common", "oci", "token", "compatibility", "policy"];
+const PURE: [&str; 7] = [
+    "common",
+    "oci",
+    "tag-rules",
+    "token",
+    "compatibility",
+    "policy",
+    "retention",
+];
 
 /// What the crates without I/O must not use: runtimes, HTTP, databases.
 const OUTSIDE: [&str; 7] = [

@@ -20,6 +20,7 @@ use reqwest::header::{
 };
 use reqwest::{Client, Method, Request, Response};
 use tokio::time::timeout;
+use traces::{SpanKind, in_child_span};
 
 pub use self::json::{JsonPlace, json_object};
 pub use self::url::{BackendUrl, BackendUrlError};
@@ -187,7 +188,8 @@ impl HttpClient {
         let turn = self.running.acquire(source).await;
         let _permit = turn.map_err(|TooManyWaiting| HttpClientError::Busy(self.url.clone()))?;
         let attempt = self.breaker.admit().map_err(|open| self.open(open))?;
-        let outcome = match timeout(self.limit, self.exchange(body)).await {
+        let exchange = in_child_span("HTTP backend", SpanKind::Client, self.exchange(body));
+        let outcome = match timeout(self.limit, exchange).await {
             Ok(outcome) => outcome,
             Err(_) => Err(HttpClientError::Limit {
                 url: self.url.clone(),
@@ -230,6 +232,7 @@ impl HttpClient {
     fn request(&self, body: &[u8]) -> Request {
         let mut request = Request::new(Method::POST, self.url.url().clone());
         *request.headers_mut() = self.headers.clone();
+        traces::propagate(request.headers_mut());
         *request.body_mut() = Some(body.to_vec().into());
         request
     }

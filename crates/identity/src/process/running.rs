@@ -7,16 +7,27 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+use traces::current_traceparent;
 
 use super::ProcessError;
 
 /// A running program, the leader of its own process group. The group is killed when this is dropped.
 pub(super) struct RunningProcess(pub(super) Child);
 
+/// The variables by which a program continues the trace of the request that starts it (OpenTelemetry,
+/// "Environment Variables as Context Propagation Carriers").
+fn trace_variables() -> impl Iterator<Item = (&'static str, String)> {
+    let (parent, state) = current_traceparent().unzip();
+    let parent = parent.map(|parent| ("TRACEPARENT", parent));
+    let state = state.flatten().map(|state| ("TRACESTATE", state));
+    parent.into_iter().chain(state)
+}
+
 impl RunningProcess {
     pub(super) fn start(command: &OsString, arguments: &[OsString]) -> Result<Self, ProcessError> {
         Command::new(command)
             .args(arguments)
+            .envs(trace_variables())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

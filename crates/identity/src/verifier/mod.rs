@@ -15,4 +15,4 @@ mod workers;
 
 pub use self::password_verifier::{PasswordCheck, PasswordVerifier};
 pub use self::rejection::Rejection;
-pub use self::workers::WorkerPool;
+pub use self::workers::{WorkerPool, WorkerStatistics};

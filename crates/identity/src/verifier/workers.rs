@@ -35,6 +35,17 @@ pub struct WorkerPool {
     longest_wait: Duration,
 }
 
+/// How much a pool has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerStatistics {
+    /// How many jobs can run at once.
+    pub parallel: usize,
+    /// How many run now.
+    pub running: usize,
+    /// How many wait.
+    pub waiting: usize,
+}
+
 struct Shared {
     parallel: usize,
     queue: Mutex<Queue>,
@@ -73,6 +84,17 @@ impl WorkerPool {
     #[must_use]
     pub fn parallel(&self) -> usize {
         self.shared.parallel
+    }
+
+    /// How much there is to do now.
+    #[must_use]
+    pub fn statistics(&self) -> WorkerStatistics {
+        let queue = self.shared.lock();
+        WorkerStatistics {
+            parallel: self.shared.parallel,
+            running: queue.threads - queue.idle,
+            waiting: queue.waiting.len(),
+        }
     }
 
     /// Runs `work` when it is the turn of `source`. If the caller gives up before that, `work` is

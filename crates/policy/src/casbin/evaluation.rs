@@ -165,11 +165,7 @@ impl<'a> Evaluation<'a> {
         line: Option<&'a Line>,
     ) -> Result<Operand<'a>, EvaluationError> {
         let arguments = self.values(arguments, line)?;
-        let mut texts = [Some(""); 3];
-        for (text, argument) in texts.iter_mut().zip(&arguments) {
-            *text = argument.text(function.name())?;
-        }
-        let [value, pattern, name] = texts;
+        let [value, pattern, name] = texts(&arguments, function.name())?;
         self.match_pattern(function, value, pattern, name)
     }
 
@@ -216,12 +212,8 @@ impl<'a> Evaluation<'a> {
         line: Option<&'a Line>,
     ) -> Result<Operand<'a>, EvaluationError> {
         let arguments = self.values(arguments, line)?;
-        let mut texts = [Some(""); 3];
-        for (text, argument) in texts.iter_mut().zip(&arguments) {
-            *text = argument.text("g")?;
-        }
         let ([Some(name), Some(role), Some(domain)], Some(roles)) =
-            (texts, self.roles.get(definition))
+            (texts(&arguments, "g")?, self.roles.get(definition))
         else {
             return Ok(Operand::Unknown(OperandKind::Bool));
         };
@@ -252,4 +244,16 @@ impl<'a> Evaluation<'a> {
             .map(|expression| self.value(expression, line))
             .collect()
     }
+}
+
+/// The texts of up to three arguments of the function `name`; those that are absent are empty.
+fn texts<'a>(
+    arguments: &'a [Operand<'_>],
+    name: &str,
+) -> Result<[Option<&'a str>; 3], EvaluationError> {
+    let mut texts = [Some(""); 3];
+    for (text, argument) in texts.iter_mut().zip(arguments) {
+        *text = argument.text(name)?;
+    }
+    Ok(texts)
 }

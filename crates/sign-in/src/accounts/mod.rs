@@ -72,7 +72,7 @@ pub struct AccountParts {
 #[derive(Clone)]
 pub struct SignInAccounts {
     parts: Arc<AccountParts>,
-    flights: Arc<SingleFlight<Result<Revalidated, Arc<SignInError>>>>,
+    flights: Arc<SingleFlight<Result<RevalidationOutcome, Arc<SignInError>>>>,
 }
 
 /// An account as it is stored.
@@ -86,7 +86,7 @@ pub struct StoredAccount {
 
 /// What a revalidation found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Revalidated {
+pub(crate) enum RevalidationOutcome {
     /// The account is there, with these labels.
     Valid(Labels),
     /// The provider does not vouch for it any more.
@@ -235,9 +235,9 @@ impl SignInAccounts {
     pub(crate) async fn revalidated(
         &self,
         account: &StoredAccount,
-    ) -> Result<Revalidated, Arc<SignInError>> {
+    ) -> Result<RevalidationOutcome, Arc<SignInError>> {
         if self.parts.clock.now() <= account.record.valid_until {
-            return Ok(Revalidated::Valid(account.record.labels.clone()));
+            return Ok(RevalidationOutcome::Valid(account.record.labels.clone()));
         }
         let (parts, name) = (Arc::clone(&self.parts), account.name.clone());
         let work = || async move { parts.revalidate(&name).await.map_err(Arc::new) };

@@ -6,7 +6,7 @@ use common::unix_seconds;
 use policy::Labels;
 
 use super::documents::record;
-use super::{ATTEMPTS, AccountParts, RefreshWhen, Revalidated, SignInError, check_person};
+use super::{ATTEMPTS, AccountParts, RefreshWhen, RevalidationOutcome, SignInError, check_person};
 use crate::passwords::PasswordDocument;
 use crate::provider::{ExpectedUser, ProviderError, ProviderTokens, SignInRefusal, TokenGrant};
 use crate::record::TokenRecord;
@@ -34,24 +34,24 @@ impl AccountParts {
     }
 
     /// Asks the provider about an account, and stores what it says.
-    pub(super) async fn revalidate(&self, name: &str) -> Result<Revalidated, SignInError> {
+    pub(super) async fn revalidate(&self, name: &str) -> Result<RevalidationOutcome, SignInError> {
         for _ in 0..ATTEMPTS {
             let Some(mut before) = self.store.read(DocumentKind::Record, name).await? else {
-                return Ok(Revalidated::Gone);
+                return Ok(RevalidationOutcome::Gone);
             };
             let earlier = record(name, &before)?;
             if self.clock.now() <= earlier.valid_until {
-                return Ok(Revalidated::Valid(earlier.labels));
+                return Ok(RevalidationOutcome::Valid(earlier.labels));
             }
             match self.revalidate_once(name, &mut before, earlier).await {
-                Ok(Some(labels)) => return Ok(Revalidated::Valid(labels)),
+                Ok(Some(labels)) => return Ok(RevalidationOutcome::Valid(labels)),
                 // Another server changed the record meanwhile: what it wrote counts.
                 Ok(None) => {}
                 Err(SignInError::Provider(ProviderError::Refused(refusal))) => {
                     let now = self.store.read(DocumentKind::Record, name).await?;
                     if now.as_ref() == Some(&before) {
                         self.note_refusal(name, &refusal).await?;
-                        return Ok(Revalidated::Refused(refusal));
+                        return Ok(RevalidationOutcome::Refused(refusal));
                     }
                 }
                 Err(error) => return Err(error),

@@ -6,7 +6,7 @@ use askama::Template;
 use auth::device::PendingDeviceLogin;
 use common::escape_line;
 
-use super::html::Way;
+use super::html::SignInLink;
 
 /// The page on which a person enters a code.
 #[derive(Template)]
@@ -33,7 +33,7 @@ pub(super) struct DeviceSignInPage<'a> {
     /// What went wrong; empty at first.
     pub(super) alert: &'a str,
     /// The providers.
-    pub(super) ways: Vec<Way<'a>>,
+    pub(super) ways: Vec<SignInLink<'a>>,
 }
 
 /// The page on which the person decides.

@@ -11,7 +11,7 @@ use super::device_html::{
     DeviceCodePage, DeviceConfirmPage, DeviceMessagePage, DeviceSignInPage, facts,
 };
 use super::form::cookie;
-use super::html::{self, STYLE, SignInResponse, Way};
+use super::html::{self, STYLE, SignInLink, SignInResponse};
 
 /// How long a browser keeps its secret, in seconds: as long as any code may live.
 const COOKIE_LIFE: u64 = 3600;
@@ -50,7 +50,7 @@ impl<'a> DevicePage<'a> {
         let way = |page: &'a SignInPage| {
             let section = page.accounts.section();
             let path = format!("{}/{section}", self.settings.path_prefix);
-            Way {
+            SignInLink {
                 title: &page.title,
                 address: format!(
                     "{}?start=1&device={}",

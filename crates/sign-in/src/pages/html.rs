@@ -25,11 +25,11 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 pub(super) struct IndexPage<'a> {
     pub(super) style: &'a str,
     /// The title and the address of each.
-    pub(super) ways: Vec<Way<'a>>,
+    pub(super) ways: Vec<SignInLink<'a>>,
 }
 
 /// A way to sign in.
-pub(super) struct Way<'a> {
+pub(super) struct SignInLink<'a> {
     pub(super) title: &'a str,
     pub(super) address: String,
 }

@@ -19,6 +19,7 @@ mod sign_in;
 use std::sync::Arc;
 
 use auth::device::DeviceLogins;
+use event::Observers;
 use http::HeaderValue;
 
 pub use self::html::SignInResponse;
@@ -48,6 +49,8 @@ pub struct SignInServerSettings {
     pub hsts: Option<HeaderValue>,
     /// The key of the browsers' sessions.
     pub key: PageKey,
+    /// What is told of each sign-in. The page of device logins tells its own.
+    pub observers: Observers,
 }
 
 /// Serves the pages. [`respond`](Self::respond) is in `routes.rs`.

@@ -10,7 +10,7 @@ use hyper::body::Body;
 
 use super::device::DevicePage;
 use super::form;
-use super::html::{self, ErrorPage, IndexPage, STYLE, SignInResponse, Way};
+use super::html::{self, ErrorPage, IndexPage, STYLE, SignInLink, SignInResponse};
 use super::sign_in::{PageQuery, SignInRequest};
 use super::{SignInPage, SignInServer};
 
@@ -64,6 +64,7 @@ impl SignInServer {
             page,
             device: device.as_ref(),
             key: &self.settings.key,
+            observers: &self.settings.observers,
             context,
             headers: &head.headers,
             address: &address,
@@ -101,7 +102,7 @@ impl SignInServer {
         {
             return response;
         }
-        let ways = pages.iter().map(|page| Way {
+        let ways = pages.iter().map(|page| SignInLink {
             title: &page.title,
             address: address(page),
         });

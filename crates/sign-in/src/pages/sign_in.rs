@@ -2,7 +2,8 @@
 
 use auth::device::UserCode;
 use common::{RequestContext, Secret, rfc3339, unix_seconds};
-use http::header::SET_COOKIE;
+use event::{Actor, Event, EventKind, Observer, Observers};
+use http::header::{SET_COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::device::{DevicePage, PASSWORD_NAME};
@@ -28,6 +29,7 @@ pub(super) struct SignInRequest<'a> {
     /// The page of device logins, if they are on.
     pub(super) device: Option<&'a DevicePage<'a>>,
     pub(super) key: &'a PageKey,
+    pub(super) observers: &'a Observers,
     pub(super) context: &'a RequestContext,
     pub(super) headers: &'a HeaderMap,
     /// The page's path, as the browser sees it.
@@ -238,6 +240,10 @@ impl SignInRequest<'_> {
             &password.id,
             "a user signed in and got a password",
         );
+        if !is_for_device {
+            let backend = parts.section;
+            self.tell(&user.name, EventKind::LoginAccepted { backend });
+        }
         let entropy = parts.entropy.as_ref();
         let session = PageSession::new(parts.section, &user.name, now, entropy)?;
         Ok((session, password))
@@ -370,6 +376,13 @@ impl SignInRequest<'_> {
         match error {
             SignInError::Provider(ProviderError::Refused(refusal)) => {
                 tracing::info!(backend, request_id, reason = %refusal, "a sign-in was refused");
+                let account = match refusal {
+                    SignInRefusal::NotAMember { name, .. }
+                    | SignInRefusal::OtherDomain { name, .. } => name,
+                    _ => "",
+                };
+                let reason = &refusal.to_string();
+                self.tell(account, EventKind::LoginRefused { reason });
                 let status = match refusal {
                     SignInRefusal::Code | SignInRefusal::IdToken(_) => StatusCode::BAD_REQUEST,
                     _ => StatusCode::FORBIDDEN,
@@ -413,6 +426,21 @@ impl SignInRequest<'_> {
             request_id = self.context.request_id,
             "{what}"
         );
+    }
+
+    fn tell(&self, account: &str, kind: EventKind<'_>) {
+        let user_agent = self.headers.get(USER_AGENT);
+        self.observers.observe(&Event {
+            time: self.page.accounts.parts().clock.now(),
+            actor: Actor {
+                account,
+                address: self.context.shown_address(),
+                user_agent: user_agent.map_or("", |text| text.to_str().unwrap_or_default()),
+                request_id: &self.context.request_id,
+                ..Actor::default()
+            },
+            kind,
+        });
     }
 
     fn session(&self) -> Option<PageSession> {

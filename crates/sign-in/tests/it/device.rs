@@ -60,6 +60,7 @@ impl DeviceBench {
             path_prefix: "/p".to_owned(),
             hsts: None,
             key: PageKey::derived_from(b"key"),
+            observers: Observers::default(),
         });
         Self {
             server,

@@ -1,7 +1,10 @@
 //! The pages: from the link to the password, and what another site or browser cannot do.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use common::{ClientAddress, Origin, RequestContext};
+use event::{MemoryObserver, Observer, Observers};
 use http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -161,6 +164,10 @@ fn assert_is_safe(page: &Page) {
 }
 
 fn server(benches: &[&Bench]) -> SignInServer {
+    server_telling(benches, Observers::default())
+}
+
+fn server_telling(benches: &[&Bench], observers: Observers) -> SignInServer {
     SignInServer::new(SignInServerSettings {
         pages: benches
             .iter()
@@ -174,6 +181,7 @@ fn server(benches: &[&Bench]) -> SignInServer {
         path_prefix: "/p".to_owned(),
         hsts: None,
         key: PageKey::derived_from(b"key"),
+        observers,
     })
 }
 
@@ -407,4 +415,25 @@ async fn what_goes_wrong_is_said_in_words() {
     let back = stub.agree(page.header("location"));
     let page = browser.get(&format!("{PAGE}?{back}")).await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn each_sign_in_is_an_event() {
+    let stub = OidcStub::start(START);
+    let bench = Bench::oidc(&stub);
+    let memory = Arc::new(MemoryObserver::new(10));
+    let observers = Observers::new([Arc::clone(&memory) as Arc<dyn Observer>]);
+    let server = server_telling(&[&bench], observers);
+    let mut browser = Browser::new(&server);
+    sign_in(&stub, &mut browser).await;
+    stub.state().claims["email_verified"] = false.into();
+    let refused = sign_in(&stub, &mut browser).await;
+    assert_ne!(refused.status, StatusCode::OK);
+    let events = memory.events();
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!(events[0]["event"], "login_accepted");
+    assert_eq!(events[0]["backend"], "oidc_auth");
+    assert_eq!(events[0]["account"], "ann");
+    assert_eq!(events[1]["event"], "login_refused");
+    assert!(events[1]["reason"].as_str().unwrap().len() > 10);
 }

@@ -450,9 +450,16 @@ async fn a_replica_takes_the_place_of_a_killed_master() {
             "{name}"
         );
     }
-    let mut users = bench.store.users().await.unwrap();
-    users.sort_by_key(|name| name[1..].parse::<u32>().unwrap());
-    assert_eq!(users, names);
+    // The same counts for the list.
+    for attempt in 0.. {
+        let mut users = bench.store.users().await.unwrap_or_default();
+        users.sort_by_key(|name| name[1..].parse::<u32>().unwrap());
+        if users == names {
+            break;
+        }
+        assert!(attempt < 200, "{users:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

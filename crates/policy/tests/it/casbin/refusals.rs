@@ -90,7 +90,7 @@ fn what_a_line_guards_is_not_evaluated() {
 }
 
 #[test]
-fn orders_that_are_none_are_refused() {
+fn orders_that_are_invalid_are_refused() {
     let by_priority = model(
         COLUMNS,
         "priority, sub",
