@@ -8,6 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::problem::ApiProblem;
+
 /// The most items of a page.
 pub(crate) const MAX_PAGE: u32 = 1000;
 
@@ -58,6 +60,22 @@ impl Cursor {
         &self.0
     }
 
+    /// The position of the item before the page, which `read` reads from its key; `None` for the first
+    /// page.
+    ///
+    /// # Errors
+    /// If `read` cannot read the key: the cursor is of another list.
+    pub(crate) fn position<P>(
+        &self,
+        read: impl FnOnce(&str) -> Option<P>,
+    ) -> Result<Option<P>, ApiProblem> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let wrong = || ApiProblem::invalid_parameter("after", "not a cursor of this list");
+        read(&self.0).map(Some).ok_or_else(wrong)
+    }
+
     /// As it is sent.
     pub(crate) fn encode(&self) -> String {
         BASE64URL_NOPAD.encode(self.0.as_bytes())
@@ -75,6 +93,12 @@ impl Cursor {
 impl PageLimit {
     pub(crate) fn get(self) -> u32 {
         self.0.get()
+    }
+
+    /// The last of a page's items, if they are so many that more may follow.
+    pub(crate) fn last_if_full<T>(self, items: &[T]) -> Option<&T> {
+        let is_full = items.len() >= self.get() as usize;
+        items.last().filter(|_| is_full)
     }
 }
 

@@ -4,7 +4,8 @@ use http::Method;
 
 use crate::operation::ApiOperation;
 use crate::resources::{
-    account, audit, audit_events, explanations, robots, rules, sessions, tokens, trust, users,
+    account, audit, audit_events, explanations, immutable_tags, notifications, quotas, robots,
+    rules, sessions, tokens, trust, users,
 };
 
 /// The path of the OpenAPI document, the only one that needs no token.
@@ -148,6 +149,36 @@ pub(crate) fn operations() -> Vec<ApiOperation> {
             rules::remove,
         ),
         Op::new(
+            get("/immutable-tags"),
+            "listImmutableTagRules",
+            "List the rules of the database that make tags immutable",
+            immutable_tags::list,
+        ),
+        Op::new(
+            (Method::POST, "/immutable-tags"),
+            "createImmutableTagRule",
+            "Add a rule that makes tags immutable",
+            immutable_tags::create,
+        ),
+        Op::new(
+            get("/immutable-tags/{number}"),
+            "showImmutableTagRule",
+            "Show a rule that makes tags immutable",
+            immutable_tags::show,
+        ),
+        Op::new(
+            (Method::DELETE, "/immutable-tags/{number}"),
+            "removeImmutableTagRule",
+            "Remove a rule that makes tags immutable",
+            immutable_tags::remove,
+        ),
+        Op::new(
+            get("/quotas"),
+            "listQuotas",
+            "List the quotas of the registry and what is used of them, by prefix",
+            quotas::list,
+        ),
+        Op::new(
             get("/sessions"),
             "listSessions",
             "List the sessions that are valid now, by account",
@@ -176,6 +207,18 @@ pub(crate) fn operations() -> Vec<ApiOperation> {
             "listEvents",
             "List what happened, the latest event first",
             audit_events::list,
+        ),
+        Op::new(
+            get("/notifications"),
+            "listNotifications",
+            "List what became of notifications, the latest first",
+            notifications::list,
+        ),
+        Op::new(
+            (Method::POST, "/notifications/retries"),
+            "retryNotifications",
+            "Send notifications again",
+            notifications::retry,
         ),
         Op::new(
             (Method::POST, "/trust/checks"),

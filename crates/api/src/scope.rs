@@ -62,12 +62,22 @@ scopes! {
     RulesRead: "rules" "read";
     /// Change rules.
     RulesWrite: "rules" "write";
+    /// See the rules that make tags immutable.
+    ImmutableTagsRead: "immutable-tags" "read";
+    /// Change the rules that make tags immutable.
+    ImmutableTagsWrite: "immutable-tags" "write";
+    /// See quotas.
+    QuotasRead: "quotas" "read";
     /// See sessions.
     SessionsRead: "sessions" "read" or own "read";
     /// End sessions.
     SessionsWrite: "sessions" "write" or own "revoke";
     /// See the administration log.
     AuditRead: "audit" "read";
+    /// See what became of notifications.
+    NotificationsRead: "notifications" "read";
+    /// Send notifications again.
+    NotificationsWrite: "notifications" "write";
     /// Check the tokens of workloads.
     TrustRead: "trust" "read";
     /// Explain what accounts are granted.

@@ -10,12 +10,15 @@ use auth::sessions::Sessions;
 use common::{Clock, unix_seconds};
 use database::Database;
 use identity::{Accounts, ROBOT_PREFIX};
+use immutable_tags::ImmutableTagList;
+use notifications::DeliveryList;
 use personal_tokens::{PersonalTokens, TokenFilter};
 use policy::AclOptions;
 use workload_identity::TrustAuth;
 
 use crate::authority::ApiCaller;
 use crate::problem::ApiProblem;
+use crate::quota_reader::QuotaReader;
 
 /// What the API manages.
 pub struct ApiStores {
@@ -26,6 +29,10 @@ pub struct ApiStores {
     pub configured: Vec<Accounts>,
     /// Rules in the database.
     pub rules: ApiRules,
+    /// Rules in the database that make tags immutable.
+    pub immutable_tags: ImmutableTagList,
+    /// The quotas of the registry in the same configuration, if there is one.
+    pub quotas: Option<Arc<dyn QuotaReader>>,
     /// The token server beside the API: its backends and its policies.
     pub token_server: Arc<TokenServer>,
     /// Refresh tokens, if there are any.
@@ -36,6 +43,8 @@ pub struct ApiStores {
     pub trust: Option<TrustAuth>,
     /// The audit table.
     pub audit: AuditReader,
+    /// The list of notifications.
+    pub notifications: DeliveryList,
     /// Where the administration log is.
     pub database: Database,
 }

@@ -38,24 +38,16 @@ pub(crate) async fn list(
         after,
         limit,
     } = &call.input.0;
-    let before = match after.key() {
-        "" => None,
-        key => Some(
-            key.parse()
-                .map_err(|_| ApiProblem::invalid_parameter("after", "not a cursor of this list"))?,
-        ),
-    };
+    let before = after.position(|key| key.parse().ok())?;
     let filter = AdministrationFilter {
         actor: actor.clone(),
         object: object.clone(),
         before,
     };
-    let limit = limit.get();
-    let database = &call.state.stores.database;
-    let read = database.read(move |connection| logged_changes(connection, &filter, limit));
+    let (database, most) = (&call.state.stores.database, limit.get());
+    let read = database.read(move |connection| logged_changes(connection, &filter, most));
     let entries = read.await?;
-    let is_full = entries.len() >= limit as usize;
-    let last = entries.last().filter(|_| is_full);
+    let last = limit.last_if_full(&entries);
     let last = last.map(|entry| entry.id.to_string());
     let items = entries.into_iter().map(AdministrationRecord::from);
     Ok(call.page(items.collect(), last.as_deref()))

@@ -1,6 +1,6 @@
 //! `/audit/events`: what happened, when, and who caused it.
 
-use audit::{AuditFilter, EntryDocument};
+use audit::{AuditFilter, EntryDocument, known_kind};
 use common::{parse_date, unix_seconds};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -63,13 +63,11 @@ pub(crate) async fn list(
         let detail = "a tag or a digest needs the parameter repository";
         return Err(ApiProblem::invalid_parameter("repository", detail));
     }
-    let before = match after.key() {
-        "" => None,
-        key => Some(
-            key.parse()
-                .map_err(|_| ApiProblem::invalid_parameter("after", "not a cursor of this list"))?,
-        ),
-    };
+    let before = after.position(|key| key.parse().ok())?;
+    if let Some(kind) = event {
+        known_kind(kind)
+            .map_err(|error| ApiProblem::invalid_parameter("event", error.to_string()))?;
+    }
     let filter = AuditFilter {
         account: account.clone(),
         repository: repository.clone(),

@@ -9,12 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::rule_number::rule_number;
 use crate::body::{escaped, present};
-use crate::call::{ApiCall, CallInput, InBody, InPatch};
+use crate::call::{ApiCall, InBody, InPatch};
 use crate::etag::EntityTag;
 use crate::problem::ApiProblem;
 use crate::reply::{CreatedObject, NoContent, Shown};
-use crate::scope::{RequiredScope, RulesRead, RulesWrite};
+use crate::scope::{RulesRead, RulesWrite};
 
 /// A rule of the list, as commands with `--json` show it, too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -177,7 +178,7 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn show(call: ApiCall<RulesRead>) -> Result<Shown<RuleView>, ApiProblem> {
-    let number = number(&call)?;
+    let number = rule_number(&call)?;
     Ok(shown(&call.state.stores.rules.list.find(number).await?))
 }
 
@@ -185,7 +186,7 @@ pub(crate) async fn update(
     call: ApiCall<RulesWrite, InPatch<RulePatch>>,
 ) -> Result<Shown<RuleView>, ApiProblem> {
     let (rules, by) = (&call.state.stores.rules.list, call.caller.administrator());
-    let number = number(&call)?;
+    let number = rule_number(&call)?;
     let Some(place) = call.input.0.place else {
         let rule = rules.find(number).await?;
         call.if_match().require(&rule.version)?;
@@ -203,7 +204,7 @@ pub(crate) async fn update(
 
 pub(crate) async fn remove(call: ApiCall<RulesWrite>) -> Result<NoContent, ApiProblem> {
     let (rules, by) = (&call.state.stores.rules.list, call.caller.administrator());
-    let removal = rules.remove(&by, number(&call)?, call.if_match());
+    let removal = rules.remove(&by, rule_number(&call)?, call.if_match());
     removal.await?;
     Ok(NoContent)
 }
@@ -213,18 +214,6 @@ fn shown(rule: &ListedRule) -> Shown<RuleView> {
         value: RuleView::from(rule),
         tag: Some(EntityTag::of(&rule.version)),
     }
-}
-
-/// The rule that the path names.
-fn number<S: RequiredScope, I: CallInput>(call: &ApiCall<S, I>) -> Result<i64, ApiProblem> {
-    let text = call.parameter("number");
-    // One rule has one address: `+1` and `01` are none.
-    let number = text.parse().ok();
-    number
-        .filter(|number: &i64| number.to_string() == text)
-        .ok_or_else(|| {
-            ApiProblem::not_found("there is no such rule: a rule is named by its number")
-        })
 }
 
 impl RuleBody {

@@ -57,10 +57,7 @@ pub(crate) async fn list(
         Reach::Own => Some(own(&call.caller, account.as_deref())?),
     };
     let selection = account.map_or(Selection::All, Selection::Account);
-    let after = match after.key() {
-        "" => None,
-        key => Some(position(key)?),
-    };
+    let after = after.position(position)?;
     let now = call.state.clock.now();
     let page = sessions(&call)?.page(selection, after, limit.get(), now);
     let page = page.await?;
@@ -133,11 +130,9 @@ fn own(caller: &ApiCaller, account: Option<&str>) -> Result<String, ApiProblem> 
 }
 
 /// The place that a cursor names: an id, which has no space, and an account.
-fn position(key: &str) -> Result<SessionPosition, ApiProblem> {
-    let parts = key.split_once(' ');
-    let (id, account) =
-        parts.ok_or_else(|| ApiProblem::invalid_parameter("after", "not a cursor of this list"))?;
-    Ok(SessionPosition {
+fn position(key: &str) -> Option<SessionPosition> {
+    let (id, account) = key.split_once(' ')?;
+    Some(SessionPosition {
         account: account.to_owned(),
         id: id.to_owned(),
     })

@@ -33,10 +33,9 @@ pub(super) async fn page<S: RequiredScope, I: CallInput>(
         owner,
         ..TokenFilter::default()
     };
-    let (after, limit) = (position(after, kind)?, limit.get());
-    let tokens = store(call)?.page(filter, after, limit).await?;
-    let is_full = tokens.len() >= limit as usize;
-    let next = tokens.last().filter(|_| is_full);
+    let after = position(after, kind)?;
+    let tokens = store(call)?.page(filter, after, limit.get()).await?;
+    let next = limit.last_if_full(&tokens);
     let next = next.map(|token| key(&token.position()));
     let items = tokens.iter().map(TokenView::from).collect();
     Ok(call.page(items, next.as_deref()))

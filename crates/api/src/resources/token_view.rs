@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use common::{IpNetwork, parse_duration, rfc3339, unix_seconds};
+use common::{IpNetwork, parse_duration, rfc3339, unix_seconds, with_causes};
 use personal_tokens::secret::sha256_hex;
 use personal_tokens::{
     CeilingTextError, CreatedSecret, PersonalToken, PersonalTokens, PersonalTokensError, Rotation,
@@ -139,7 +139,7 @@ pub(super) fn ceiling(entries: Option<&[NewCeilingEntry]>) -> Result<ScopeCeilin
             CeilingTextError::Pattern(_, error) => format!("/ceiling/{}", error.entry),
             _ => "/ceiling".to_owned(),
         };
-        ApiProblem::invalid_value(pointer, with_sources(&error))
+        ApiProblem::invalid_value(pointer, with_causes(&error))
     })
 }
 
@@ -189,32 +189,18 @@ pub(super) fn position(
     after: &Cursor,
     kind: personal_tokens::TokenKind,
 ) -> Result<Option<TokenPosition>, ApiProblem> {
-    let wrong = || ApiProblem::invalid_parameter("after", "not a cursor of this list");
-    let key = after.key();
-    if key.is_empty() {
-        return Ok(None);
-    }
-    let (owner, name) = key.rsplit_once('/').ok_or_else(wrong)?;
-    Ok(Some(TokenPosition {
-        kind,
-        owner: owner.to_owned(),
-        name: name.parse().map_err(|_| wrong())?,
-    }))
+    after.position(|key| {
+        let (owner, name) = key.rsplit_once('/')?;
+        Some(TokenPosition {
+            kind,
+            owner: owner.to_owned(),
+            name: name.parse().ok()?,
+        })
+    })
 }
 
 fn date(time: SystemTime) -> String {
     rfc3339(unix_seconds(time))
-}
-
-/// An error with what caused it, on one line.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 impl From<&PersonalToken> for TokenView {

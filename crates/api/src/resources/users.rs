@@ -79,10 +79,9 @@ pub(crate) async fn list(
     call: ApiCall<UsersRead, InQuery<PageParameters>>,
 ) -> Result<Page<UserView>, ApiProblem> {
     let InQuery(PageParameters { after, limit }) = &call.input;
-    let limit = limit.get();
-    let accounts = call.state.stores.accounts.list(after.key(), limit).await?;
-    let is_full = accounts.len() >= limit as usize;
-    let last = accounts.last().filter(|_| is_full);
+    let store = &call.state.stores.accounts;
+    let accounts = store.list(after.key(), limit.get()).await?;
+    let last = limit.last_if_full(&accounts);
     let items = accounts.iter().map(UserView::from).collect();
     Ok(call.page(items, last.map(|account| account.name.as_str())))
 }

@@ -15,6 +15,8 @@ use database::{AdministrationFilter, Database, DatabaseConnection, logged_change
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use identity::{Account, Accounts, Rate, RequestLimiter};
+use immutable_tags::ImmutableTagList;
+use notifications::{DeliveryList, DeliveryStore, EndpointNames};
 use personal_tokens::{PersonalTokens, TokenPolicy};
 use policy::AclOptions;
 use serde_json::Value;
@@ -23,6 +25,7 @@ use token::{
     Verifier,
 };
 
+use crate::quotas::FixedQuotas;
 use crate::schema;
 use crate::test_database::{DatabaseKind, TestDatabase};
 use crate::token_server::token_server;
@@ -50,6 +53,7 @@ pub(crate) struct Bench {
     pub(crate) token_server: Arc<TokenServer>,
     pub(crate) sessions: Sessions,
     pub(crate) tokens: PersonalTokens,
+    pub(crate) quotas: Arc<FixedQuotas>,
     pub(crate) database: Database,
     _place: TestDatabase,
 }
@@ -109,6 +113,7 @@ impl Bench {
         let token_server = Arc::new(server);
         let rate: Rate = rate.parse().unwrap();
         let limiter = RequestLimiter::new(rate, clock.clone(), &SystemEntropy).unwrap();
+        let quotas = Arc::new(FixedQuotas::default());
         let mut configured = Accounts::default();
         configured
             .add("root".to_owned(), Account::default())
@@ -130,6 +135,8 @@ impl Bench {
                     options: AclOptions::default(),
                     shadowed_by: None,
                 },
+                immutable_tags: ImmutableTagList::new(database.clone(), clock.clone()),
+                quotas: Some(Arc::clone(&quotas) as _),
                 token_server: Arc::clone(&token_server),
                 sessions: Some(sessions.clone()),
                 personal_tokens: Some(tokens.clone()),
@@ -137,6 +144,10 @@ impl Bench {
                 audit: AuditReader::new(
                     AuditStore::new(database.clone()),
                     Arc::new(Pseudonyms::new(PersonalData::default(), &[0; 32])),
+                ),
+                notifications: DeliveryList::new(
+                    DeliveryStore::new(database.clone()),
+                    EndpointNames::Configured(vec!["one".to_owned(), "idle".to_owned()]),
                 ),
                 database: database.clone(),
             },
@@ -151,6 +162,7 @@ impl Bench {
             token_server,
             sessions,
             tokens,
+            quotas,
             database,
             _place: place,
         }

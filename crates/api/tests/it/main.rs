@@ -1,5 +1,7 @@
 //! The API without a network, over a real database.
 
+// The futures of a request are deep.
+#![recursion_limit = "256"]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,7 +13,10 @@ mod audit;
 mod authority;
 mod bench;
 mod explanations;
+mod immutable_tags;
+mod notifications;
 mod openapi;
+mod quotas;
 mod requests;
 mod robots;
 mod rules;

@@ -107,7 +107,7 @@ async fn a_person_has_their_own_tokens_alone() {
 }
 
 #[tokio::test]
-async fn an_administrator_has_everybodys() {
+async fn an_administrator_has_those_of_every_account() {
     let bench = Bench::new();
     let root = ("root", ALL);
     for owner in ["bob", "ann"] {
