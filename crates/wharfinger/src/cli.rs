@@ -11,9 +11,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     attach, audit, blob, catalog, certs, check, completions, config, copy, credential_helper,
-    credential_provider, delete, digest, doctor, explain, hash, import, inspect, keys, login,
-    logout, manifest, passwd, passwords, personal_token, policy, pull, push, referrers, registry,
-    replicas, robot, rule, serve, sessions, tag, tags, token, trust, up, user,
+    credential_provider, delete, digest, doctor, explain, hash, history, import, inspect, keys,
+    login, logout, manifest, notifications, passwd, passwords, personal_token, policy, pull, push,
+    referrers, registry, replicas, restore, robot, rule, serve, sessions, tag, tags, token, trust,
+    up, user,
 };
 use crate::failure::Failure;
 use crate::{docker_auth, output, registry_program, server_option, token_generator};
@@ -45,6 +46,7 @@ enum Command {
     Doctor(doctor::Arguments),
     Explain(explain::Arguments),
     Hash(hash::Arguments),
+    History(history::Arguments),
     Import(import::Arguments),
     Inspect(inspect::Arguments),
     Keys(keys::Arguments),
@@ -52,6 +54,7 @@ enum Command {
     Logout(logout::Arguments),
     Man(completions::Man),
     Manifest(manifest::Arguments),
+    Notifications(notifications::Arguments),
     Passwd(passwd::Arguments),
     Passwords(passwords::Arguments),
     PersonalToken(personal_token::Arguments),
@@ -61,6 +64,7 @@ enum Command {
     Referrers(referrers::Arguments),
     Registry(registry::Arguments),
     Replicas(replicas::Arguments),
+    Restore(restore::Arguments),
     Robot(robot::Arguments),
     Rule(rule::Arguments),
     Serve(serve::Arguments),
@@ -117,6 +121,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
@@ -124,6 +129,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Logout(arguments) => logout::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments, documented()),
         Command::Manifest(arguments) => manifest::run(&arguments),
+        Command::Notifications(arguments) => notifications::run(arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),
         Command::Passwords(arguments) => passwords::run(arguments),
         Command::PersonalToken(arguments) => personal_token::run(arguments),
@@ -133,6 +139,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Referrers(arguments) => referrers::run(&arguments),
         Command::Registry(arguments) => registry::run(&arguments),
         Command::Replicas(arguments) => replicas::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Robot(arguments) => robot::run(arguments),
         Command::Rule(arguments) => rule::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),

@@ -46,7 +46,7 @@ pub(crate) fn translated(
             .collect()
     };
     match read(if is_serve { &rest[1..] } else { rest }) {
-        CommandLine::Serve(flags, file) if is_serve || (!is_command(&file) && is_file(&file)) => {
+        CommandLine::Serve(flags, file) if is_serve || (is_file(&file) && !is_command(&file)) => {
             serve(flags.into_iter().chain([file]).collect())
         }
         // The parser of `serve` names it.

@@ -57,11 +57,15 @@ impl Failure {
         Self::new(FailureKind::System, message)
     }
 
-    /// Adds `error` and everything it came from.
+    /// Adds `error` and everything it came from. No error repeats its source, but the words of the message
+    /// may be those of `error`: then they are said once.
     pub(crate) fn caused_by(mut self, error: &dyn Error) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
-            self.causes.push(error.to_string());
+            let (cause, before) = (error.to_string(), self.causes.last());
+            if cause != *before.unwrap_or(&self.message) {
+                self.causes.push(cause);
+            }
             next = error.source();
         }
         self
@@ -105,13 +109,6 @@ impl Failure {
     }
 }
 
-/// An error and what it came from, in one line.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    let causes: Vec<String> = causes.map(ToString::to_string).collect();
-    causes.join(": ")
-}
-
 impl From<EntropyError> for Failure {
     fn from(error: EntropyError) -> Self {
         Self::system("the server needs randomness").caused_by(&error)
@@ -145,6 +142,8 @@ mod tests {
             failure.to_string(),
             "error: cannot write key.pem: disk on fire\nhint: put it out\n"
         );
+        let same = Failure::system("disk on fire").caused_by(&cause);
+        assert_eq!(same.to_string(), "error: disk on fire\n");
         assert_eq!(Failure::negative("no").to_string(), "error: no\n");
     }
 }

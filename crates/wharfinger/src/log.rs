@@ -3,18 +3,17 @@
 //! A thread of its own writes the lines: a slow disk or a stopped pipe must not delay a response.
 //! Lines that cannot be written for too long are dropped, and the next line says how many.
 //!
+//! SIGHUP has the files opened again, so that another program can move them away before (logrotate).
+//!
 //! (Not `tracing-appender`: it wakes its thread for every line, counts lines instead of bytes, and
 //! does not write into the log how many it lost.)
 
-use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use common::{escape_json, escape_lines};
+use common::Counter;
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,6 +21,7 @@ use tracing_subscriber::{Layer, filter::LevelFilter};
 
 use crate::failure::Failure;
 use crate::log_fields::TextFields;
+use crate::log_outputs::{LogFile, LogFormat, LogOutputs};
 
 /// How many bytes of lines may wait to be written.
 const MAX_WAITING: usize = 8 << 20;
@@ -33,16 +33,6 @@ const REST: Duration = Duration::from_millis(5);
 /// How long the writer may take to write what waits when the program ends.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
 
-/// The form of a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// For people to read.
-    #[default]
-    Text,
-    /// For programs: one object a line.
-    Json,
-}
-
 /// Where the log goes, and how much of it.
 #[derive(Clone, Debug)]
 pub(crate) struct LogSettings {
@@ -50,8 +40,33 @@ pub(crate) struct LogSettings {
     pub(crate) format: LogFormat,
     /// Whether lines go to standard error.
     pub(crate) stderr: bool,
-    /// The folder of the file `wharfinger.log`, to which lines are appended.
-    pub(crate) folder: Option<PathBuf>,
+    /// The file to which lines are appended.
+    pub(crate) file: Option<PathBuf>,
+    /// The file to which lines of the access log are appended that have their own form. `None`: they
+    /// go where all lines go.
+    pub(crate) access_file: Option<PathBuf>,
+}
+
+/// The queue of the running log.
+static RUNNING: OnceLock<Arc<LineQueue>> = OnceLock::new();
+
+/// Has the log's files opened again.
+pub(crate) fn reopen() {
+    if let Some(queue) = RUNNING.get() {
+        queue.reopen();
+    }
+}
+
+/// Writes a line of the access log that has its own form.
+pub(crate) fn write_access_line(line: &str) {
+    if let Some(queue) = RUNNING.get() {
+        queue.push_access(line.as_bytes());
+    }
+}
+
+/// How many lines could not be written.
+pub(crate) fn lost_lines() -> u64 {
+    RUNNING.get().map_or(0, |queue| queue.lost.value())
 }
 
 /// The running log. When it is dropped, the lines that wait are written.
@@ -65,23 +80,14 @@ impl Log {
     pub(crate) fn start(settings: &LogSettings) -> Result<Self, Failure> {
         let mut outputs = LogOutputs {
             stderr: settings.stderr,
-            file: None,
+            file: settings.file.clone().map(LogFile::open).transpose()?,
+            access_file: settings
+                .access_file
+                .clone()
+                .map(LogFile::open)
+                .transpose()?,
             format: settings.format,
         };
-        if let Some(folder) = &settings.folder {
-            let path = folder.join("wharfinger.log");
-            // Names of accounts and repositories are not for everyone on the machine.
-            let file = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(&path);
-            let file = file.map_err(|error| {
-                Failure::usage(format!("cannot open the log file {}", path.display()))
-                    .caused_by(&error)
-            })?;
-            outputs.file = Some(file);
-        }
         let queue = Arc::new(LineQueue::default());
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
@@ -94,6 +100,7 @@ impl Log {
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(level));
         tracing::subscriber::set_global_default(subscriber)
             .map_err(|error| Failure::system("cannot start the log").caused_by(&error))?;
+        let _ = RUNNING.set(Arc::clone(&queue));
         let writer = {
             let queue = Arc::clone(&queue);
             std::thread::Builder::new()
@@ -126,24 +133,47 @@ struct LineQueue {
     waiting: Mutex<QueuedLines>,
     arrived: Condvar,
     closing: Condvar,
+    /// How many lines were dropped since the start.
+    lost: Counter,
 }
 
 #[derive(Default)]
 struct QueuedLines {
     lines: Vec<u8>,
+    /// Lines of the access log that have their own form.
+    access: Vec<u8>,
     dropped: u64,
+    /// Whether the files are to be opened again.
+    reopen: bool,
     closed: bool,
     writer_sleeps: bool,
 }
 
 impl LineQueue {
     fn push(&self, line: &[u8]) {
+        self.push_to(line, |waiting| &mut waiting.lines);
+    }
+
+    fn push_access(&self, line: &[u8]) {
+        self.push_to(line, |waiting| &mut waiting.access);
+    }
+
+    fn reopen(&self) {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .reopen = true;
+        self.arrived.notify_one();
+    }
+
+    fn push_to(&self, line: &[u8], lines: fn(&mut QueuedLines) -> &mut Vec<u8>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.lines.len() + line.len() > MAX_WAITING {
+        if waiting.lines.len() + waiting.access.len() + line.len() > MAX_WAITING {
             waiting.dropped += 1;
+            self.lost.increment();
             return;
         }
-        waiting.lines.extend_from_slice(line);
+        lines(&mut waiting).extend_from_slice(line);
         // A writer that writes or rests looks again by itself before it sleeps.
         let asleep = waiting.writer_sleeps;
         drop(waiting);
@@ -162,30 +192,37 @@ impl LineQueue {
     }
 
     fn write_to(&self, outputs: &mut LogOutputs) {
-        let mut lines = Vec::new();
+        let (mut lines, mut access) = (Vec::new(), Vec::new());
         loop {
-            let dropped;
+            let (dropped, reopen);
             {
                 let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
                 waiting.writer_sleeps = true;
-                while waiting.lines.is_empty() && waiting.dropped == 0 && !waiting.closed {
+                while waiting.is_empty() && !waiting.closed {
                     waiting = self
                         .arrived
                         .wait(waiting)
                         .unwrap_or_else(PoisonError::into_inner);
                 }
                 waiting.writer_sleeps = false;
-                std::mem::swap(&mut lines, &mut waiting.lines);
-                dropped = std::mem::take(&mut waiting.dropped);
-                if lines.is_empty() && dropped == 0 {
+                if waiting.is_empty() {
                     return;
                 }
+                std::mem::swap(&mut lines, &mut waiting.lines);
+                std::mem::swap(&mut access, &mut waiting.access);
+                dropped = std::mem::take(&mut waiting.dropped);
+                reopen = std::mem::take(&mut waiting.reopen);
+            }
+            if reopen {
+                outputs.reopen();
             }
             outputs.write(&lines);
+            outputs.write_access(&access);
             if dropped > 0 {
                 outputs.write_loss(dropped);
             }
             lines.clear();
+            access.clear();
             let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             // Only the end wakes it early.
             let _ = self
@@ -195,41 +232,10 @@ impl LineQueue {
     }
 }
 
-struct LogOutputs {
-    stderr: bool,
-    file: Option<File>,
-    format: LogFormat,
-}
-
-impl LogOutputs {
-    fn write_loss(&mut self, lines: u64) {
-        let message = format!("the log could not keep up: {lines} lines are lost");
-        self.write(
-            match self.format {
-                LogFormat::Text => format!("{message}\n"),
-                LogFormat::Json => format!("{{\"level\":\"WARN\",\"message\":\"{message}\"}}\n"),
-            }
-            .as_bytes(),
-        );
-    }
-
-    /// Writes to every output that works. Lines hold what clients sent, so they are made safe here.
-    fn write(&mut self, lines: &[u8]) {
-        let text = match std::str::from_utf8(lines) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => String::from_utf8_lossy(lines),
-        };
-        let safe = match self.format {
-            LogFormat::Text => escape_lines(&text),
-            LogFormat::Json => escape_json(&text),
-        };
-        let lines = safe.as_bytes();
-        if self.stderr {
-            let _ = io::stderr().write_all(lines);
-        }
-        if let Some(file) = &mut self.file {
-            let _ = file.write_all(lines);
-        }
+impl QueuedLines {
+    /// Whether there is nothing to do.
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.access.is_empty() && self.dropped == 0 && !self.reopen
     }
 }
 
@@ -271,7 +277,8 @@ mod tests {
         let path = std::env::temp_dir().join(format!("wharfinger-log-{}", std::process::id()));
         let mut outputs = LogOutputs {
             stderr: false,
-            file: Some(File::create(&path).unwrap()),
+            file: Some(LogFile::open(path.clone()).unwrap()),
+            access_file: None,
             format: LogFormat::Text,
         };
         queue.write_to(&mut outputs);
@@ -282,23 +289,6 @@ mod tests {
             MAX_WAITING + "the log could not keep up: 2 lines are lost\n".len()
         );
         assert!(written.ends_with("2 lines are lost\n"));
-    }
-
-    #[test]
-    fn what_clients_send_is_escaped_in_both_formats() {
-        for (format, expected) in [
-            (LogFormat::Text, "a \\u{1b}[2J\\u{9b}\\u{202e}\n"),
-            (LogFormat::Json, "a \\u001b[2J\\u009b\\u202e\n"),
-        ] {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("log");
-            let mut outputs = LogOutputs {
-                stderr: false,
-                file: Some(File::create(&path).unwrap()),
-                format,
-            };
-            outputs.write("a \u{1b}[2J\u{9b}\u{202e}\n".as_bytes());
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
-        }
+        assert_eq!(queue.lost.value(), 2);
     }
 }

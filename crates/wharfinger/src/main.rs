@@ -13,6 +13,7 @@ mod fetch;
 mod files;
 mod log;
 mod log_fields;
+mod log_outputs;
 mod output;
 mod registry_program;
 mod remote;

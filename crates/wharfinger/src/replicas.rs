@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use postgresql::types::ToSql;
 use postgresql::{PostgresError, PostgresPool};
+use storage::LookPeriods;
 
 /// How long a server may be silent before it counts as away: it notes itself every ten seconds.
 const PRESENT: &str = "interval '35 seconds'";
@@ -18,6 +20,8 @@ pub(crate) struct Replica {
     pub(crate) schema: i64,
     /// Equal for equal configurations.
     pub(crate) config_hash: [u8; 32],
+    /// For how long it answers from memory without a look at what others have changed.
+    pub(crate) look: Duration,
 }
 
 /// Another server with another version or configuration, for longer than a minute.
@@ -49,8 +53,8 @@ impl Replica {
     ) -> Result<Vec<DifferentReplica>, PostgresError> {
         let sql = format!(
             "WITH own AS ( \
-                 INSERT INTO replicas AS r (id, name, version, schema, config_hash) \
-                 VALUES ($1, $2, $3, $4, $5) \
+                 INSERT INTO replicas AS r (id, name, version, schema, config_hash, look) \
+                 VALUES ($1, $2, $3, $4, $5, $6) \
                  ON CONFLICT (id) DO UPDATE SET \
                      name = excluded.name, version = excluded.version, schema = excluded.schema, \
                      config_hash = excluded.config_hash, seen_at = now(), \
@@ -68,9 +72,10 @@ impl Replica {
              ORDER BY other.name, other.id LIMIT 16"
         );
         let (id, hash) = (&self.id[..], &self.config_hash[..]);
-        let rows = pool
-            .query(&sql, &[&id, &self.name, &self.version, &self.schema, &hash])
-            .await?;
+        let look = milliseconds(self.look);
+        let own: [&(dyn ToSql + Sync); 6] =
+            [&id, &self.name, &self.version, &self.schema, &hash, &look];
+        let rows = pool.query(&sql, &own).await?;
         let different = rows.iter().map(|row| DifferentReplica {
             name: row.get(0),
             version: row.get(1),
@@ -84,6 +89,26 @@ impl Replica {
         let sql = "DELETE FROM replicas WHERE id = $1";
         pool.execute(sql, &[&&self.id[..]]).await.map(drop)
     }
+}
+
+/// The periods of a server that has noted `own`, or of a command. Two servers that start at once cannot
+/// both miss the other one: each has committed its row before it asks. So no server answers from memory
+/// for longer than another one waits.
+pub(crate) async fn look_periods(
+    pool: &PostgresPool,
+    own: Duration,
+) -> Result<LookPeriods, PostgresError> {
+    let sql = "SELECT least(min(look), $1::bigint), greatest(max(look), $1::bigint) FROM replicas";
+    let row = pool.query_one(sql, &[&milliseconds(own)]).await?;
+    let period = |column| Duration::from_millis(row.get::<_, i64>(column).unsigned_abs());
+    Ok(LookPeriods {
+        memory: period(0),
+        wait: period(1),
+    })
+}
+
+fn milliseconds(period: Duration) -> i64 {
+    i64::try_from(period.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Every server of the last day, by name.

@@ -14,7 +14,8 @@ const REPLACED: [&str; 2] = ["file", "host"];
 /// The options that are only of use with it.
 const OF_CONNECTION: [&str; 5] = ["trace", "insecure", "ca_file", "cert", "key"];
 
-/// `command` and all below it, in the form that `arguments` have.
+/// `command` and those below it that `arguments` name, in the form that `arguments` have. A server
+/// starts with this, and the text of all commands takes longer than many of its other steps.
 pub(crate) fn fitted(command: Command, arguments: &[OsString]) -> Command {
     let before_values = arguments.iter().take_while(|argument| *argument != "--");
     let mut words = before_values.filter_map(|argument| argument.to_str());
@@ -24,12 +25,16 @@ pub(crate) fn fitted(command: Command, arguments: &[OsString]) -> Command {
         true => Form::Server,
         false => Form::File,
     };
-    each(command, "wharfinger", form)
+    let is_named = |command: &Command| {
+        let mut names = command.get_all_aliases().chain([command.get_name()]);
+        names.any(|name| arguments.iter().any(|argument| argument == name))
+    };
+    each(command, "wharfinger", form, &is_named)
 }
 
 /// `command` and all below it, in the form with FILE, whose help names both.
 pub(crate) fn documented(command: Command) -> Command {
-    each(command, "wharfinger", Form::File)
+    each(command, "wharfinger", Form::File, &|_| true)
 }
 
 #[derive(Clone, Copy)]
@@ -38,10 +43,13 @@ enum Form {
     Server,
 }
 
-fn each(command: Command, path: &str, form: Form) -> Command {
+fn each(command: Command, path: &str, form: Form, is_needed: &dyn Fn(&Command) -> bool) -> Command {
     let command = command.mut_subcommands(|below| {
+        if !is_needed(&below) {
+            return below;
+        }
         let path = format!("{path} {}", below.get_name());
-        each(below, &path, form)
+        each(below, &path, form, is_needed)
     });
     let has = |id: &str| {
         let mut arguments = command.get_arguments();

@@ -7,6 +7,9 @@ pub(crate) enum SizeError {
     /// A number was expected.
     #[error("`{0}` is not a size: write bytes, or 64KiB, 10MiB, 1GB")]
     Number(String),
+    /// The number has a fraction.
+    #[error("`{0}` is not a whole number: use a smaller unit, such as 1536MiB for 1.5GiB")]
+    Fraction(String),
     /// A unit was expected, and this was there.
     #[error("unknown unit `{0}`: use B, KiB, MiB, GiB, TiB or kB, MB, GB, TB")]
     Unit(String),
@@ -36,6 +39,9 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
     let (number, unit) = text.split_at(end);
     if number.is_empty() {
         return Err(SizeError::Number(text.to_owned()));
+    }
+    if unit.starts_with(['.', ',']) {
+        return Err(SizeError::Fraction(text.to_owned()));
     }
     let unit = unit.trim_start();
     let Some((_, bytes)) = SIZE_UNITS.iter().find(|(name, _)| *name == unit) else {
@@ -68,6 +74,10 @@ mod tests {
         assert_eq!(parse_size("10 MB"), Ok(10_000_000));
         assert_eq!(parse_size("1B"), Ok(1));
         assert_eq!(parse_size("64K"), Err(SizeError::Unit("K".to_owned())));
+        for fraction in ["1.5GiB", "1,5GiB", "0.5", "1."] {
+            let expected = SizeError::Fraction(fraction.to_owned());
+            assert_eq!(parse_size(fraction), Err(expected));
+        }
         assert_eq!(parse_size("KiB"), Err(SizeError::Number("KiB".to_owned())));
         assert_eq!(
             parse_size("99999999TiB"),

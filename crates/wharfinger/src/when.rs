@@ -6,7 +6,7 @@ use common::{parse_date, parse_duration, unix_seconds};
 
 /// A point in time, as it is asked for: absolute, or counted from the present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
+pub(crate) enum TimeArgument {
     /// At this time.
     At(SystemTime),
     /// So long before now.
@@ -15,7 +15,7 @@ pub(crate) enum When {
     After(Duration),
 }
 
-impl When {
+impl TimeArgument {
     /// Reads `now`, `now-10s`, `now+1h`, `2026-01-31` or `2026-01-31T12:00:00Z`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let Some(rest) = text.strip_prefix("now") else {
@@ -92,7 +92,7 @@ mod tests {
     fn points_in_time() {
         let now = UNIX_EPOCH + Duration::from_secs(1_000);
         let at = |text| {
-            When::parse(text).map(|when| {
+            TimeArgument::parse(text).map(|when| {
                 when.resolve(now)
                     .unwrap()
                     .duration_since(UNIX_EPOCH)

@@ -55,11 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .collect::<Result<BTreeMap<_, _>, _>>()?,
     };
     run_async(async {
-        let repository = arguments
-            .connection
-            .open()
-            .repository(&arguments.name)
-            .await?;
+        let repository = arguments.connection.repository(&arguments.name).await?;
         let subject = repository.manifest(&arguments.name.reference()).await?;
         let attached = repository.attach(&artifact, &subject.descriptor()).await?;
         if arguments.json {

@@ -34,11 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .hint("write HOST/NAME@sha256:…"));
     };
     run_async(async {
-        let repository = arguments
-            .connection
-            .open()
-            .repository(&arguments.name)
-            .await?;
+        let repository = arguments.connection.repository(&arguments.name).await?;
         match &arguments.output {
             None => fetch(&repository, digest, &mut content_output()).await,
             Some(path) => fetch_into(&repository, digest, path).await,

@@ -2,6 +2,7 @@
 
 mod connect;
 mod database;
+mod storage;
 mod tried_connection;
 
 use std::path::{Path, PathBuf};

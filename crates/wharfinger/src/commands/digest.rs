@@ -27,11 +27,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let repository = arguments
-            .connection
-            .open()
-            .repository(&arguments.name)
-            .await?;
+        let repository = arguments.connection.repository(&arguments.name).await?;
         let reference = arguments.name.reference();
         let digest = match &arguments.part.platform {
             None => repository.digest(&reference).await?,

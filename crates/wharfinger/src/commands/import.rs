@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use common::escape_line;
+use common::{escape_line, with_causes};
 use sign_in::{ImportMode, ImportOutcome, LevelDb, SignInAccounts, SignInError};
 
 use super::{runtime, sign_ins};
 use crate::config::SignInConfig;
-use crate::failure::{Failure, with_causes};
+use crate::failure::Failure;
 use crate::output;
 
 /// What docker_auth puts before a user's name.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use accounts::{AccountStore, RuleList};
 use common::{SystemClock, SystemEntropy};
 use database::{Database, DatabaseOpenError};
+use immutable_tags::ImmutableTagList;
 
 use super::configuration;
 use crate::config::Config;
@@ -56,6 +57,10 @@ impl ManagedDatabase {
     pub(super) fn accounts(&self) -> AccountStore {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         AccountStore::new(self.database.clone(), clock, entropy)
+    }
+
+    pub(super) fn immutable_tags(&self) -> ImmutableTagList {
+        ImmutableTagList::new(self.database.clone(), Arc::new(SystemClock))
     }
 
     pub(super) fn rules(&self) -> RuleList {

@@ -5,14 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use client::{
-    ApiAddress, ApiClient, ApiError, ErrorKind, LoginCredentials, Transport, TransportOptions,
-};
+use client::{ApiAddress, ApiClient, ApiError, LoginCredentials, Transport, TransportOptions};
 use common::Secret;
 use identity::TOKEN_USER;
 
-use crate::failure::{Failure, FailureKind};
-use crate::remote::{HttpsArguments, credential_store, warn_of_store};
+use crate::failure::Failure;
+use crate::remote::{HttpsArguments, credential_store, failed, warn_of_store};
 
 /// Holds a robot's or a personal token, with which a job logs in. A secret is no argument: other users
 /// of the machine can see those.
@@ -105,22 +103,6 @@ async fn stored_login(server: &ApiAddress) -> LoginCredentials {
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        let kind = match error.kind() {
-            ErrorKind::Login => FailureKind::Login,
-            ErrorKind::Denied => FailureKind::Denied,
-            ErrorKind::NotFound => FailureKind::NotFound,
-            ErrorKind::Unreachable => FailureKind::Unreachable,
-            ErrorKind::Content => FailureKind::Content,
-            ErrorKind::Server | ErrorKind::Local => FailureKind::System,
-            ErrorKind::Usage => FailureKind::Usage,
-        };
-        let mut failure = Self::new(kind, common::escape_line(&error.to_string()));
-        if let Some(source) = std::error::Error::source(&error) {
-            failure = failure.caused_by(source);
-        }
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+        failed(error.kind(), &error, error.hint())
     }
 }

@@ -78,14 +78,12 @@ struct Row {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let report = runtime::block_on(async {
+    runtime::print_report(async {
         match arguments.command {
             Command::List(list) => list.run().await,
             Command::Revoke(revoke) => revoke.run().await,
         }
-    })??;
-    output::print(&report)?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 impl List {

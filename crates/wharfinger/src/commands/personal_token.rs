@@ -90,16 +90,14 @@ struct Revoke {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let report = runtime::block_on(async {
+    runtime::print_report(async {
         match arguments.command {
             Command::Create(create) => create.run().await,
             Command::List(list) => list.run().await,
             Command::Rotate(rotate) => rotate.run().await,
             Command::Revoke(revoke) => revoke.run().await,
         }
-    })??;
-    output::print(&report)?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 impl Create {

@@ -58,9 +58,13 @@ async fn servers(file: &std::path::Path) -> Result<Vec<ListedReplica>, Failure> 
     let database = open_database(location, "the list of servers")?;
     let pool = database.postgres().ok_or_else(only_one)?;
     let ready = Database::ready(&database).await;
-    ready.map_err(|error| Failure::system("the database cannot be used").caused_by(&error))?;
+    ready.map_err(|error| not_listed(&error))?;
     let listed = replicas::list(pool).await;
-    listed.map_err(|error| Failure::system("the servers cannot be listed").caused_by(&error))
+    listed.map_err(|error| not_listed(&error))
+}
+
+fn not_listed(error: &dyn std::error::Error) -> Failure {
+    Failure::system("the servers cannot be listed").caused_by(error)
 }
 
 /// So much of a configuration's hash is shown.

@@ -94,7 +94,7 @@ struct Named {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let report = runtime::block_on(async {
+    runtime::print_report(async {
         match arguments.command {
             Command::Add(add) => add.run().await,
             Command::List(list) => list.run().await,
@@ -104,9 +104,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             Command::Enable(named) => named.set_disabled(false).await,
             Command::Remove(named) => named.remove().await,
         }
-    })??;
-    output::print(&report)?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 impl Add {

@@ -58,15 +58,13 @@ struct Revoke {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let report = runtime::block_on(async {
+    runtime::print_report(async {
         let now = SystemClock.now();
         match arguments.command {
             Command::List(list) => list.run(now).await,
             Command::Revoke(revoke) => revoke.run(now).await,
         }
-    })??;
-    output::print(&report)?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 impl List {

@@ -25,11 +25,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let repository = arguments
-            .connection
-            .open()
-            .repository(&arguments.name)
-            .await?;
+        let repository = arguments.connection.repository(&arguments.name).await?;
         let manifest = repository.manifest(&arguments.name.reference()).await?;
         for tag in &arguments.tags {
             let reference = Reference::Tag(tag.clone());

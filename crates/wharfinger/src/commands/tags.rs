@@ -27,11 +27,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     run_async(async {
-        let repository = arguments
-            .connection
-            .open()
-            .repository(&arguments.name)
-            .await?;
+        let repository = arguments.connection.repository(&arguments.name).await?;
         let tags = repository.tags(arguments.pages.page)?.all().await?;
         if arguments.json {
             return print_json(&json!({ "name": repository.name().as_str(), "tags": tags }));

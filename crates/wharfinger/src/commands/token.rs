@@ -14,7 +14,7 @@ use token::{Access, Claims, HeaderOptions, PrivateKey, Scope, Signer};
 use crate::commands::key_file;
 use crate::failure::Failure;
 use crate::output;
-use crate::when::When;
+use crate::when::TimeArgument;
 
 /// Sign a token and print it
 ///
@@ -40,8 +40,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "300", value_parser = parse_duration)]
     expires: Duration,
     /// The time from which it is valid: now-10s, now+1h, 2026-01-31T12:00:00Z.
-    #[arg(long, value_name = "WHEN", default_value = "now", value_parser = When::parse)]
-    not_before: When,
+    #[arg(long, value_name = "WHEN", default_value = "now", value_parser = TimeArgument::parse)]
+    not_before: TimeArgument,
     /// The header members that name the key: kid, jwk, x5c; several with commas.
     #[arg(
         long,

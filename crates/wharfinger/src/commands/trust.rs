@@ -77,7 +77,7 @@ impl Check {
     async fn report(&self, file: &Path) -> Result<TrustCheckReport, Failure> {
         let config = configuration::load(file)?.config;
         if config.trust.is_empty() {
-            return Err(trusts_nobody(&file.display().to_string()));
+            return Err(without_trust(&file.display().to_string()));
         }
         let token = read_token(&self.token)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -91,13 +91,13 @@ impl Check {
         let check = ApiRoute::new(&["trust", "checks"], &[("trust", "read")]);
         let report = api.ask(check, &json!({"token": token.expose()})).await;
         report.map_err(|error| match error.refused() {
-            Some(StatusCode::NOT_FOUND) => trusts_nobody(&api.address().to_string()),
+            Some(StatusCode::NOT_FOUND) => without_trust(&api.address().to_string()),
             _ => error.into(),
         })
     }
 }
 
-fn trusts_nobody(server: &str) -> Failure {
+fn without_trust(server: &str) -> Failure {
     Failure::usage(format!("{server} has no section trust"))
         .hint("write which platforms are trusted")
 }

@@ -30,17 +30,23 @@ mod diagnostics;
 mod distribution;
 mod effective;
 mod external_program;
+mod headers;
+mod health;
 mod hsts;
 mod http_backend;
 mod keys;
-mod later;
 mod ldap;
+mod letsencrypt;
 mod load;
+mod log;
 mod login;
 mod login_order;
+mod metrics;
 #[cfg_attr(not(feature = "mongo"), path = "mongo_absent.rs")]
 mod mongo;
+mod notifications;
 mod personal_tokens;
+mod refused_sections;
 mod registry;
 mod schema;
 mod section;
@@ -67,18 +73,23 @@ pub(crate) use self::context::read_bounded;
 pub(crate) use self::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
 pub(crate) use self::effective::Effective;
 pub(crate) use self::external_program::{ExternalProgram, ProgramMode};
+pub(crate) use self::health::{HttpCheckConfig, PollSettings};
 pub(crate) use self::keys::SigningKey;
+pub(crate) use self::letsencrypt::LetsEncryptConfig;
 pub(crate) use self::load::{LoadedConfig, changes_for_restart, load};
+pub(crate) use self::log::{AccessLogFormat, AccessLogLevel};
+pub(crate) use self::metrics::MetricsConfig;
 pub(crate) use self::mongo::{MongoRulesConfig, MongoUsersConfig};
 pub(crate) use self::registry::{
     Auth as RegistryAuth, CollectionConfig, IssuerConfig, IssuerKeysConfig, RegistryServerConfig,
-    S3Config, StorageDriver,
+    S3Config, StorageDriver, TagsConfig,
 };
 pub(crate) use self::schema::json::of_configuration as json_schema;
 pub(crate) use self::sections::Config;
-pub(crate) use self::server::{AccessLogLevel, ServerConfig, ServerLimits};
+pub(crate) use self::server::{ServerConfig, ServerLimits};
 pub(crate) use self::sign_in::{ProviderConfig, SignInConfig, TokenStoreConfig};
 pub(crate) use self::sql::{SqlConfig, SqlRulesConfig};
+pub(crate) use self::tls::Tls;
 pub(crate) use self::token::{TokenConfig, TokenOptions};
 pub(crate) use self::users::HtpasswdFile;
 pub(crate) use self::yaml::{ScalarPlace, locate as locate_scalar};

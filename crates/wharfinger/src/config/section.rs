@@ -328,10 +328,11 @@ impl<'a> Section<'a> {
             .collect();
         if let Some(entry) = unknown.next() {
             let more = 1 + unknown.count();
-            found.push((
-                *entry,
-                format!("{more} more unknown keys{place} begin here"),
-            ));
+            let message = match more {
+                1 => format!("1 more unknown key{place} is here"),
+                more => format!("{more} more unknown keys{place} begin here"),
+            };
+            found.push((*entry, message));
         }
         found
     }

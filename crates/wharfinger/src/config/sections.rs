@@ -1,11 +1,15 @@
 //! The whole of a configuration: the sections of the file, and what they need of each other.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
+use ::notifications::NotificationSettings;
 use ::personal_tokens::TokenPolicy;
 use auth::device::DeviceLoginPolicy;
 use auth::sessions::SessionPolicy;
+use common::is_same_or_subdomain;
 use identity::Accounts;
+use storage::PostgresSettings;
 use workload_identity::IssuerSettings;
 
 use super::accounts::{self, AccountsConfig};
@@ -19,12 +23,13 @@ use super::effective::Effective;
 use super::external_program::ExternalProgram;
 use super::http_backend::HttpBackendConfig;
 use super::keys::KeyPairFiles;
-use super::later;
 use super::ldap;
 use super::login;
 use super::login_order;
 use super::mongo::{self, MongoRulesConfig, MongoUsersConfig};
+use super::notifications;
 use super::personal_tokens;
+use super::refused_sections::{self, RefusedBackends};
 use super::registry::{RegistryServerConfig, StorageDriver};
 use super::schema::key;
 use super::section::Section;
@@ -80,8 +85,14 @@ pub(crate) struct Config {
     pub(crate) api: Option<ApiConfig>,
     /// The audit table, if events are recorded. With it there is a database.
     pub(crate) audit: Option<AuditConfig>,
+    /// The endpoints that are told what happens in the registry, if there are any. With them there is a
+    /// registry.
+    pub(crate) notifications: Option<NotificationSettings>,
     pub(crate) registry: Option<RegistryServerConfig>,
     pub(crate) database: Option<database::DatabaseLocation>,
+    /// For how long a server with PostgreSQL answers from memory without a look at what others have
+    /// changed.
+    pub(crate) look: Duration,
 }
 
 impl Config {
@@ -120,14 +131,8 @@ impl Config {
 pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let (has_token_server, has_registry) = (root.has("token"), root.has("registry"));
     let (server, pair) = read_server(root);
-    let mut token = key::mapping("token")
-        .docker_auth()
-        .means("the token server: who issues tokens, for how long, with which key");
-    if !has_registry && !root.context.is_describing() {
-        token = token.required("it says who issues tokens, for how long and with which key");
-    }
-    let token = root.optional(token, |token| TokenConfig::read(token, &pair));
-    let later = later::refuse(root);
+    let token = read_token(root, &pair, has_registry);
+    let refused = refused_sections::refuse(root);
     let users = users::read(root);
     let htpasswd = users::read_htpasswd(root);
     let mongo_users = mongo::read_users(root);
@@ -137,18 +142,8 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let sql_rules = sql::read_rules(root, acl_options);
     let (ext_auth, ext_authz) = read_programs(root);
     let (http_auth, http_authz) = read_http_backends(root);
-    let ldap_auth = root.optional(
-        key::mapping("ldap_auth")
-            .docker_auth()
-            .means("a directory that checks passwords, below"),
-        ldap::read,
-    );
-    let casbin = root.optional(
-        key::mapping("casbin_authz")
-            .docker_auth()
-            .means("a Casbin policy, below, asked last; it decides everything it is asked"),
-        CasbinConfig::read,
-    );
+    let ldap_auth = read_directory(root);
+    let casbin = read_casbin(root);
     let sign_in = sign_in::read(root, server.as_ref());
     let lists = users
         .iter()
@@ -158,11 +153,7 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         key::mapping("login").means("limits on passwords, and the order of the backends"),
         |section| (login::read(section), login::read_order(section)),
     );
-    let database = root.optional(
-        key::mapping("database")
-            .means("where sessions, and what the registry knows of its content, are stored"),
-        sessions::read_location,
-    );
+    let (database, look) = read_database(root);
     // A bare docker_auth file, which may run in several replicas, has no refresh tokens.
     let has_database = has_token_server && (has_registry || root.has("database"));
     let has_accounts = has_token_server && root.has("accounts");
@@ -191,14 +182,12 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
     let accounts = accounts::read(root, has_token_server && database.is_some(), acl_options);
     let api = api::read(root, accounts.is_some(), registry.as_ref());
     let audit = audit::read(root, database.is_some());
+    let notifications = notifications::read(root, registry.is_some());
+    require_acme_store(root, server.as_ref(), database.is_some());
     if has_token_server || !has_registry {
         // Alone, they are enough if the file asks for them.
         let has_accounts = has_accounts && accounts.is_some();
-        require_backends(
-            root,
-            later.logins || has_accounts,
-            later.rules || has_accounts,
-        );
+        require_backends(root, &refused, has_accounts);
     } else {
         refuse_backends(root);
     }
@@ -224,8 +213,10 @@ pub(super) fn read_sections(root: &mut Section<'_>) -> Option<Config> {
         trust,
         sign_in,
         audit,
+        notifications,
         registry,
         database,
+        look,
         refresh_tokens,
         device_login,
         personal_tokens,
@@ -249,6 +240,34 @@ fn read_server<'a>(root: &mut Section<'a>) -> (Option<ServerConfig>, KeyPairFile
     );
     let (server, pair) = read.unzip();
     (server.flatten(), pair.unwrap_or_default())
+}
+
+fn read_token<'a>(
+    root: &mut Section<'a>,
+    pair: &KeyPairFiles<'a>,
+    has_registry: bool,
+) -> Option<TokenConfig> {
+    let mut key = key::mapping("token")
+        .docker_auth()
+        .means("the token server: who issues tokens, for how long, with which key");
+    if !has_registry && !root.context.is_describing() {
+        key = key.required("it says who issues tokens, for how long and with which key");
+    }
+    root.optional(key, |token| TokenConfig::read(token, pair))
+}
+
+/// Keys and certificates of an ACME server outlive the process.
+fn require_acme_store(root: &Section<'_>, server: Option<&ServerConfig>, has_database: bool) {
+    let letsencrypt = server.and_then(|server| server.letsencrypt.as_ref());
+    let needs_database = letsencrypt.is_some_and(|section| section.cache_dir.is_none());
+    if needs_database && !has_database {
+        root.error_about(
+            "server.letsencrypt.cache_dir",
+            Problem::Missing,
+            "write the directory for keys and certificates, such as cache_dir: \
+             /var/lib/wharfinger/certificates; or a database, which servers can share",
+        );
+    }
 }
 
 fn read_programs(root: &mut Section<'_>) -> (Option<ExternalProgram>, Option<ExternalProgram>) {
@@ -276,6 +295,30 @@ fn read_http_backends(
         root.optional(authenticates, HttpBackendConfig::read_http_auth),
         root.optional(authorizes, HttpBackendConfig::read_http_authz),
     )
+}
+
+fn read_directory(root: &mut Section<'_>) -> Option<::ldap::LdapSettings> {
+    let key = key::mapping("ldap_auth")
+        .docker_auth()
+        .means("a directory that checks passwords, below");
+    root.optional(key, ldap::read)
+}
+
+fn read_casbin(root: &mut Section<'_>) -> Option<CasbinConfig> {
+    let key = key::mapping("casbin_authz")
+        .docker_auth()
+        .means("a Casbin policy, below, asked last; it decides everything it is asked");
+    root.optional(key, CasbinConfig::read)
+}
+
+/// Where the database is, and for how long a server answers without a look at it.
+fn read_database(root: &mut Section<'_>) -> (Option<database::DatabaseLocation>, Duration) {
+    let key = key::mapping("database")
+        .means("where sessions, and what the registry knows of its content, are stored");
+    match root.optional(key, sessions::read_database) {
+        Some(section) => (Some(section.location), section.look),
+        None => (None, PostgresSettings::LOOK),
+    }
 }
 
 fn read_refresh_tokens(root: &mut Section<'_>, is_on: bool) -> Option<SessionPolicy> {
@@ -345,12 +388,9 @@ fn warn_of_store_at_own_host(
         return;
     };
     let host = s3.client_host();
-    let store = ::storage::ContentUrl::host_of(&host).to_ascii_lowercase();
-    let own = own.trim_matches(['[', ']']).to_ascii_lowercase();
-    let is_below = store
-        .strip_suffix(&own)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    if s3.redirect.enabled && is_below {
+    let store = ::storage::ContentUrl::host_of(&host);
+    let own = own.trim_matches(['[', ']']);
+    if s3.redirect.enabled && is_same_or_subdomain(store, own) {
         let message = format!(
             "no effect: docker would send its token along to {store}, which is at or below the host of \
              server.public_url, and the store would refuse it; write an endpoint with another host, or enabled: false"
@@ -364,31 +404,40 @@ fn warn_of_store_at_own_host(
     }
 }
 
+/// The sections of backends for logins, without those of sign-ins.
+const LOGIN_SECTIONS: [&str; 9] = [
+    "users",
+    "users_htpasswd",
+    "ext_auth",
+    "http_auth",
+    "ldap_auth",
+    "mongo_auth",
+    "xorm_auth",
+    "sql_auth",
+    "trust",
+];
+
+/// The sections of rules and of what decides like them.
+const RULE_SECTIONS: [&str; 7] = [
+    "acl",
+    "acl_mongo",
+    "acl_xorm",
+    "acl_sql",
+    "ext_authz",
+    "http_authz",
+    "casbin_authz",
+];
+
 /// Without a token server these have no effect, and the file says that they should.
 fn refuse_backends(root: &Section<'_>) {
-    let names = [
-        "users",
-        "users_htpasswd",
-        "ext_auth",
-        "http_auth",
-        "ldap_auth",
-        "mongo_auth",
-        "xorm_auth",
-        "sql_auth",
-        "trust",
-        "acl",
-        "acl_mongo",
-        "acl_xorm",
-        "acl_sql",
-        "ext_authz",
-        "http_authz",
-        "casbin_authz",
+    let others = [
         "refresh_tokens",
         "device_login",
         "personal_tokens",
         "accounts",
     ];
-    for name in names.into_iter().chain(sign_in::SECTIONS) {
+    let names = LOGIN_SECTIONS.into_iter().chain(RULE_SECTIONS);
+    for name in names.chain(others).chain(sign_in::SECTIONS) {
         if let Some(setting) = root.present(name).filter(|setting| !setting.is_null()) {
             setting.report(
                 Problem::NoEffect,
@@ -399,21 +448,11 @@ fn refuse_backends(root: &Section<'_>) {
     }
 }
 
-/// Without a backend every login or every access would be refused: always a mistake.
-fn require_backends(root: &Section<'_>, has_logins: bool, has_rules: bool) {
+/// Without a backend every login or every access would be refused: always a mistake. One that cannot be
+/// used was reported already.
+fn require_backends(root: &Section<'_>, refused: &RefusedBackends, has_accounts: bool) {
     let has = |names: &[&str]| names.iter().any(|name| root.has(name));
-    let logins = [
-        "users",
-        "users_htpasswd",
-        "ext_auth",
-        "http_auth",
-        "ldap_auth",
-        "mongo_auth",
-        "xorm_auth",
-        "sql_auth",
-        "trust",
-    ];
-    if !has(&logins) && !has(&sign_in::SECTIONS) && !has_logins {
+    if !has(&LOGIN_SECTIONS) && !has(&sign_in::SECTIONS) && !refused.logins && !has_accounts {
         root.error(
             Problem::Missing,
             "no one can log in: set users, users_htpasswd, ext_auth, http_auth, ldap_auth, \
@@ -421,16 +460,7 @@ fn require_backends(root: &Section<'_>, has_logins: bool, has_rules: bool) {
              accounts: {} for accounts in the database",
         );
     }
-    let rules = [
-        "acl",
-        "acl_mongo",
-        "acl_xorm",
-        "acl_sql",
-        "ext_authz",
-        "http_authz",
-        "casbin_authz",
-    ];
-    if !has(&rules) && !has_rules {
+    if !has(&RULE_SECTIONS) && !refused.rules && !has_accounts {
         root.error(
             Problem::Missing,
             "nothing is allowed: write rules under acl, or set acl_mongo, acl_xorm, ext_authz, \

@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use common::IpNetwork;
 use http::{HeaderName, HeaderValue, Uri};
-use tracing::Level;
 
 use super::address::{ListenAddress, Net};
 use super::diagnostics::Problem;
 use super::effective::Effective;
+use super::health::{self, HealthConfig};
 use super::hsts;
 use super::keys::KeyPairFiles;
+use super::letsencrypt::{self, LetsEncryptConfig};
+use super::log::LogConfig;
+use super::metrics::{self, MetricsConfig};
 use super::schema::Kind;
-use super::schema::key::{self, Words};
+use super::schema::key;
 use super::section::Section;
 use super::setting::Setting;
-use super::tls::Tls;
-use crate::log::LogFormat;
+use super::tls::{Tls, TlsSettings};
 
 /// How the server is reached and how it treats clients.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct ServerConfig {
     /// Where it listens; never empty.
     pub(crate) listen: Vec<ListenAddress>,
     pub(crate) tls: Option<Tls>,
+    /// The ACME server that the certificates of TLS are from.
+    pub(crate) letsencrypt: Option<LetsEncryptConfig>,
     /// The prefix of every path: empty, or a path that begins with `/`.
     pub(crate) path_prefix: String,
     /// The header that holds the client's address, and the place of the address among several;
@@ -40,6 +44,9 @@ pub(crate) struct ServerConfig {
     pub(crate) drain: Duration,
     pub(crate) limits: ServerLimits,
     pub(crate) log: LogConfig,
+    /// Metrics, if they are on.
+    pub(crate) metrics: Option<MetricsConfig>,
+    pub(crate) health: HealthConfig,
 }
 
 /// How much a client may ask of the server.
@@ -63,28 +70,6 @@ pub(crate) struct ServerLimits {
     pub(crate) connections_per_address: usize,
 }
 
-/// What the log says and how.
-#[derive(Clone, Debug)]
-pub(crate) struct LogConfig {
-    pub(crate) level: Level,
-    pub(crate) format: LogFormat,
-    /// Which requests of the registry have a line.
-    pub(crate) access: AccessLogLevel,
-    /// Of successful reads, one of so many has a line.
-    pub(crate) access_sample: u64,
-}
-
-/// Which requests of the registry have a line in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AccessLogLevel {
-    /// Every request.
-    All,
-    /// Those that end with a status of 400 or above.
-    Errors,
-    /// None.
-    Off,
-}
-
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const SECOND: Duration = Duration::from_secs(1);
@@ -95,8 +80,20 @@ impl ServerConfig {
     /// Reads the section, and the files of its TLS pair.
     pub(super) fn read<'a>(server: &mut Section<'a>) -> (Option<Self>, KeyPairFiles<'a>) {
         let listen = read_listen(server);
-        let (tls, pair) = Tls::read(server);
-        refuse_letsencrypt(server);
+        let mut tls = TlsSettings::read(server);
+        let public_url = server.find(
+            key::parsed("public_url", "URL", public_url)
+                .means(
+                    "the URL that clients use: where the registry sends them for a token (with \
+                     `path_prefix`), and the beginning of each `Location`. Needed only behind a \
+                     proxy that does not send it as `X-Forwarded-Host` and `X-Forwarded-Proto`",
+                )
+                .otherwise("from the request"),
+        );
+        let letsencrypt = letsencrypt::read(server, &tls.pair, public_url.as_deref());
+        if letsencrypt.is_some() {
+            tls.tls = tls.with_acme(server);
+        }
         let path_prefix = server.get(
             key::parsed("path_prefix", "text that begins with `/`", path_prefix)
                 .docker_auth()
@@ -107,21 +104,14 @@ impl ServerConfig {
         let hsts = hsts::read(server);
         let settings = Self {
             listen: listen.clone().unwrap_or_default(),
-            tls,
+            tls: tls.tls,
+            letsencrypt,
             path_prefix,
             real_ip_header,
             real_ip_pos,
             trusted_proxies,
             hsts,
-            public_url: server.find(
-                key::parsed("public_url", "URL", public_url)
-                    .means(
-                        "the URL that clients use: where the registry sends them for a token (with \
-                         `path_prefix`), and the beginning of each `Location`. Needed only behind a \
-                         proxy that does not send it as `X-Forwarded-Host` and `X-Forwarded-Proto`",
-                    )
-                    .otherwise("from the request"),
-            ),
+            public_url,
             drain: server.get(
                 key::duration("drain", Duration::ZERO..=HOUR)
                     .means(
@@ -138,8 +128,10 @@ impl ServerConfig {
                 key::mapping("log").means("what the log says; below"),
                 LogConfig::read,
             ),
+            metrics: metrics::read(server),
+            health: health::read(server),
         };
-        (listen.map(|_| settings), pair)
+        (listen.map(|_| settings), tls.pair)
     }
 }
 
@@ -194,91 +186,6 @@ impl ServerLimits {
                     .default(2_500),
             ),
         }
-    }
-}
-
-impl LogConfig {
-    /// Declares `server.log.*`.
-    fn read(log: &mut Section<'_>) -> Self {
-        Self {
-            level: log.get(
-                key::word("level")
-                    .means("the least severe lines to write; `-v=2` on the command line is `debug`")
-                    .restart()
-                    .default(Level::INFO),
-            ),
-            format: log.get(
-                key::word("format")
-                    .means("`json` writes one object a line")
-                    .restart()
-                    .default(LogFormat::Text),
-            ),
-            access: log.get(
-                key::word("access")
-                    .means(
-                        "which requests of the registry have a line; `errors` are those with \
-                         status 400 and above",
-                    )
-                    .default(AccessLogLevel::All),
-            ),
-            access_sample: log.get(
-                key::number("access_sample", 1..=1_000_000)
-                    .means("with `all`: of successful reads, only one of so many has a line")
-                    .default(1),
-            ),
-        }
-    }
-}
-
-impl Words for Level {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("error", Self::ERROR),
-        ("warn", Self::WARN),
-        ("info", Self::INFO),
-        ("debug", Self::DEBUG),
-        ("trace", Self::TRACE),
-    ];
-}
-
-impl Words for AccessLogLevel {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("all", Self::All),
-        ("errors", Self::Errors),
-        ("off", Self::Off),
-    ];
-}
-
-impl Words for LogFormat {
-    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
-}
-
-fn refuse_letsencrypt(server: &mut Section<'_>) {
-    let key = key::custom("letsencrypt", Kind::Anything)
-        .docker_auth()
-        .later()
-        .means(
-            "certificates by ACME. Until then: `certificate` and `key`, which are read again when \
-             they change",
-        );
-    let Some(letsencrypt) = server.setting(key) else {
-        return;
-    };
-    let Some(entries) = letsencrypt.entries() else {
-        return;
-    };
-    // docker_auth asks for certificates only if it has an address for the authority's mails.
-    let has_email = entries
-        .iter()
-        .any(|(entry, value)| entry.key == "email" && value.text() != Some(String::new()));
-    if has_email {
-        letsencrypt.report(
-            Problem::Unsupported,
-            "certificates from Let's Encrypt are not supported yet; use certificate and key \
-             (certbot or lego renew them, and they are read again when they change), or a proxy \
-             that does TLS",
-        );
-    } else if !entries.is_empty() {
-        letsencrypt.warn(Problem::NoEffect, "no effect without email");
     }
 }
 

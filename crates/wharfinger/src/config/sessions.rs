@@ -6,6 +6,7 @@ use std::time::Duration;
 use auth::sessions::SessionPolicy;
 use common::Secret;
 use database::DatabaseLocation;
+use storage::{LookPeriods, PostgresSettings};
 
 use super::diagnostics::Problem;
 use super::schema::key::{self, from_str};
@@ -58,7 +59,14 @@ pub(super) fn read_policy(section: &mut Section<'_>) -> SessionPolicy {
 const MOST_CONNECTIONS: i64 = 1000;
 
 /// Where what must last is stored.
-pub(super) fn read_location(section: &mut Section<'_>) -> Option<DatabaseLocation> {
+pub(super) struct DatabaseConfig {
+    pub(super) location: DatabaseLocation,
+    /// For how long a server answers from memory without a look at what others have changed.
+    pub(super) look: Duration,
+}
+
+/// Reads the section `database`.
+pub(super) fn read_database(section: &mut Section<'_>) -> Option<DatabaseConfig> {
     let location = section.find(
         key::parsed("url", "URL", from_str)
             .required("write url: \"sqlite:///var/lib/wharfinger/wharfinger.db\"")
@@ -84,6 +92,17 @@ pub(super) fn read_location(section: &mut Section<'_>) -> Option<DatabaseLocatio
             .means("how many connections to PostgreSQL this server opens at most")
             .otherwise("`16`"),
     );
+    let look = section.find(
+        key::duration("look", Duration::ZERO..=LookPeriods::LONGEST)
+            .restart()
+            .means(
+                "with `postgres://`, a server answers from memory for this long before it looks again \
+                 what other servers have changed, and each change waits as long. A server looks once \
+                 in this time at most; `0s` looks for each request. While servers differ, the \
+                 shortest counts for answers, the longest for changes",
+            )
+            .otherwise("`10ms`"),
+    );
     let password = password.map(|file| file.read());
     match location? {
         DatabaseLocation::Postgres(server, mut settings) => {
@@ -106,19 +125,26 @@ pub(super) fn read_location(section: &mut Section<'_>) -> Option<DatabaseLocatio
                 }
                 Some(content) => server.with_password(password_of(section, &content?)?),
             };
-            Some(DatabaseLocation::Postgres(Box::new(server), settings))
+            Some(DatabaseConfig {
+                location: DatabaseLocation::Postgres(Box::new(server), settings),
+                look: look.unwrap_or(PostgresSettings::LOOK),
+            })
         }
         file @ DatabaseLocation::File(_) => {
             for (name, is_there) in [
                 ("password_file", password.is_some()),
                 ("connections", connections.is_some()),
+                ("look", look.is_some()),
             ] {
                 if is_there {
                     let message = "a SQLite file has none: only postgres:// has";
                     section.error_about(name, Problem::NoEffect, message);
                 }
             }
-            Some(file)
+            Some(DatabaseConfig {
+                location: file,
+                look: PostgresSettings::LOOK,
+            })
         }
     }
 }

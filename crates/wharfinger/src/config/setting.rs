@@ -184,9 +184,21 @@ impl<'a> Setting<'a> {
 
     /// A length of time in a range: a number of seconds, or `5m`.
     pub(super) fn duration_within(&self, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
-        self.within(self.duration()?, bounds, |duration| {
-            print_duration(*duration)
-        })
+        let duration = self.duration()?;
+        if bounds.contains(&duration) {
+            return Some(duration);
+        }
+        let (least, most) = (
+            print_duration(*bounds.start()),
+            print_duration(*bounds.end()),
+        );
+        let is_short = !duration.is_zero() && duration < *bounds.start();
+        let unit = match is_short && self.is_number()? {
+            true => "; a number without a unit is seconds: write s, m, h, d or w behind it",
+            false => "",
+        };
+        self.error(format_args!("must be from {least} to {most}{unit}"));
+        None
     }
 
     /// A length of time: a number of seconds, or `5m`.

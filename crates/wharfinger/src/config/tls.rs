@@ -11,6 +11,7 @@ use ::token::Certificate;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ResolvesServerCert;
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::diagnostics::{Problem, nearest};
@@ -23,9 +24,28 @@ use super::setting::Setting;
 /// What a TLS listener needs. Every part was tried together when it was read.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    chain: Vec<CertificateDer<'static>>,
-    key: Arc<PrivateKeyDer<'static>>,
+    certificate: CertificateSource,
     options: Options,
+}
+
+/// Where the certificate is from.
+#[derive(Clone)]
+enum CertificateSource {
+    Files {
+        chain: Vec<CertificateDer<'static>>,
+        key: Arc<PrivateKeyDer<'static>>,
+    },
+    /// The ACME server of `letsencrypt`.
+    Acme,
+}
+
+/// The server's TLS settings, as they were read.
+pub(super) struct TlsSettings<'a> {
+    /// TLS with the certificate of the files.
+    pub(super) tls: Option<Tls>,
+    options: Option<Options>,
+    /// The files, whose key also signs tokens if `token` has none.
+    pub(super) pair: KeyPairFiles<'a>,
 }
 
 fn read_pair<'a>(server: &mut Section<'a>) -> KeyPairFiles<'a> {
@@ -33,7 +53,7 @@ fn read_pair<'a>(server: &mut Section<'a>) -> KeyPairFiles<'a> {
         key::path("certificate")
             .docker_auth()
             .means("TLS: the certificate and its chain, PEM; read again when it changes")
-            .otherwise("without it and `key`, plain HTTP"),
+            .otherwise("without it, `key` and `letsencrypt`, plain HTTP"),
     );
     let key = server.locate(
         key::path("key")
@@ -98,17 +118,17 @@ const CURVES: [(&str, u16); 5] = [
 ];
 
 impl Tls {
-    /// Reads the server's TLS settings; without a certificate and a key there is no TLS. The pair
-    /// also signs tokens when `token` has no key.
-    pub(super) fn read<'a>(server: &mut Section<'a>) -> (Option<Self>, KeyPairFiles<'a>) {
-        let options = Options::read(server);
-        let pair = read_pair(server);
-        (Self::new(server, options, &pair), pair)
+    /// The server's own certificate, if it is in a file.
+    pub(crate) fn certificate(&self) -> Option<Certificate> {
+        match &self.certificate {
+            CertificateSource::Files { chain, .. } => Certificate::from_der(chain.first()?).ok(),
+            CertificateSource::Acme => None,
+        }
     }
 
-    fn new(
+    fn of_files(
         server: &mut Section<'_>,
-        options: Option<Options>,
+        options: Option<&Options>,
         pair: &KeyPairFiles<'_>,
     ) -> Option<Self> {
         let (certificate, key) = match (&pair.certificate, &pair.key) {
@@ -127,7 +147,7 @@ impl Tls {
             }
             (None, None) => return None,
         };
-        if let Some(options) = &options {
+        if let Some(options) = options {
             options.show(server);
         }
         let (chain, pem) = (certificate.read(), key.read());
@@ -141,44 +161,56 @@ impl Tls {
         let private = PrivateKeyDer::from_pem_slice(&pem?);
         let private = private.map_err(|_| "no private key in it that can be read");
         let private = key.setting.checked_file(&key.value, private)?;
-        let tls = Self {
-            chain,
-            key: Arc::new(private),
-            options: options?,
-        };
-        let tried = tls.server_config(&[]);
-        key.setting
-            .checked(tried.map_err(|error| cannot_serve(&error)))?;
-        let leaf = tls
-            .chain
+        let is_empty = chain.is_empty();
+        let leaf = chain
             .first()
             .and_then(|leaf| Certificate::from_der(leaf).ok());
+        let tls = Self {
+            certificate: CertificateSource::Files {
+                chain,
+                key: Arc::new(private),
+            },
+            options: options?.clone(),
+        };
+        let tried = tls.server_config(&[], None);
+        key.setting
+            .checked(tried.map_err(|error| cannot_serve(&error)))?;
         if leaf.is_some_and(|leaf| !leaf.valid_at(server.context.now)) {
             certificate.setting.warn(
                 Problem::Doubtful,
                 "the certificate has expired or is not valid yet; clients refuse it",
             );
         }
-        (!tls.chain.is_empty()).then_some(tls)
+        (!is_empty).then_some(tls)
     }
 
-    /// The settings for rustls, with the application protocols in the order of preference.
+    /// The settings for rustls, with the application protocols in the order of preference. `acme` has
+    /// the certificates of the ACME server, if they are from one.
     ///
     /// # Errors
     /// None that has not been met when the configuration was read.
     pub(crate) fn server_config(
         &self,
         protocols: &[&[u8]],
+        acme: Option<Arc<dyn ResolvesServerCert>>,
     ) -> Result<rustls::ServerConfig, rustls::Error> {
         let provider = CryptoProvider {
             cipher_suites: self.options.suites.clone(),
             kx_groups: self.options.groups.clone(),
             ..aws_lc_rs::default_provider()
         };
-        let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(self.options.versions)?
-            .with_no_client_auth()
-            .with_single_cert(self.chain.clone(), self.key.clone_key())?;
+            .with_no_client_auth();
+        let mut config = match (&self.certificate, acme) {
+            (CertificateSource::Files { chain, key }, _) => {
+                builder.with_single_cert(chain.clone(), key.clone_key())?
+            }
+            (CertificateSource::Acme, Some(acme)) => builder.with_cert_resolver(acme),
+            (CertificateSource::Acme, None) => {
+                return Err(rustls::Error::NoCertificatesPresented);
+            }
+        };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(config)
     }
@@ -186,9 +218,31 @@ impl Tls {
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls")
-            .field("certificates", &self.chain.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+impl<'a> TlsSettings<'a> {
+    /// Reads the server's TLS settings. Without a certificate and a key there is no TLS, unless the
+    /// certificate is from elsewhere.
+    pub(super) fn read(server: &mut Section<'a>) -> Self {
+        let options = Options::read(server);
+        let pair = read_pair(server);
+        Self {
+            tls: Tls::of_files(server, options.as_ref(), &pair),
+            options,
+            pair,
+        }
+    }
+
+    /// TLS with the certificates of an ACME server.
+    pub(super) fn with_acme(&self, server: &mut Section<'_>) -> Option<Tls> {
+        let options = self.options.as_ref()?;
+        options.show(server);
+        Some(Tls {
+            certificate: CertificateSource::Acme,
+            options: options.clone(),
+        })
     }
 }
 

@@ -97,6 +97,11 @@ impl ConnectionArguments {
         }
     }
 
+    /// Connects to the repository of an image.
+    pub(crate) async fn repository(&self, name: &ImageName) -> Result<RepositoryClient, Failure> {
+        self.open().repository(name).await
+    }
+
     /// The options for the client. Warns of dangerous ones.
     pub(crate) fn options(&self) -> TransportOptions {
         TransportOptions {
@@ -213,22 +218,31 @@ pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let kind = match error.kind() {
-            ErrorKind::Login => FailureKind::Login,
-            ErrorKind::Denied => FailureKind::Denied,
-            ErrorKind::NotFound => FailureKind::NotFound,
-            ErrorKind::Unreachable => FailureKind::Unreachable,
-            ErrorKind::Content => FailureKind::Content,
-            ErrorKind::Server | ErrorKind::Local => FailureKind::System,
-            ErrorKind::Usage => FailureKind::Usage,
-        };
-        let mut failure = Failure::new(kind, escape_line(&error.to_string()));
-        if let Some(source) = std::error::Error::source(&error) {
-            failure = failure.caused_by(source);
-        }
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+        failed(error.kind(), &error, error.hint())
+    }
+}
+
+/// What failed in the client, as the failure of a command.
+pub(crate) fn failed(
+    kind: ErrorKind,
+    error: &dyn std::error::Error,
+    hint: Option<String>,
+) -> Failure {
+    let kind = match kind {
+        ErrorKind::Login => FailureKind::Login,
+        ErrorKind::Denied => FailureKind::Denied,
+        ErrorKind::NotFound => FailureKind::NotFound,
+        ErrorKind::Unreachable => FailureKind::Unreachable,
+        ErrorKind::Content => FailureKind::Content,
+        ErrorKind::Server | ErrorKind::Local => FailureKind::System,
+        ErrorKind::Usage => FailureKind::Usage,
+    };
+    let mut failure = Failure::new(kind, escape_line(&error.to_string()));
+    if let Some(source) = error.source() {
+        failure = failure.caused_by(source);
+    }
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use common::{Clock, SystemClock};
 use storage::distribution::{
-    AdoptError, AdoptionProblem, AdoptionReport, Discovery, OngoingAdoption, RegistryData,
+    AdoptError, AdoptionProblem, AdoptionReport, AdoptionTurn, Discovery, OngoingAdoption,
+    RegistryData,
 };
 use storage::{ContentLocation, Storage};
 
@@ -21,6 +22,8 @@ use crate::failure::Failure;
 const PAUSE: Duration = Duration::from_secs(10);
 /// The time until the next try after the disk or the database failed.
 const AGAIN: Duration = Duration::from_secs(30);
+/// How often a server asks whether another one still reads.
+const TURN: Duration = Duration::from_secs(5);
 /// How many problems have a line each. The command lists them all.
 const TOLD: usize = 100;
 
@@ -69,7 +72,7 @@ async fn discover_data(
     }
 }
 
-/// Adopts all of it, and tries again after failures.
+/// Adopts all of it, or waits until another server has, and tries again after failures.
 pub(super) async fn read_through(storage: &Storage, reading: &Arc<OngoingAdoption>) {
     let mut log = Log {
         told: 0,
@@ -77,10 +80,17 @@ pub(super) async fn read_through(storage: &Storage, reading: &Arc<OngoingAdoptio
     };
     loop {
         match storage
-            .complete_adoption(reading, |report| log.hear(report))
+            .complete_adoption_in_turn(reading, |report| log.hear(report))
             .await
         {
-            Ok(report) => return log.end(&report),
+            Ok(AdoptionTurn::Complete(report)) => return log.end(&report),
+            Ok(AdoptionTurn::CompleteElsewhere) => {
+                return tracing::info!("another server has adopted the existing registry data");
+            }
+            Ok(AdoptionTurn::Elsewhere) => {
+                tokio::time::sleep(TURN).await;
+                continue;
+            }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(

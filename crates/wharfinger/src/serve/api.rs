@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use accounts::RuleList;
-use api::{Api, ApiRules, ApiSettings, ApiStores, ResponseKey};
+use api::{Api, ApiRules, ApiSettings, ApiStores, QuotaReader, ResponseKey};
 use auth::TokenServer;
 use auth::sessions::Sessions;
 use database::Database;
 use identity::{Rate, RequestLimiter};
+use immutable_tags::ImmutableTagList;
+use notifications::{DeliveryList, DeliveryStore, EndpointNames};
 use token::{JwkSet, Verifier};
 use workload_identity::TrustAuth;
 
@@ -15,6 +17,7 @@ use super::audit::AuditLog;
 use super::backends::Backends;
 use super::managed_accounts::ManagedAccounts;
 use super::persistent_state::PersistentState;
+use super::quotas::ServedQuotas;
 use crate::config::{Config, TokenConfig};
 use crate::failure::Failure;
 
@@ -59,11 +62,14 @@ pub(super) fn api(
             accounts: parts.managed.accounts().clone(),
             configured: users.chain(htpasswd).cloned().collect(),
             rules: rules(config, persistent, &database),
+            immutable_tags: ImmutableTagList::new(database.clone(), Arc::clone(&persistent.clock)),
+            quotas: quotas(config, persistent),
             token_server: parts.token_server,
             sessions: parts.sessions,
             personal_tokens,
             trust: parts.trust,
             audit: AuditLog::reader(persistent.audit.as_ref(), &database),
+            notifications: notifications(persistent, &database),
             database,
         },
         registry: config.registry_host(),
@@ -71,6 +77,26 @@ pub(super) fn api(
         clock: Arc::clone(&persistent.clock),
         entropy: Arc::clone(&persistent.entropy),
     })))
+}
+
+/// The quotas of the registry, if there is one in the same configuration.
+fn quotas(config: &Config, persistent: &PersistentState) -> Option<Arc<dyn QuotaReader>> {
+    let (state, section) = (persistent.registry.as_ref()?, config.registry.as_ref()?);
+    Some(Arc::new(ServedQuotas {
+        storage: state.storage.clone(),
+        quotas: section.quotas.clone(),
+    }))
+}
+
+/// The notifications that it manages. Their endpoints are those of the running server, which a reload does
+/// not change.
+fn notifications(persistent: &PersistentState, database: &Database) -> DeliveryList {
+    let endpoints = match (&persistent.notifications, &persistent.registry) {
+        (Some(notifications), _) => notifications.endpoint_names(),
+        (None, Some(_)) => EndpointNames::Configured(Vec::new()),
+        (None, None) => EndpointNames::Elsewhere,
+    };
+    DeliveryList::new(DeliveryStore::new(database.clone()), endpoints)
 }
 
 /// The rules that it manages, and what is known of them from the configuration.

@@ -11,15 +11,17 @@ use common::{Clock, Entropy};
 use database::Database;
 use event::{Event, Observer};
 use registry::OutboxWriter;
-use storage::{NewOutboxRecord, OutboxRecord, OutboxRecordId, Storage};
+use storage::{NewOutboxRecord, Storage};
 
+use super::outbox_kind::OutboxKind;
 use crate::config::AuditConfig;
 use crate::failure::Failure;
 
-/// What records of the audit table are called in the outbox.
-const KIND: &str = "audit";
-/// How many records are taken from the outbox at once.
-const BATCH: u32 = 500;
+/// Records of the audit table in the outbox.
+const OUTBOX: OutboxKind = OutboxKind {
+    name: "audit",
+    batch: 500,
+};
 
 /// The audit table, and what is written into it.
 #[derive(Clone)]
@@ -60,6 +62,11 @@ impl AuditLog {
         })
     }
 
+    /// What counts its records.
+    pub(super) fn recorder(&self) -> Arc<AuditRecorder> {
+        Arc::clone(&self.recorder)
+    }
+
     /// What records events.
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
         Arc::clone(&self.recorder) as Arc<dyn Observer>
@@ -76,6 +83,11 @@ impl AuditLog {
         }
     }
 
+    /// How names and addresses are recorded.
+    pub(super) fn names(&self) -> Arc<Pseudonyms> {
+        Arc::clone(self.recorder.names())
+    }
+
     /// What records changes of the registry with them.
     pub(super) fn outbox(&self) -> Arc<dyn OutboxWriter> {
         Arc::new(AuditOutbox(Arc::clone(&self.recorder)))
@@ -87,7 +99,9 @@ impl AuditLog {
             let Some(registry) = registry else { return };
             let mut is_failing = false;
             loop {
-                let taken = take_over(&self.store, &registry).await;
+                // A crash leaves none twice, because each keeps its number.
+                let put = |records: Vec<(i64, AuditRecord)>| self.store.take_over(records.into());
+                let taken = OUTBOX.take_over(&registry, put).await;
                 if let Err(error) = &taken
                     && !is_failing
                 {
@@ -117,54 +131,10 @@ impl AuditLog {
 }
 
 impl OutboxWriter for AuditOutbox {
-    fn records(&self, event: &Event<'_>) -> Vec<NewOutboxRecord> {
-        if !is_written_with_its_change(&event.kind) {
-            return Vec::new();
-        }
-        let record = AuditRecord::of(event, self.0.names());
-        // A record has only texts and numbers.
-        let payload = serde_json::to_vec(&record).unwrap_or_default();
-        vec![NewOutboxRecord {
-            kind: KIND.to_owned(),
-            payload,
-        }]
-    }
-}
-
-/// Puts the records of the outbox into the table. They are acknowledged afterwards, and a crash in between
-/// leaves none twice, because each keeps its number.
-async fn take_over(
-    store: &AuditStore,
-    registry: &Storage,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    loop {
-        let outbox = registry.outbox();
-        let records = outbox.records(None, BATCH).await?;
-        let Some(last) = records.last().map(|record| record.id) else {
-            return Ok(());
-        };
-        let is_last = records.len() < BATCH as usize;
-        let audited: Vec<(i64, AuditRecord)> = records.iter().filter_map(numbered).collect();
-        store.take_over(audited.into()).await?;
-        outbox.acknowledge(last).await?;
-        if is_last {
-            return Ok(());
-        }
-    }
-}
-
-fn numbered(stored: &OutboxRecord) -> Option<(i64, AuditRecord)> {
-    let number = OutboxRecordId::number(stored.id);
-    match serde_json::from_slice(&stored.record.payload) {
-        Ok(record) if stored.record.kind == KIND => Some((number, record)),
-        Ok(_) | Err(_) => {
-            let kind = stored.record.kind.as_str();
-            tracing::error!(
-                number,
-                kind,
-                "a record of the outbox is not one of the audit table"
-            );
-            None
-        }
+    fn records(&self, events: &[Event<'_>]) -> Vec<NewOutboxRecord> {
+        let record = |event| OUTBOX.record(&AuditRecord::of(event, self.0.names()));
+        let events = events.iter();
+        let written = events.filter(|event| is_written_with_its_change(&event.kind));
+        written.map(record).collect()
     }
 }

@@ -9,6 +9,8 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, SizeHint};
+use metrics::MeasuredRequest;
+use traces::ActiveSpan;
 
 use super::access_log::AccessRecord;
 use super::http2_streams::StreamProgress;
@@ -18,30 +20,38 @@ use super::service::{BoxError, ResponseBody};
 /// the client reads.
 const PIECE: usize = 64 << 10;
 
-/// A body that keeps `K` and its line of the access log until it is sent or dropped.
+/// What is kept until a response was sent or broken off, and then notes how it ended.
+pub(super) struct SentResponse<K> {
+    /// Its line of the access log.
+    pub(super) record: Option<AccessRecord>,
+    /// Its place in the metrics.
+    pub(super) measured: Option<MeasuredRequest>,
+    /// Its span in a trace.
+    pub(super) _span: Option<ActiveSpan>,
+    pub(super) _kept: K,
+}
+
+/// A body that keeps what notes its end until it is sent or dropped.
 pub(super) struct TrackedBody<K> {
     body: ResponseBody,
     /// The progress of an HTTP/2 stream.
     progress: Option<Arc<StreamProgress>>,
     /// The part of the last frame that is still to be given out.
     rest: Bytes,
-    record: Option<AccessRecord>,
-    _kept: K,
+    sent: SentResponse<K>,
 }
 
 impl<K> TrackedBody<K> {
     pub(super) fn new(
         body: ResponseBody,
         progress: Option<Arc<StreamProgress>>,
-        record: Option<AccessRecord>,
-        kept: K,
+        sent: SentResponse<K>,
     ) -> Self {
         Self {
             body,
             progress,
             rest: Bytes::new(),
-            record,
-            _kept: kept,
+            sent,
         }
     }
 }
@@ -90,10 +100,14 @@ impl<K: Unpin> Body for TrackedBody<K> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = ready!(self.poll_any(context));
-        if let Some(record) = &mut self.record
-            && let Some(Ok(frame)) = &frame
-        {
-            record.add(frame.data_ref().map_or(0, Bytes::len));
+        if let Some(Ok(frame)) = &frame {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            if let Some(record) = &mut self.sent.record {
+                record.add(bytes);
+            }
+            if let Some(measured) = &mut self.sent.measured {
+                measured.add(bytes);
+            }
         }
         Poll::Ready(frame)
     }

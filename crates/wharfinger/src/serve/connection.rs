@@ -1,89 +1,85 @@
 //! One connection from its handshake to its end, and every deadline on the way.
 
 use std::error::Error;
-use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
+use common::RequestContext;
 use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio::time::{sleep, timeout};
+use traces::{ActiveSpan, in_span};
 use tracing::field::{DisplayValue, display};
 
-use super::body::{TrackedBody, without_body};
-use super::bounded_reads::{BoundedReads, LARGEST_READ, LargeBodies, ReadPhase};
+use super::body::{SentResponse, TrackedBody, without_body};
+use super::bounded_reads::{BoundedReads, LargeBodies, ReadPhase};
 use super::client_stream::ClientStream;
 use super::context::Peer;
-use super::http2_streams::{StreamExecutor, StreamProgress};
+use super::handshake::{HandshakeOutcome, accept_tls};
+use super::health::unhealthy;
+use super::http_connection::{self, ConnectionBounds};
+use super::http2_streams::StreamProgress;
 use super::lingering_close::StillSending;
 use super::listen::Stream;
 use super::mounts::{ListenerRole, Mount};
-use super::request_body::RequestBody;
-use super::service::empty_response;
+use super::request_activity::{FIRST_REQUEST, RequestActivity, RequestInProgress};
+use super::request_body::{RequestBody, UnreadBody};
+use super::request_spans;
+use super::service::{ResponseBody, Service, empty_response};
 use super::services::Services;
+use super::shutdown_phase::ShutdownPhase;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// How long a connection that is told to end may take.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
-
-/// How much of a response waits for one HTTP/2 stream's client, in bytes.
-const STREAM_BUFFER: usize = 128 << 10;
-
-/// The response to an HTTP request where TLS is expected, with the words of Go's servers.
-const HTTPS_ONLY: &str = "HTTP/1.1 400 Bad Request\r\n\
-    Content-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 48\r\n\
-    Connection: close\r\n\r\n\
-    Client sent an HTTP request to an HTTPS server.\n";
 
 /// What every connection shares.
 #[derive(Clone)]
 pub(super) struct Shared {
     /// The services of the current configuration. A request keeps those that it began with.
     pub(super) services: Arc<arc_swap::ArcSwap<Services>>,
-    /// Turns true when the server shuts down.
-    pub(super) shutdown: watch::Receiver<bool>,
+    /// How far the server is on its way to its end.
+    pub(super) phases: watch::Receiver<ShutdownPhase>,
     /// Which services the listener is for.
     pub(super) role: ListenerRole,
     pub(super) large_bodies: LargeBodies,
 }
 
 /// Serves `stream` until either side ends it.
-pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, address: Option<IpAddr>) {
+pub(super) async fn serve(
+    mut shared: Shared,
+    stream: Box<dyn Stream>,
+    address: Option<IpAddr>,
+    activity: Arc<RequestActivity>,
+) {
     let services = shared.services.load_full();
     let still_sending = StillSending::default();
     let limit = services.limits.idle_timeout;
     let stream = ClientStream::new(stream, limit, still_sending.clone());
     let peer = Peer {
         address,
-        tls: services.tls.is_some(),
+        tls: services.tls.is_some() && shared.role.has_tls(),
     };
-    let Some(tls) = &services.tls else {
-        return http(shared, stream, peer, still_sending).await;
+    let tls = services.tls.as_ref().filter(|_| shared.role.has_tls());
+    let Some(tls) = tls else {
+        return http(shared, stream, peer, still_sending, activity).await;
     };
-    let handshake = accept_tls(TlsAcceptor::from(Arc::clone(tls)), stream, &still_sending);
+    let (tls, acme) = (Arc::clone(tls), services.acme.clone());
+    let handshake = accept_tls(tls, acme, stream, &still_sending);
     let handshake = tokio::select! {
         result = timeout(services.limits.request_timeout, handshake) => result,
-        // No request has arrived yet.
-        () = shutdown(&mut shared.shutdown) => return,
+        () = handshake_is_late(&mut shared.phases) => return,
+        () = activity.closing() => return,
     };
     let peer_address = shown(address);
     match handshake {
-        Ok(Ok(Some(stream))) => http(shared, stream, peer, still_sending).await,
-        Ok(Ok(None)) => {
+        Ok(Ok(HandshakeOutcome::Tls(stream))) => {
+            http(shared, stream, peer, still_sending, activity).await;
+        }
+        Ok(Ok(HandshakeOutcome::Challenge)) => {}
+        Ok(Ok(HandshakeOutcome::PlainRequest)) => {
             tracing::debug!(
                 peer = peer_address,
                 "a client sent an HTTP request to a port that takes TLS only"
@@ -96,25 +92,10 @@ pub(super) async fn serve(mut shared: Shared, stream: Box<dyn Stream>, address: 
     }
 }
 
-/// Accepts TLS. A client that sends an HTTP request instead is told so, and there is no stream.
-async fn accept_tls<S: AsyncRead + AsyncWrite + Unpin>(
-    acceptor: TlsAcceptor,
-    mut stream: ClientStream<S>,
-    still_sending: &StillSending,
-) -> io::Result<Option<TlsStream<ClientStream<S>>>> {
-    // A record of TLS begins with a control character (RFC 8446 §5.1), a request with a method.
-    if !stream
-        .first_byte()
-        .await?
-        .is_some_and(|byte| byte.is_ascii_uppercase())
-    {
-        return acceptor.accept(stream).await.map(Some);
-    }
-    // Its request may be longer than what is read here.
-    still_sending.note();
-    stream.write_all(HTTPS_ONLY.as_bytes()).await?;
-    stream.shutdown().await?;
-    Ok(None)
+/// Returns when the server shuts down and a client has had the time for its handshake.
+async fn handshake_is_late(phases: &mut watch::Receiver<ShutdownPhase>) {
+    ShutdownPhase::Finishing.begun(phases).await;
+    sleep(FIRST_REQUEST).await;
 }
 
 /// An address as the log shows it.
@@ -127,6 +108,22 @@ fn shown(address: Option<IpAddr>) -> Option<DisplayValue<IpAddr>> {
 struct ConnectionState {
     still_sending: StillSending,
     reading: ReadPhase,
+}
+
+impl ConnectionState {
+    /// Reads what a request of HTTP/1 has left, unless its client `waits` for permission to send. Returns
+    /// whether another request can follow.
+    async fn end_body(&self, unread: UnreadBody, waits: bool) -> bool {
+        let is_read = match waits {
+            true => unread.is_empty(),
+            false => unread.discard().await,
+        };
+        self.reading.end_body();
+        if !is_read {
+            self.still_sending.note();
+        }
+        is_read
+    }
 }
 
 /// Responds to one request of a connection; `kept` is dropped when the response has been sent.
@@ -157,12 +154,22 @@ async fn respond<K: Unpin>(
         .filter(|service| service.has_access_log())
         .and_then(|_| {
             let log = &services.access_log;
-            log.request(request.method(), request.uri(), request.headers())
+            let (uri, version) = (request.uri(), request.version());
+            log.request(request.method(), uri, version, request.headers())
         });
     let (mut head, body) = request.into_parts();
     if let Some(mount) = mount {
         mount.strip_prefix(&mut head.uri, &mut context.origin);
     }
+    let handler = service.and_then(|service| service.measured(head.uri.path()));
+    let mut measured = services
+        .metrics
+        .as_ref()
+        .and_then(|metrics| metrics.begin(handler?, &head.method, &head.uri, &head.headers));
+    let span = services
+        .tracer
+        .as_ref()
+        .and_then(|tracer| request_spans::begin(tracer, handler, &head, &context));
     let reading = is_http1.then(|| connection.reading.clone());
     let (body, unread) = RequestBody::new(body, reading);
     let mut response = match (refusal, service) {
@@ -172,7 +179,7 @@ async fn respond<K: Unpin>(
         }
         (None, Some(service)) => {
             let request = Request::from_parts(head, body);
-            service.respond(&context, request).await
+            service_response(&services, service.as_ref(), &context, request, span.clone()).await
         }
         (None, None) => {
             drop(body);
@@ -180,14 +187,7 @@ async fn respond<K: Unpin>(
         }
     };
     if is_http1 {
-        let is_read = match waits {
-            true => unread.is_empty(),
-            false => unread.discard().await,
-        };
-        connection.reading.end_body();
-        if !is_read {
-            connection.still_sending.note();
-        }
+        let is_read = connection.end_body(unread, waits).await;
         // The next request of a client should reach another server.
         if !is_read || refusal.is_some() || services.draining.has_begun() {
             let headers = response.headers_mut();
@@ -196,7 +196,15 @@ async fn respond<K: Unpin>(
     } else if !unread.is_empty() {
         tokio::spawn(unread.read_on());
     }
-    if let Ok(id) = HeaderValue::try_from(context.request_id.as_str()) {
+    let id = HeaderValue::try_from(context.request_id.as_str()).ok();
+    let trace_id = span.as_ref().and_then(request_spans::trace_id);
+    if let Some(span) = &span {
+        request_spans::respond(span, response.status());
+    }
+    if let Some(measured) = &mut measured {
+        measured.responds(response.status(), id.clone(), trace_id.clone());
+    }
+    if let Some(id) = id {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     if is_head {
@@ -204,9 +212,36 @@ async fn respond<K: Unpin>(
     }
     let record = access.and_then(|access| {
         let (status, length) = (response.status(), response.body().size_hint().exact());
-        services.access_log.record(access, context, status, length)
+        services
+            .access_log
+            .record(access, context, trace_id, status, length)
     });
-    response.map(|body| TrackedBody::new(body, StreamProgress::current(), record, kept))
+    let sent = SentResponse {
+        record,
+        measured,
+        _span: span,
+        _kept: kept,
+    };
+    response.map(|body| TrackedBody::new(body, StreamProgress::current(), sent))
+}
+
+/// What a service responds to a request within its span. If it needs the server's health, and that fails, it
+/// is not asked.
+async fn service_response(
+    services: &Services,
+    service: &dyn Service,
+    context: &RequestContext,
+    request: Request<RequestBody>,
+    span: Option<ActiveSpan>,
+) -> Response<ResponseBody> {
+    if service.needs_health() && services.health.is_failing() {
+        return unhealthy();
+    }
+    let response = service.respond(context, request);
+    match span {
+        Some(span) => in_span(span, response).await,
+        None => response.await,
+    }
 }
 
 /// The status that refuses a request of HTTP/1 whatever its path is.
@@ -236,8 +271,13 @@ fn has_one_host(headers: &HeaderMap) -> bool {
     })
 }
 
-async fn http<S>(mut shared: Shared, stream: S, peer: Peer, still_sending: StillSending)
-where
+async fn http<S>(
+    shared: Shared,
+    stream: S,
+    peer: Peer,
+    still_sending: StillSending,
+    activity: Arc<RequestActivity>,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (limits, role) = (shared.services.load().limits.clone(), shared.role);
@@ -246,59 +286,22 @@ where
         reading: ReadPhase::new(limits.header, shared.large_bodies.clone()),
     };
     let reading = state.reading.clone();
-    let io = TokioIo::new(BoundedReads::new(stream, reading.clone()));
-    let activity = Arc::new(Activity::new());
-    let service = {
-        let (services, activity) = (Arc::clone(&shared.services), Arc::clone(&activity));
-        service_fn(move |request: Request<Incoming>| {
-            let (services, busy) = (services.load_full(), Busy::new(Arc::clone(&activity)));
-            let state = state.clone();
-            async move {
-                let response = respond(services, role, peer, state, request, busy).await;
-                Ok::<_, std::convert::Infallible>(response)
-            }
-        })
+    let bounds = ConnectionBounds::new(limits.idle_timeout, limits.header);
+    let stream = BoundedReads::new(stream, reading.clone());
+    let (services, phases) = (Arc::clone(&shared.services), shared.phases.clone());
+    let begun = Arc::clone(&activity);
+    let respond = move |request: Request<Incoming>| {
+        let busy = RequestInProgress::new(Arc::clone(&begun), request.version());
+        respond(
+            services.load_full(),
+            role,
+            peer,
+            state.clone(),
+            request,
+            busy,
+        )
     };
-    let mut builder = auto::Builder::new(StreamExecutor {
-        limit: limits.idle_timeout,
-    });
-    // hyper counts this from the end of one request to the last header of the next, so it is the
-    // idle time, too.
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle_timeout);
-    builder.http1().max_buf_size(LARGEST_READ);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(100)
-        .max_send_buf_size(STREAM_BUFFER);
-    // With the default of 64 KiB, an upload waits for window updates most of the time.
-    builder
-        .http2()
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(8 << 20)
-        .max_frame_size(256 << 10);
-    builder
-        .http2()
-        .max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX));
-    let mut connection = pin!(builder.serve_connection(io, service));
-    let result = loop {
-        tokio::select! {
-            result = connection.as_mut() => break result,
-            () = sleep_until(activity.next_check(limits.idle_timeout)) => {
-                if activity.is_idle_for(limits.idle_timeout) {
-                    connection.as_mut().graceful_shutdown();
-                    break timeout(SHUTDOWN_LIMIT, connection).await.unwrap_or(Ok(()));
-                }
-            }
-            () = shutdown(&mut shared.shutdown) => {
-                connection.as_mut().graceful_shutdown();
-                break connection.await;
-            }
-        }
-    };
+    let result = http_connection::serve(stream, &bounds, &activity, phases, respond).await;
     if let Err(error) = result {
         let (error, peer) = (error.as_ref() as &dyn Error, shown(peer.address));
         if reading.began_with_tls() {
@@ -310,76 +313,5 @@ where
         } else {
             tracing::debug!(error, peer, "a connection ended with an error");
         }
-    }
-}
-
-/// Returns when the server shuts down.
-async fn shutdown(shutdown: &mut watch::Receiver<bool>) {
-    // A sender that is gone means the same.
-    let _ = shutdown.wait_for(|shutdown| *shutdown).await;
-}
-
-/// How many requests of a connection are in progress, and since when there is none.
-struct Activity {
-    began: Instant,
-    in_progress: AtomicUsize,
-    /// Milliseconds after `began`.
-    last_end: AtomicU64,
-}
-
-impl Activity {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the beginning of a connection, from which tokio's timer counts idle time"
-    )]
-    fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            in_progress: AtomicUsize::new(0),
-            last_end: AtomicU64::new(0),
-        }
-    }
-
-    /// Whether no request has been in progress for `idle`.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "idle time is compared with a time of tokio's timer"
-    )]
-    fn is_idle_for(&self, idle: Duration) -> bool {
-        self.in_progress.load(Ordering::Acquire) == 0 && Instant::now() >= self.last_end() + idle
-    }
-
-    /// When to ask that again.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the next check is a deadline of tokio's timer"
-    )]
-    fn next_check(&self, idle: Duration) -> Instant {
-        match self.in_progress.load(Ordering::Acquire) {
-            0 => self.last_end() + idle,
-            _ => Instant::now() + idle,
-        }
-    }
-
-    fn last_end(&self) -> Instant {
-        self.began + Duration::from_millis(self.last_end.load(Ordering::Acquire))
-    }
-}
-
-/// One request in progress. Its end is noted when this is dropped, however it ends.
-struct Busy(Arc<Activity>);
-
-impl Busy {
-    fn new(activity: Arc<Activity>) -> Self {
-        activity.in_progress.fetch_add(1, Ordering::AcqRel);
-        Self(activity)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let elapsed = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last_end.store(elapsed, Ordering::Release);
-        self.0.in_progress.fetch_sub(1, Ordering::AcqRel);
     }
 }

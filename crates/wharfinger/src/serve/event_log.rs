@@ -4,7 +4,9 @@
 //! Pulls are not among these lines: the access log has them. Names are a client's choice, so they
 //! are recorded as strings, which every format of the log escapes.
 
-use event::{AccessRefusal, Actor, Event, EventKind, ManifestEvent, Observer, TokenDecision};
+use event::{
+    AccessRefusal, Actor, Event, EventKind, ManifestEvent, Observer, QuotaEvent, TokenDecision,
+};
 
 /// Writes a line for each decision, each change and each refusal.
 pub(super) struct EventLog;
@@ -87,56 +89,72 @@ fn non_empty(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
+/// A line about a change or a refusal, with who caused it.
+macro_rules! write_line {
+    ($level:ident, $actor:expr, $message:literal, $($name:ident = $value:expr),*) => {
+        tracing::$level!(
+            target: TARGET,
+            $($name = $value,)*
+            account = $actor.account,
+            personal_token = non_empty($actor.personal_token),
+            address = $actor.address.map(|address| address.to_string()),
+            request_id = $actor.request_id,
+            $message
+        )
+    };
+}
+
 /// The line of a change or a refusal; some events have none.
 fn write_change(event: &Event<'_>) {
-    let Actor {
-        account,
-        personal_token,
-        address,
-        request_id,
-        ..
-    } = event.actor;
-    let address = address.map(|address| address.to_string());
-    let personal_token = non_empty(personal_token);
-    macro_rules! line {
-        ($message:literal $(, $name:ident = $value:expr)*) => {
-            tracing::info!(
-                target: TARGET,
-                $($name = $value,)*
-                account,
-                personal_token,
-                address,
-                request_id,
-                $message
-            )
-        };
-    }
+    let actor = &event.actor;
     match &event.kind {
-        EventKind::SessionEnded { session, reason } => {
-            line!("session ended", session = *session, reason = *reason);
-        }
+        EventKind::SessionEnded { session, reason } => write_line!(
+            info,
+            actor,
+            "session ended",
+            session = *session,
+            reason = *reason
+        ),
         EventKind::ManifestPushed(ManifestEvent {
             repository,
             digest,
             reference,
             ..
-        }) => line!(
+        }) => write_line!(
+            info,
+            actor,
             "manifest pushed",
             repository = repository.as_str(),
             digest = digest.to_string(),
             reference = *reference
         ),
-        EventKind::TagMoved {
-            repository,
-            tag,
-            from,
-            to,
-        } => line!(
-            "tag set",
+        EventKind::ManifestDeleted { repository, digest } => write_line!(
+            info,
+            actor,
+            "manifest deleted",
             repository = repository.as_str(),
-            tag = tag.as_str(),
-            digest = to.to_string(),
-            from = from.map(ToString::to_string)
+            digest = digest.to_string()
+        ),
+        EventKind::BlobDeleted { repository, digest } => write_line!(
+            info,
+            actor,
+            "blob deleted",
+            repository = repository.as_str(),
+            digest = digest.to_string()
+        ),
+        EventKind::QuotaExceeded { quota, requested } => {
+            write_quota(actor, quota, Some(*requested));
+        }
+        EventKind::QuotaWarning(quota) => write_quota(actor, quota, None),
+        // Distribution's words, so that a search for them finds its answers.
+        EventKind::AccessRefused(AccessRefusal {
+            requested, reason, ..
+        }) => write_line!(
+            info,
+            actor,
+            "error authorizing context",
+            requested = *requested,
+            reason = *reason
         ),
         EventKind::Collection {
             manifests,
@@ -151,29 +169,122 @@ fn write_change(event: &Event<'_>) {
             uploads,
             "unused content deleted"
         ),
-        EventKind::ManifestDeleted { repository, digest } => line!(
-            "manifest deleted",
-            repository = repository.as_str(),
-            digest = digest.to_string()
+        EventKind::RetentionRun {
+            repositories,
+            tags,
+            removed,
+            skipped,
+        } => tracing::info!(
+            target: TARGET,
+            repositories,
+            tags,
+            removed,
+            skipped,
+            "retention ended"
         ),
-        EventKind::TagDeleted { repository, tag } => line!(
+        _ => write_tag(event),
+    }
+}
+
+/// The line of what happened to a tag.
+fn write_tag(event: &Event<'_>) {
+    let actor = &event.actor;
+    match &event.kind {
+        EventKind::TagMoved {
+            repository,
+            tag,
+            from,
+            to,
+        } => write_line!(
+            info,
+            actor,
+            "tag set",
+            repository = repository.as_str(),
+            tag = tag.as_str(),
+            digest = to.to_string(),
+            from = from.map(ToString::to_string)
+        ),
+        EventKind::TagRefused {
+            repository,
+            tag,
+            digest,
+            rule,
+        } => write_line!(
+            info,
+            actor,
+            "immutable tag kept",
+            repository = repository.as_str(),
+            tag = tag.as_str(),
+            digest = digest.to_string(),
+            rule = *rule
+        ),
+        EventKind::TagDeleted { repository, tag } => write_line!(
+            info,
+            actor,
             "tag deleted",
             repository = repository.as_str(),
             tag = tag.as_str()
         ),
-        EventKind::BlobDeleted { repository, digest } => line!(
-            "blob deleted",
+        EventKind::TagRemovedByRetention {
+            repository,
+            tag,
+            digest,
+            reason,
+        } => write_line!(
+            info,
+            actor,
+            "tag removed by retention",
             repository = repository.as_str(),
-            digest = digest.to_string()
-        ),
-        // Distribution's words, so that a search for them finds its answers.
-        EventKind::AccessRefused(AccessRefusal {
-            requested, reason, ..
-        }) => line!(
-            "error authorizing context",
-            requested = *requested,
+            tag = tag.as_str(),
+            digest = digest.to_string(),
             reason = *reason
         ),
+        EventKind::TagRestored {
+            repository,
+            tag,
+            digest,
+        } => write_line!(
+            info,
+            actor,
+            "tag restored",
+            repository = repository.as_str(),
+            tag = tag.as_str(),
+            digest = digest.to_string()
+        ),
         _ => {}
+    }
+}
+
+/// The line of a quota that refuses what was requested, or of one that is nearly used.
+fn write_quota(actor: &Actor<'_>, quota: &QuotaEvent<'_>, requested: Option<u64>) {
+    let QuotaEvent {
+        repository,
+        prefix,
+        resource,
+        used,
+        limit,
+    } = *quota;
+    match requested {
+        Some(requested) => write_line!(
+            info,
+            actor,
+            "quota exceeded",
+            repository = repository.as_str(),
+            prefix = prefix,
+            resource = resource,
+            used = used,
+            limit = limit,
+            requested = requested
+        ),
+        None => write_line!(
+            warn,
+            actor,
+            "quota nearly used",
+            repository = repository.as_str(),
+            prefix = prefix,
+            resource = resource,
+            used = used,
+            limit = limit
+        ),
     }
 }

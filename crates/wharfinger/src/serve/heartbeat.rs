@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use database::{ClusterSecret, Database};
-use postgresql::PostgresPool;
+use postgresql::{PostgresError, PostgresPool};
+use storage::{PostgresMetadata, PostgresSettings};
 
 use crate::config::{Config, LoadedConfig, read_bounded};
 use crate::failure::Failure;
-use crate::replicas::{DifferentReplica, Replica};
+use crate::replicas::{DifferentReplica, Replica, look_periods};
 
 /// How often a server notes itself.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -25,6 +26,15 @@ pub(super) struct Heartbeat {
     pool: PostgresPool,
     replica: Arc<Mutex<Replica>>,
     key: Arc<hmac::Key>,
+    looks: Option<SharedLook>,
+}
+
+/// Metadata that several servers remember, each for a period.
+#[derive(Clone)]
+pub(super) struct SharedLook {
+    pub(super) metadata: PostgresMetadata,
+    /// The period of this server.
+    pub(super) period: Duration,
 }
 
 impl Heartbeat {
@@ -33,6 +43,7 @@ impl Heartbeat {
         database: &Database,
         secret: &ClusterSecret,
         entropy: &dyn common::Entropy,
+        looks: Option<SharedLook>,
     ) -> Result<Option<Self>, Failure> {
         let Some(pool) = database.postgres() else {
             return Ok(None);
@@ -46,12 +57,16 @@ impl Heartbeat {
             version: env!("CARGO_PKG_VERSION"),
             schema: database::SCHEMA_VERSION,
             config_hash: [0; 32],
+            look: looks
+                .as_ref()
+                .map_or(PostgresSettings::LOOK, |looks| looks.period),
         };
         let key = hmac::Key::new(hmac::HMAC_SHA256, &*secret.derive("configuration"));
         Ok(Some(Self {
             pool: pool.clone(),
             replica: Arc::new(Mutex::new(replica)),
             key: Arc::new(key),
+            looks,
         }))
     }
 
@@ -81,7 +96,7 @@ impl Heartbeat {
     pub(super) async fn run(self) {
         let mut known = Vec::new();
         loop {
-            match self.replica().note(&self.pool).await {
+            match self.note().await {
                 Ok(different) => {
                     if different != known {
                         warn_of(&different);
@@ -93,6 +108,15 @@ impl Heartbeat {
             }
             tokio::time::sleep(INTERVAL).await;
         }
+    }
+
+    /// Notes the server, and then asks for the periods of all.
+    async fn note(&self) -> Result<Vec<DifferentReplica>, PostgresError> {
+        let different = self.replica().note(&self.pool).await?;
+        if let Some(SharedLook { metadata, period }) = &self.looks {
+            metadata.set_look(look_periods(&self.pool, *period).await?);
+        }
+        Ok(different)
     }
 
     /// Removes the note: the server ends.

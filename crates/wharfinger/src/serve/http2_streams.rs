@@ -2,9 +2,9 @@
 //!
 //! A client that stops reading one stream goes on reading the others, so nothing shows on the
 //! connection; and hyper asks an answer's body for more only when there is room for it. So each
-//! stream is watched from without: its body notes in a [`StreamProgress`] when it handed out a piece, and
-//! if the next one is not taken in time, the stream's task is dropped, which resets the stream
-//! (RFC 9113 §5.4.2).
+//! stream is watched from without. Its body notes in a [`StreamProgress`] when it handed out a piece. If the
+//! next one is not taken in time, the stream's task is dropped, which resets the stream (RFC 9113
+//! §5.4.2).
 
 use std::future::Future;
 use std::pin::pin;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_piece_that_nobody_takes_ends_the_stream() {
+    async fn a_piece_that_is_not_taken_ends_the_stream() {
         assert!(StreamProgress::current().is_none());
         let untaken = run(|progress| async move {
             progress.give();

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use crate::config::ListenAddress;
 use crate::failure::Failure;
@@ -27,6 +27,9 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// A connection, and the address of its peer; `None` for a Unix socket.
+pub(super) type AcceptedConnection = (Box<dyn Stream>, Option<IpAddr>);
+
 impl Listener {
     pub(super) async fn bind(listen: &ListenAddress) -> Result<Self, Failure> {
         match listen {
@@ -44,19 +47,48 @@ impl Listener {
         }
     }
 
-    /// The next connection, and the address of its peer; `None` for a Unix socket.
-    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
+    /// The next connection.
+    pub(super) async fn accept(&self) -> io::Result<AcceptedConnection> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Box::new(stream), Some(peer.ip())))
+                tcp_connection(stream, peer)
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Box::new(stream), None))
             }
         }
+    }
+
+    /// Takes no further connections. Returns those that clients have opened and that were not accepted
+    /// yet: the system would reset them.
+    pub(super) fn close(self) -> Vec<AcceptedConnection> {
+        // The runtime may not know yet that they wait, so the system is asked.
+        let mut waiting = Vec::new();
+        match self {
+            Self::Tcp(listener) => {
+                let Ok(listener) = listener.into_std() else {
+                    return waiting;
+                };
+                while let Ok((stream, peer)) = listener.accept() {
+                    let stream = stream.set_nonblocking(true).map(|()| stream);
+                    let stream = stream.and_then(TcpStream::from_std);
+                    waiting.extend(stream.and_then(|stream| tcp_connection(stream, peer)));
+                }
+            }
+            Self::Unix(listener, _file) => {
+                let Ok(listener) = listener.into_std() else {
+                    return waiting;
+                };
+                while let Ok((stream, _)) = listener.accept() {
+                    let stream = stream.set_nonblocking(true).map(|()| stream);
+                    let stream = stream.and_then(UnixStream::from_std);
+                    waiting.extend(stream.map(|stream| (Box::new(stream) as _, None)));
+                }
+            }
+        }
+        waiting
     }
 
     /// The address to which it is bound, with the port that the system chose for port 0.
@@ -94,6 +126,11 @@ fn cannot_listen(address: &str, error: &io::Error) -> Failure {
         }
         _ => failure,
     }
+}
+
+fn tcp_connection(stream: TcpStream, peer: SocketAddr) -> io::Result<AcceptedConnection> {
+    stream.set_nodelay(true)?;
+    Ok((Box::new(stream), Some(peer.ip())))
 }
 
 async fn bind_tcp(tcp: &crate::config::TcpAddress) -> io::Result<TcpListener> {

@@ -10,6 +10,8 @@ use http::uri::PathAndQuery;
 use registry::Registry;
 use sign_in::SignInServer;
 
+use super::health::DebugHealth;
+use super::metrics::MetricsService;
 use super::readiness::{Liveness, Readiness};
 use super::service::Service;
 use super::waiting::WaitingForDatabase;
@@ -21,6 +23,45 @@ pub(super) enum ListenerRole {
     All,
     TokenServer,
     Registry,
+    /// What operators and their programs read. It has no other service, and no other listener has
+    /// its services.
+    Operators,
+}
+
+impl ListenerRole {
+    /// Whether connections use TLS if the server has a certificate.
+    pub(super) fn has_tls(self) -> bool {
+        self != Self::Operators
+    }
+
+    /// Whether a listener of this role has what a mount is for.
+    fn has(self, mount: MountRole) -> bool {
+        match mount {
+            MountRole::Everywhere => true,
+            MountRole::Operators => self == Self::Operators,
+            MountRole::Clients => self != Self::Operators,
+            MountRole::TokenServer => matches!(self, Self::All | Self::TokenServer),
+            MountRole::Registry => matches!(self, Self::All | Self::Registry),
+        }
+    }
+}
+
+/// Which listeners have a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MountRole {
+    Everywhere,
+    /// All but that of operators.
+    Clients,
+    TokenServer,
+    Registry,
+    Operators,
+}
+
+/// What operators read.
+pub(super) struct OperatorServices {
+    /// The path of the metrics, and who may read them where.
+    pub(super) metrics: Option<(String, MountRole, MetricsService)>,
+    pub(super) health: DebugHealth,
 }
 
 /// A service and the paths that it has.
@@ -31,7 +72,7 @@ pub(super) struct Mount {
     /// The part of `path` that the service does not see (`registry.path_prefix`).
     prefix: String,
     /// The listeners that have it.
-    role: ListenerRole,
+    role: MountRole,
     /// `None` if there is nothing at the path.
     service: Option<Arc<dyn Service>>,
 }
@@ -50,6 +91,7 @@ impl Mounts {
         registry: Option<Arc<Registry>>,
         registry_prefix: &str,
         readiness: Readiness,
+        operators: OperatorServices,
     ) -> Self {
         let mut mounts = Vec::new();
         let mut mount = |path: String, prefix: &str, role, service: Option<Arc<dyn Service>>| {
@@ -60,11 +102,16 @@ impl Mounts {
                 service,
             });
         };
-        let registry_role = ListenerRole::Registry;
+        let registry_role = MountRole::Registry;
         let readiness = Some(Arc::new(readiness) as _);
-        mount("/readyz".to_owned(), "", ListenerRole::All, readiness);
+        if let Some((path, role, metrics)) = operators.metrics {
+            mount(path, "", role, Some(Arc::new(metrics) as _));
+        }
+        let health = Some(Arc::new(operators.health) as _);
+        mount("/debug/health".to_owned(), "", MountRole::Operators, health);
+        mount("/readyz".to_owned(), "", MountRole::Everywhere, readiness);
         let liveness = Some(Arc::new(Liveness) as _);
-        mount("/livez".to_owned(), "", ListenerRole::All, liveness);
+        mount("/livez".to_owned(), "", MountRole::Everywhere, liveness);
         if let Some(registry) = &registry {
             let service = Arc::clone(registry) as _;
             let path = format!("{registry_prefix}/v2");
@@ -76,16 +123,16 @@ impl Mounts {
         if let Some(sign_in) = sign_in {
             for path in sign_in.paths() {
                 let service = Some(Arc::clone(&sign_in) as _);
-                mount(path, "", ListenerRole::TokenServer, service);
+                mount(path, "", MountRole::TokenServer, service);
             }
         }
         if let Some(api) = api {
             let path = api.path().to_owned();
-            mount(path, "", ListenerRole::TokenServer, Some(api as _));
+            mount(path, "", MountRole::TokenServer, Some(api as _));
         }
         if let Some(token_server) = token_server {
             let service = Some(token_server as _);
-            mount(String::new(), "", ListenerRole::TokenServer, service);
+            mount(String::new(), "", MountRole::TokenServer, service);
         }
         if let Some(registry) = registry {
             mount(String::new(), "", registry_role, Some(registry as _));
@@ -98,7 +145,7 @@ impl Mounts {
         Self(vec![Mount {
             path: String::new(),
             prefix: String::new(),
-            role: ListenerRole::All,
+            role: MountRole::Everywhere,
             service: Some(Arc::new(WaitingForDatabase)),
         }])
     }
@@ -110,8 +157,7 @@ impl Mounts {
             let is_below = path
                 .strip_prefix(&mount.path)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            let all = ListenerRole::All;
-            is_below && (role == all || mount.role == all || role == mount.role)
+            is_below && role.has(mount.role)
         })
     }
 }
@@ -163,9 +209,9 @@ mod tests {
         }
     }
 
-    fn mounts(list: &[(&str, &str, ListenerRole, Option<&'static str>)]) -> Mounts {
+    fn mounts(list: &[(&str, &str, MountRole, Option<&'static str>)]) -> Mounts {
         let mount =
-            |(path, prefix, role, name): &(&str, &str, ListenerRole, Option<&'static str>)| Mount {
+            |(path, prefix, role, name): &(&str, &str, MountRole, Option<&'static str>)| Mount {
                 path: (*path).to_owned(),
                 prefix: (*prefix).to_owned(),
                 role: *role,
@@ -176,12 +222,13 @@ mod tests {
 
     #[test]
     fn the_first_mount_that_fits_counts() {
-        use ListenerRole::{All, Registry, TokenServer};
+        use ListenerRole::{All, Operators, Registry, TokenServer};
         let mounts = mounts(&[
-            ("/v2", "", Registry, Some("registry")),
-            ("/page/", "", TokenServer, Some("registry")),
-            ("", "", TokenServer, Some("token")),
-            ("", "", Registry, Some("registry")),
+            ("/metrics", "", MountRole::Operators, Some("registry")),
+            ("/v2", "", MountRole::Registry, Some("registry")),
+            ("/page/", "", MountRole::TokenServer, Some("registry")),
+            ("", "", MountRole::TokenServer, Some("token")),
+            ("", "", MountRole::Registry, Some("registry")),
         ]);
         let is_registry = |role, path| {
             let service = mounts.find(role, path).unwrap().service().unwrap();
@@ -199,8 +246,15 @@ mod tests {
             (TokenServer, "/v2/", false),
             (Registry, "/", true),
             (Registry, "/auth", true),
+            // Only operators have it.
+            (Operators, "/metrics", true),
+            (All, "/metrics", false),
+            (TokenServer, "/metrics", false),
         ] {
             assert_eq!(is_registry(role, path), expected, "{role:?} {path}");
+        }
+        for path in ["/", "/v2/", "/auth", "/page/"] {
+            assert!(mounts.find(Operators, path).is_none(), "{path}");
         }
         assert!(Mounts(Vec::new()).find(All, "/").is_none());
     }
@@ -208,8 +262,8 @@ mod tests {
     #[test]
     fn a_prefix_is_taken_off_the_request_and_put_into_the_response() {
         let mounts = mounts(&[
-            ("/r/v2", "/r", ListenerRole::Registry, Some("registry")),
-            ("/v2", "", ListenerRole::Registry, None),
+            ("/r/v2", "/r", MountRole::Registry, Some("registry")),
+            ("/v2", "", MountRole::Registry, None),
         ]);
         let mut origin = Origin {
             scheme: "http",

@@ -9,16 +9,22 @@ use common::{Clock, Entropy, SystemClock, SystemEntropy};
 use database::{ClusterSecret, Database, DatabaseLocation, DatabaseOpenError};
 use event::Observers;
 use identity::SharedFailures;
+use traces::SpanExporter;
 
 use super::audit::AuditLog;
+use super::certificates::AcmeCertificates;
 use super::context::RequestIds;
 use super::copied_database::refuse_unfinished_copy;
 use super::draining::Draining;
-use super::heartbeat::Heartbeat;
+use super::health::HealthChecks;
+use super::heartbeat::{Heartbeat, SharedLook};
 use super::jwks::JwksFetcher;
 use super::known_platforms::KnownPlatforms;
+use super::metrics::ServerMetrics;
+use super::notifications::Notifications;
 use super::observers::observers;
 use super::registry_state::{ContentRoot, RegistryState};
+use super::request_spans;
 use super::scratch_directory::ScratchDirectory;
 use super::shared_failures::shared_failures;
 use crate::config::Config;
@@ -40,6 +46,14 @@ pub(super) struct PersistentState {
     pub(super) registry: Option<RegistryState>,
     /// The audit table, if events are recorded.
     pub(super) audit: Option<AuditLog>,
+    /// The notifications of what happens in the registry, if there are endpoints.
+    pub(super) notifications: Option<Notifications>,
+    /// What is counted, if there are metrics.
+    pub(super) metrics: Option<Arc<ServerMetrics>>,
+    /// What sends spans, if there are traces.
+    pub(super) traces: Option<Arc<SpanExporter>>,
+    /// The checks beside the requests.
+    pub(super) health: Arc<HealthChecks>,
     /// What both servers tell of each event.
     pub(super) observers: Observers,
     /// The key sets of other token servers.
@@ -52,13 +66,18 @@ pub(super) struct PersistentState {
     pub(super) heartbeat: Option<Heartbeat>,
     /// Whether the server was told to end.
     pub(super) draining: Arc<Draining>,
+    /// The certificates from an ACME server.
+    pub(super) acme: Arc<AcmeCertificates>,
     /// What is stored in a temporary directory.
     _scratch: Option<ScratchDirectory>,
 }
 
 impl PersistentState {
     /// Opens what `config` names.
-    pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        config: &Config,
+        acme: Arc<AcmeCertificates>,
+    ) -> Result<Self, Failure> {
         let open = |location: &DatabaseLocation| {
             Database::open_exclusive(location).map_err(|error| cannot_open(&error))
         };
@@ -86,7 +105,14 @@ impl PersistentState {
             _ => None,
         };
         let heartbeat = match &database {
-            Some(database) => Heartbeat::new(database, &secret, entropy.as_ref())?,
+            Some(database) => {
+                let shared = registry.as_ref().and_then(|state| state.shared.clone());
+                let looks = shared.map(|metadata| SharedLook {
+                    metadata,
+                    period: config.look,
+                });
+                Heartbeat::new(database, &secret, entropy.as_ref(), looks)?
+            }
             None => None,
         };
         let request_ids = RequestIds::new(entropy.as_ref())?;
@@ -98,6 +124,21 @@ impl PersistentState {
             }
             _ => None,
         };
+        let notifications = match (&config.notifications, &database) {
+            (Some(settings), Some(database)) => {
+                let database = database.clone();
+                let made = Notifications::new(settings, config, database, &clock, &entropy)?;
+                Some(made)
+            }
+            _ => None,
+        };
+        let storage = registry.as_ref().map(|registry| &registry.storage);
+        let health = HealthChecks::new(config, storage)?;
+        let metrics = config.server.metrics.as_ref();
+        let metrics = metrics
+            .filter(|metrics| metrics.is_enabled)
+            .map(|metrics| Arc::new(ServerMetrics::new(metrics.names, &clock)));
+        let traces = request_spans::exporter(&clock, &entropy);
         let mut device_logins = DeviceLoginLimits::new(&clock, entropy.as_ref())?;
         let failures = shared_failures(database.as_ref());
         if let Some(failures) = &failures {
@@ -115,11 +156,16 @@ impl PersistentState {
             failures,
             database,
             registry,
-            observers: observers(audit.as_ref()),
+            observers: observers(audit.as_ref(), notifications.as_ref(), metrics.as_ref()),
+            health: Arc::new(health),
+            metrics,
+            traces,
             audit,
+            notifications,
             jwks: Arc::default(),
             heartbeat,
             draining: Arc::default(),
+            acme,
             _scratch: scratch,
         })
     }
@@ -141,7 +187,7 @@ async fn shared_secret(database: &Database) -> Result<Option<ClusterSecret>, Fai
                 tokio::time::sleep(PAUSE).await;
             }
             Err(error) => {
-                return Err(Failure::system("the database cannot be used").caused_by(&error));
+                return Err(Failure::system("cannot open the database").caused_by(&error));
             }
         }
     }

@@ -13,9 +13,10 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use acme::ServerCertificates;
 use auth::StoredRules;
 use bytes::Bytes;
-use common::{BoxFuture, RequestContext};
+use common::{BoxFuture, Clock, RequestContext};
 use database::Database;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -24,6 +25,7 @@ use serde_json::json;
 use storage::Storage;
 
 use super::draining::Draining;
+use super::health::HealthChecks;
 use super::persistent_state::PersistentState;
 use super::request_body::RequestBody;
 use super::service::{ResponseBody, Service, whole};
@@ -35,7 +37,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Tells whether what requests need is there.
 pub(super) struct Readiness {
     draining: Arc<Draining>,
-    /// Three at most, which are checked at the same time.
+    /// Four at most, which are checked at the same time.
     parts: Vec<CheckedPart>,
     shared: SharedCheck<Vec<CheckOutcome>>,
     /// What was found last, to log what is new.
@@ -48,6 +50,10 @@ enum CheckedPart {
     Database(Database),
     /// The registry's content: its own, and that of each adopted directory.
     Content(Storage),
+    /// The certificates of an ACME server.
+    Certificates(Arc<ServerCertificates>, Arc<dyn Clock>),
+    /// The checks of the configuration.
+    Health(Arc<HealthChecks>),
 }
 
 /// What is wrong with a part. Paths and addresses are in the log only.
@@ -55,16 +61,26 @@ enum CheckedPart {
 struct CheckOutcome {
     part: &'static str,
     reason: Option<&'static str>,
+    /// What will be wrong later. The server is ready all the same.
+    warning: Option<&'static str>,
 }
 
 const NO_RULES: &str = "rules cannot be loaded from their database, see the log";
 const NO_DATABASE: &str = "the database cannot be used, see the log";
 const NO_CONTENT: &str = "content cannot be read, see the log";
+const NO_CERTIFICATE: &str = "a host has no certificate yet, see the log";
+const EXPIRES_SOON: &str = "a certificate expires soon and was not renewed, see the log";
+const EXPIRED: &str = "a certificate has expired, see the log";
+const UNHEALTHY: &str = "a health check fails, see /debug/health or the log";
 const NO_ANSWER: &str = "it does not answer in time";
 
 impl Readiness {
     /// For what stays when the configuration changes, and rules from databases.
-    pub(super) fn new(persistent: &PersistentState, rules: Vec<Arc<StoredRules>>) -> Self {
+    pub(super) fn new(
+        persistent: &PersistentState,
+        rules: Vec<Arc<StoredRules>>,
+        acme: Option<&Arc<ServerCertificates>>,
+    ) -> Self {
         let mut parts = Vec::new();
         if !rules.is_empty() {
             parts.push(CheckedPart::Rules(rules));
@@ -73,6 +89,13 @@ impl Readiness {
         parts.extend(database.map(CheckedPart::Database));
         let registry = persistent.registry.as_ref();
         parts.extend(registry.map(|state| CheckedPart::Content(state.storage.clone())));
+        parts.extend(acme.map(|certificates| {
+            let clock = Arc::clone(&persistent.clock);
+            CheckedPart::Certificates(Arc::clone(certificates), clock)
+        }));
+        if !persistent.health.is_empty() {
+            parts.push(CheckedPart::Health(Arc::clone(&persistent.health)));
+        }
         Self {
             draining: Arc::clone(&persistent.draining),
             parts,
@@ -88,8 +111,8 @@ impl Readiness {
             let (part, before) = (self.parts.get(place), &before);
             async move { Some(part?.checked(before).await) }
         };
-        let checks = tokio::join!(check(0), check(1), check(2));
-        let outcomes = [checks.0, checks.1, checks.2];
+        let checks = tokio::join!(check(0), check(1), check(2), check(3));
+        let outcomes = [checks.0, checks.1, checks.2, checks.3];
         let outcomes: Vec<_> = outcomes.into_iter().flatten().collect();
         self.logged().clone_from(&outcomes);
         outcomes
@@ -113,7 +136,11 @@ impl CheckedPart {
                 (Some(NO_ANSWER), Some(Box::new(log)))
             }
         };
-        let outcome = CheckOutcome { part, reason };
+        let outcome = CheckOutcome {
+            part,
+            reason,
+            warning: self.warning(),
+        };
         if let (Some(log), false) = (log, before.contains(&outcome)) {
             log();
         }
@@ -125,7 +152,25 @@ impl CheckedPart {
             Self::Rules(_) => "rules",
             Self::Database(_) => "database",
             Self::Content(_) => "content",
+            Self::Certificates(..) => "certificates",
+            Self::Health(_) => "health",
         }
+    }
+
+    /// What to look at before it becomes a failure. What is expired is only a warning: other servers
+    /// have the same certificate, and nothing is gained if none of them is asked.
+    fn warning(&self) -> Option<&'static str> {
+        let Self::Certificates(certificates, clock) = self else {
+            return None;
+        };
+        let now = clock.now();
+        let hosts = certificates.statistics(now).hosts;
+        let ends = || hosts.iter().filter_map(|host| host.not_after);
+        if ends().any(|end| end < now) {
+            return Some(EXPIRED);
+        }
+        let is_soon = hosts.iter().any(|host| host.expires_soon);
+        is_soon.then_some(EXPIRES_SOON)
     }
 
     async fn check(&self) -> Result<(), (&'static str, Option<LogLine>)> {
@@ -134,6 +179,11 @@ impl CheckedPart {
                 true => Ok(()),
                 // The load itself is in the log.
                 false => Err((NO_RULES, None)),
+            },
+            // The check itself is in the log.
+            Self::Health(health) => match health.is_failing() {
+                true => Err((UNHEALTHY, None)),
+                false => Ok(()),
             },
             Self::Database(database) => database.check().await.map_err(no_database),
             Self::Content(storage) => {
@@ -151,6 +201,14 @@ impl CheckedPart {
                     }
                 };
                 Err((NO_CONTENT, Some(Box::new(log))))
+            }
+            Self::Certificates(certificates, clock) => {
+                let hosts = certificates.statistics(clock.now()).hosts;
+                match hosts.iter().all(|host| host.not_after.is_some()) {
+                    true => Ok(()),
+                    // Each attempt is in the log.
+                    false => Err((NO_CERTIFICATE, None)),
+                }
             }
         }
     }
@@ -182,10 +240,17 @@ impl Service for Readiness {
             let is_ready = !is_draining && outcomes.iter().all(|found| found.reason.is_none());
             let checks: Vec<_> = outcomes
                 .iter()
-                .map(|CheckOutcome { part, reason }| match reason {
-                    None => json!({ "name": part, "ok": true }),
-                    Some(reason) => json!({ "name": part, "ok": false, "reason": reason }),
-                })
+                .map(
+                    |outcome| match (outcome.part, outcome.reason, outcome.warning) {
+                        (part, Some(reason), _) => {
+                            json!({ "name": part, "ok": false, "reason": reason })
+                        }
+                        (part, None, Some(warning)) => {
+                            json!({ "name": part, "ok": true, "warning": warning })
+                        }
+                        (part, None, None) => json!({ "name": part, "ok": true }),
+                    },
+                )
                 .collect();
             let body = json!({ "ready": is_ready, "draining": is_draining, "checks": checks });
             let status = match is_ready {

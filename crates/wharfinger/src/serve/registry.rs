@@ -15,8 +15,10 @@ use super::api::own_tokens;
 use super::audit::AuditLog;
 use super::backends::Backends;
 use super::jwks::JwksFetcher;
+use super::outbox_writers::outbox_writer;
 use super::persistent_state::PersistentState;
 use super::registry_state::RegistryState;
+use super::tags::tag_settings;
 use crate::config::{self, Config, IssuerConfig, IssuerKeysConfig, RegistryAuth, StorageDriver};
 use crate::failure::Failure;
 
@@ -28,6 +30,7 @@ pub(super) fn registry(
     persistent: &PersistentState,
     shared: &SharedServices<'_>,
 ) -> Result<Registry, Failure> {
+    let names = persistent.audit.as_ref().map(AuditLog::names);
     let settings = RegistrySettings {
         auth: auth(config, section, persistent, shared)?,
         relative_urls: section.relative_urls,
@@ -41,12 +44,16 @@ pub(super) fn registry(
         manifest_limit: section.limits.manifest,
         stall: config.server.limits.request_timeout,
         headers: section.headers.clone(),
-        sparse: section.sparse,
+        validation: section.validation.clone(),
+        tags: tag_settings(&section.tags, &state.immutable_tags, names),
+        quotas: section.quotas.clone(),
         upload_grace: section.uploads.grace,
         redirects: redirects(section),
         upstream: None,
+        shared_failures: persistent.failures.clone(),
         observers: persistent.observers.clone(),
-        outbox: persistent.audit.as_ref().map(AuditLog::outbox),
+        outbox: outbox_writer(persistent),
+        pulls: Some(Arc::new(state.pulls.clone())),
         clock: Arc::clone(&persistent.clock),
         entropy: Arc::clone(&persistent.entropy),
     };

@@ -3,16 +3,25 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{Clock, SystemClock};
 use database::{ClusterSecret, Database, SqliteDatabase};
+use immutable_tags::StoredImmutableTags;
 use registry::CursorKey;
 use storage::distribution::OngoingAdoption;
-use storage::{Retention, Storage, StorageOpenError, UploadLimits};
+use storage::tag_retention::RetentionPolicy;
+use storage::{
+    PostgresMetadata, PullTimes, Quotas, Retention, Storage, StorageOpenError, UploadLimits,
+};
+use tokio::sync::watch;
 
 use super::adoption;
-use super::collection::{self, CollectionObservers};
+use super::collection::{self, CollectionObservers, IsReadOnly};
+use super::quotas::{self, ServedQuotas};
+use super::retention::{self, CurrentConditions, RetentionEvents};
 use super::shared_registry::SharedRegistry;
+use super::tags;
 use crate::config;
 use crate::failure::Failure;
 
@@ -20,6 +29,14 @@ use crate::failure::Failure;
 pub(super) struct RegistryState {
     pub(super) storage: Storage,
     pub(super) cursors: Arc<CursorKey>,
+    /// The rules of the database that make tags immutable.
+    pub(super) immutable_tags: StoredImmutableTags,
+    /// The metadata, if other servers have them, too.
+    pub(super) shared: Option<PostgresMetadata>,
+    /// Which manifests are pulled.
+    pub(super) pulls: PullTimes,
+    /// The quotas of the configuration, whose prefixes are to be counted.
+    quotas: watch::Sender<Quotas>,
     /// Another registry's data directory, which is to be read.
     unread: Option<Arc<OngoingAdoption>>,
     /// Whether this process cannot write into the data directory.
@@ -31,6 +48,14 @@ pub(super) struct ContentRoot<'a> {
     pub(super) path: &'a Path,
     /// Whether this process cannot write into the data directory.
     pub(super) is_read_only: bool,
+}
+
+/// The rules of retention, how often they are applied, and what is told of it.
+pub(super) struct RetentionTask {
+    pub(super) policy: RetentionPolicy,
+    pub(super) every: Option<Duration>,
+    pub(super) conditions: CurrentConditions,
+    pub(super) events: RetentionEvents,
 }
 
 impl<'a> ContentRoot<'a> {
@@ -65,9 +90,12 @@ impl RegistryState {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = storage::StorageSettings { limits, retention };
+        let pulls = PullTimes::new(Arc::clone(&clock));
         let cursors = Arc::new(CursorKey::from_bytes(&secret.derive("catalog cursor")));
+        let immutable_tags = tags::stored_rules(database, &clock).await;
         if let Some(pool) = database.postgres() {
-            let shared = SharedRegistry::new(pool, settings, entropy)?;
+            let shared = SharedRegistry::new(pool, settings, entropy)?.waiting();
+            let metadata = shared.metadata();
             let (storage, unread) = match (root, &config.storage) {
                 (None, config::StorageDriver::S3(bucket)) => {
                     let storage = shared.open_bucket(bucket).await?;
@@ -84,6 +112,10 @@ impl RegistryState {
             return Ok(Self {
                 storage,
                 cursors,
+                immutable_tags,
+                shared: Some(metadata),
+                pulls,
+                quotas: watch::Sender::default(),
                 unread,
                 is_read_only: false,
             });
@@ -97,6 +129,10 @@ impl RegistryState {
                 return Ok(Self {
                     storage,
                     cursors,
+                    immutable_tags,
+                    shared: None,
+                    pulls,
+                    quotas: watch::Sender::default(),
                     unread,
                     is_read_only: false,
                 });
@@ -124,18 +160,39 @@ impl RegistryState {
         Ok(Self {
             storage,
             cursors,
+            immutable_tags,
+            shared: None,
+            pulls,
+            quotas: watch::Sender::default(),
             unread,
             is_read_only: root.is_read_only,
         })
     }
 
+    /// Counts what the prefixes of a new configuration use. Requests go on meanwhile; pushes may wait.
+    pub(super) async fn count_quotas(&self, section: &config::RegistryServerConfig) {
+        let quotas = ServedQuotas {
+            storage: self.storage.clone(),
+            quotas: section.quotas.clone(),
+        };
+        if self.is_read_only {
+            return;
+        }
+        self.quotas.send_replace(section.quotas.clone());
+        // What fails is tried again, and logged, beside the requests.
+        let _ = quotas.track().await;
+    }
+
     /// The work that goes on beside the requests.
     pub(super) fn background_tasks(
         &mut self,
-        config: config::CollectionConfig,
+        section: &config::RegistryServerConfig,
         observers: CollectionObservers,
+        retention: RetentionTask,
+        entropy: Arc<dyn common::Entropy>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (storage, unread) = (self.storage.clone(), self.unread.take());
+        let (config, keep) = (section.collection, section.tags.history);
         let read = async move {
             if let Some(reading) = unread {
                 adoption::read_through(&storage, &reading).await;
@@ -143,9 +200,49 @@ impl RegistryState {
         };
         let every = config.every.filter(|_| !self.is_read_only);
         let config = config::CollectionConfig { every, ..config };
-        let collect = collection::collect(self.storage.clone(), config, observers);
+        let is_read_only: IsReadOnly = {
+            let conditions = Arc::clone(&retention.conditions);
+            Arc::new(move || conditions().is_some_and(|conditions| conditions.is_read_only))
+        };
+        let collect = collection::collect(
+            self.storage.clone(),
+            config,
+            observers,
+            Arc::clone(&is_read_only),
+            Arc::clone(&entropy),
+        );
+        let storage = self.storage.clone();
+        let can_write = !self.is_read_only;
+        let forget = async move {
+            if can_write {
+                tags::forget(storage, keep, is_read_only).await;
+            }
+        };
+        let RetentionTask {
+            policy,
+            every,
+            conditions,
+            events,
+        } = retention;
+        let every = every.filter(|_| !self.is_read_only);
+        let storage = self.storage.clone();
+        let retain =
+            retention::remove_by_rules(storage, policy, conditions, every, events, entropy);
+        let (pulls, storage) = (self.pulls.clone(), self.storage.clone());
+        let record = async move {
+            if can_write {
+                pulls.run(storage).await;
+            }
+        };
+        self.quotas.send_replace(section.quotas.clone());
+        let (storage, current) = (self.storage.clone(), self.quotas.subscribe());
+        let count = async move {
+            if can_write {
+                quotas::track_until_done(storage, current).await;
+            }
+        };
         async {
-            tokio::join!(read, collect);
+            tokio::join!(read, collect, forget, retain, record, count);
         }
     }
 }

@@ -88,6 +88,11 @@ impl Reloader {
                 return;
             }
         };
+        let (acme, database) = (&self.persistent.acme, self.persistent.database.as_ref());
+        if let Err(failure) = acme.configure(&loaded.config, database).await {
+            tracing::error!(why, %failure, "the new configuration cannot be used; keeping the old one");
+            return;
+        }
         for warning in &loaded.warnings {
             warning.log();
         }
@@ -97,6 +102,9 @@ impl Reloader {
         }
         self.snapshot = self.snapshot.narrowed(&loaded.files);
         self.services.store(Arc::new(services));
+        if let (Some(state), Some(section)) = (&self.persistent.registry, &loaded.config.registry) {
+            state.count_quotas(section).await;
+        }
         if let Some(heartbeat) = &self.persistent.heartbeat {
             heartbeat.has_configuration(&loaded);
         }

@@ -1,4 +1,5 @@
-//! The server from its start to its end: sockets, reload, signals.
+//! The server from its start to its end: sockets, reload, signals. What runs beside the requests is in
+//! `background_tasks`, and how the server ends is in `server_end`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,23 +7,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use common::SystemClock;
 use database::DatabaseLocation;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::accept::{accept, listeners};
+use super::background_tasks;
 use super::bounded_reads::LargeBodies;
-use super::collection::CollectionObservers;
+use super::certificates::AcmeCertificates;
+use super::challenge_listener;
 use super::connection::Shared;
 use super::connection_limit::ConnectionLimit;
-use super::file_access::report_unusable_files;
+use super::connection_room::ConnectionRoom;
+use super::listen::Listener;
+use super::mounts::ListenerRole;
 use super::persistent_state::PersistentState;
 use super::reload::Reloader;
+use super::server_end::{EndSignals, LastWrites, ServerEnd};
 use super::services::Services;
-use crate::config::{self, LoadedConfig};
+use super::shutdown_phase::ShutdownPhase;
+use crate::config::{self, Config, LoadedConfig};
 use crate::failure::Failure;
 use crate::log::{self, Log};
+
+/// How long a server of several waits for its database before it listens. Meanwhile a balancer asks
+/// another server; one that listens can only say that it is not ready.
+const BEFORE_LISTENING: Duration = Duration::from_secs(5);
+
+/// How many connections the address of operators may have at once.
+const OPERATOR_CONNECTIONS: usize = 64;
 
 /// What the command line says of the log. The configuration says the rest.
 #[derive(Clone, Debug, Default)]
@@ -44,11 +60,15 @@ pub(crate) fn run(path: &Path, overrides: LogOverrides) -> Result<ExitCode, Fail
             path.display()
         ))
     })?;
+    let log = &loaded.config.server.log;
+    // What the command line says counts more than the file.
+    let folder = overrides.folder.map(|folder| folder.join("wharfinger.log"));
     let settings = log::LogSettings {
-        level: overrides.level.unwrap_or(loaded.config.server.log.level),
-        format: loaded.config.server.log.format,
-        stderr: !overrides.no_stderr,
-        folder: overrides.folder,
+        level: overrides.level.unwrap_or(log.level),
+        format: log.format,
+        stderr: !overrides.no_stderr && (folder.is_some() || log.file.is_none()),
+        file: folder.or_else(|| log.file.clone()),
+        access_file: log.access_file.clone(),
     };
     let _log = Log::start(&settings)?;
     for warning in &loaded.warnings {
@@ -74,75 +94,67 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
         .database
         .as_ref()
         .is_some_and(DatabaseLocation::is_postgres);
+    let acme = Arc::new(AcmeCertificates::new(Arc::new(SystemClock)));
+    acme.configure(config, None).await?;
+    let mut opening = Box::pin(PersistentState::open(config, Arc::clone(&acme)));
     let opened = match has_shared_database {
-        false => Some(PersistentState::open(config).await?),
-        true => None,
+        false => Some(opening.as_mut().await?),
+        true => tokio::select! {
+            opened = timeout(BEFORE_LISTENING, opening.as_mut()) => opened.ok().transpose()?,
+            () = end_signals.next() => return Ok(ExitCode::SUCCESS),
+        },
     };
     let services = match &opened {
         Some(persistent) => Services::new(config, persistent, None)?,
-        None => Services::waiting(config)?,
+        None => Services::waiting(config, &acme)?,
     };
-    let services = Arc::new(ArcSwap::from_pointee(services));
-    let listeners = listeners(&loaded.config).await?;
-    let (shutdown, is_shutdown) = watch::channel(false);
-    let permits = loaded.config.server.limits.connections;
-    let connections = Arc::new(Semaphore::new(permits));
-    let per_address = loaded.config.server.limits.connections_per_address;
-    let per_address = Arc::new(ConnectionLimit::new(per_address));
-    let large_bodies = LargeBodies::default();
-    let mut tasks = JoinSet::new();
-    let scheme = if services.load().tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    for (listener, role) in listeners {
-        tracing::info!(address = listener.address(), scheme, "listening");
-        let shared = Shared {
-            services: Arc::clone(&services),
-            shutdown: is_shutdown.clone(),
-            role,
-            large_bodies: large_bodies.clone(),
-        };
-        let (connections, per_address) = (Arc::clone(&connections), Arc::clone(&per_address));
-        tasks.spawn(accept(listener, shared, connections, per_address));
+    if let Some(persistent) = &opened {
+        acme.configure(config, persistent.database.as_ref()).await?;
     }
+    let services = Arc::new(ArcSwap::from_pointee(services));
+    let (phases, phase) = watch::channel(ShutdownPhase::Serving);
+    let permits = config.server.limits.connections;
+    let connections = Arc::new(Semaphore::new(permits));
+    let accepting = accept_connections(config, &services, &phase, &connections).await?;
+    let mut tasks = JoinSet::new();
+    if let Some(listener) = bind_challenge_listener(config).await? {
+        tasks.spawn(challenge_listener::serve(listener, Arc::clone(&services)));
+    }
+    acme.begin();
     let mut persistent = match opened {
         Some(persistent) => persistent,
         None => {
             let persistent = tokio::select! {
-                opened = PersistentState::open(&loaded.config) => opened?,
+                opened = opening.as_mut() => opened?,
                 () = end_signals.next() => return Ok(ExitCode::SUCCESS),
             };
-            services.store(Arc::new(Services::new(&loaded.config, &persistent, None)?));
+            services.store(Arc::new(Services::new(config, &persistent, None)?));
+            acme.configure(config, persistent.database.as_ref()).await?;
             persistent
         }
     };
-    let observers = CollectionObservers {
-        observers: persistent.observers.clone(),
-        clock: Arc::clone(&persistent.clock),
+    drop(opening);
+    background_tasks::spawn(&mut tasks, &mut persistent, &loaded, &services);
+    let end = ServerEnd {
+        phases,
+        connections,
+        permits: u32::try_from(permits).unwrap_or(u32::MAX),
+        storage: persistent
+            .registry
+            .as_ref()
+            .map(|state| state.storage.clone()),
+        draining: Arc::clone(&persistent.draining),
+        accepting,
+        tasks,
+        last_writes: LastWrites::of(&persistent),
     };
-    if let (Some(state), Some(section)) = (&mut persistent.registry, &loaded.config.registry) {
-        tasks.spawn(state.background_tasks(section.collection, observers));
-    }
-    if let Some(audit) = &persistent.audit {
-        let registry = persistent.registry.as_ref();
-        let storage = registry.map(|state| state.storage.clone());
-        tasks.spawn(audit.clone().run(storage));
-    }
-    let audit = persistent.audit.clone();
-    tasks.spawn(Arc::clone(&persistent.jwks).run());
-    tasks.spawn(report_unusable_files(loaded.config.registry.as_ref()));
-    let heartbeat = persistent.heartbeat.clone();
-    if let Some(heartbeat) = &heartbeat {
-        heartbeat.has_configuration(&loaded);
-        tasks.spawn(heartbeat.clone().run());
-    }
-    let draining = Arc::clone(&persistent.draining);
     let mut reloader = Reloader::new(path, loaded, Arc::clone(&services), persistent);
     loop {
         let why = tokio::select! {
-            _ = hangup.recv() => "SIGHUP",
+            _ = hangup.recv() => {
+                log::reopen();
+                "SIGHUP"
+            }
             () = reloader.changed() => "a file changed",
             () = end_signals.next() => break,
         };
@@ -152,68 +164,59 @@ async fn serve(path: &Path, loaded: LoadedConfig) -> Result<ExitCode, Failure> {
             () = end_signals.next() => break,
         }
     }
-    // Requests are still answered, until balancers have seen that there should be no more.
-    draining.begin();
-    let drain = services.load().drain;
-    if !drain.is_zero() {
-        tracing::info!(
-            seconds = drain.as_secs(),
-            "draining: /readyz is 503, and requests are still taken; signal again to stop now"
-        );
-        tokio::select! {
-            () = tokio::time::sleep(drain) => {}
-            () = end_signals.next() => return Ok(stopped_at_once()),
-        }
+    Ok(end.run(&services, end_signals).await)
+}
+
+/// Listens on each address, and accepts connections there until the server ends.
+async fn accept_connections(
+    config: &Config,
+    services: &Arc<ArcSwap<Services>>,
+    phase: &watch::Receiver<ShutdownPhase>,
+    connections: &Arc<Semaphore>,
+) -> Result<JoinSet<()>, Failure> {
+    let per_address = ConnectionLimit::new(config.server.limits.connections_per_address);
+    let per_address = Arc::new(per_address);
+    let large_bodies = LargeBodies::default();
+    let scheme = match services.load().tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    let mut accepting = JoinSet::new();
+    for (listener, role) in listeners(config).await? {
+        tracing::info!(address = listener.address(), scheme, "listening");
+        let shared = Shared {
+            services: Arc::clone(services),
+            phases: phase.clone(),
+            role,
+            large_bodies: large_bodies.clone(),
+        };
+        let room = match role {
+            // Operators must be able to look when there is no room for clients.
+            ListenerRole::Operators => ConnectionRoom::evicting(OPERATOR_CONNECTIONS),
+            _ => ConnectionRoom::waiting(Arc::clone(connections)),
+        };
+        let per_address = Arc::clone(&per_address);
+        accepting.spawn(accept(listener, shared, room, per_address));
     }
-    // No new connections; those that are open finish their requests.
-    tasks.shutdown().await;
-    let grace = services.load().limits.shutdown_timeout;
+    Ok(accepting)
+}
+
+/// Listens for the challenges of an ACME server, if `config` has an address for them.
+async fn bind_challenge_listener(config: &Config) -> Result<Option<Listener>, Failure> {
+    let letsencrypt = config.server.letsencrypt.as_ref();
+    let Some(address) = letsencrypt.and_then(|section| section.http_addr.as_ref()) else {
+        return Ok(None);
+    };
+    let listener = Listener::bind(address).await.map_err(|failure| {
+        failure.hint(
+            "the address is server.letsencrypt.http_addr: choose one that is free, with a port \
+             above 1023 to which port 80 is forwarded, or grant the program CAP_NET_BIND_SERVICE",
+        )
+    })?;
     tracing::info!(
-        seconds = grace.as_secs(),
-        "shutting down: waiting for open requests; signal again to stop now"
+        address = listener.address(),
+        scheme = "http",
+        "listening for the challenges of the ACME server; everything else is sent to https"
     );
-    let _ = shutdown.send(true);
-    let all = u32::try_from(permits).unwrap_or(u32::MAX);
-    tokio::select! {
-        _ = connections.acquire_many(all) => tracing::info!("stopped"),
-        () = tokio::time::sleep(grace) => {
-            tracing::warn!(seconds = grace.as_secs(), "stopped: some requests took too long and were aborted");
-        }
-        () = end_signals.next() => return Ok(stopped_at_once()),
-    }
-    if let Some(audit) = audit {
-        audit.finish().await;
-    }
-    if let Some(heartbeat) = heartbeat {
-        heartbeat.end().await;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn stopped_at_once() -> ExitCode {
-    tracing::warn!("stopped at once: open requests were aborted");
-    ExitCode::SUCCESS
-}
-
-/// The signals that stop the server.
-struct EndSignals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl EndSignals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    /// Returns at the next of them.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
+    Ok(Some(listener))
 }

@@ -7,9 +7,10 @@ use common::{BoxFuture, RequestContext};
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use registry::Registry;
+use registry::{Registry, RegistryEndpoint};
 use sign_in::SignInServer;
 
+use super::measured_handler::MeasuredHandler;
 use super::request_body::RequestBody;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -24,6 +25,16 @@ pub(super) trait Service: Send + Sync {
         context: &'a RequestContext,
         request: Request<RequestBody>,
     ) -> BoxFuture<'a, Response<ResponseBody>>;
+
+    /// What a request for this path is counted as in the metrics, if it is.
+    fn measured(&self, _path: &str) -> Option<MeasuredHandler> {
+        None
+    }
+
+    /// Whether the service is refused while a health check fails.
+    fn needs_health(&self) -> bool {
+        false
+    }
 
     /// Whether the access log has a line for each request. The token server and the sign-in pages write
     /// lines of their own.
@@ -51,6 +62,12 @@ impl Service for TokenServer {
         Box::pin(async move { whole(Self::respond(self, context, request).await) })
     }
 
+    fn measured(&self, path: &str) -> Option<MeasuredHandler> {
+        // Probes would hide how clients fare.
+        let is_probe = path == "/" || path.ends_with("/healthz");
+        (!is_probe).then_some(MeasuredHandler::Token)
+    }
+
     fn has_access_log(&self) -> bool {
         false
     }
@@ -65,6 +82,10 @@ impl Service for SignInServer {
         Box::pin(async move { whole(Self::respond(self, context, request).await) })
     }
 
+    fn measured(&self, _path: &str) -> Option<MeasuredHandler> {
+        Some(MeasuredHandler::SignIn)
+    }
+
     fn has_access_log(&self) -> bool {
         false
     }
@@ -77,6 +98,10 @@ impl Service for Api {
         request: Request<RequestBody>,
     ) -> BoxFuture<'a, Response<ResponseBody>> {
         Box::pin(async move { whole(Self::respond(self, context, request).await) })
+    }
+
+    fn measured(&self, _path: &str) -> Option<MeasuredHandler> {
+        Some(MeasuredHandler::Api)
     }
 
     fn has_access_log(&self) -> bool {
@@ -94,6 +119,14 @@ impl Service for Registry {
             let response = Self::respond(self, context, request).await;
             response.map(|body| body.map_err(BoxError::from).boxed_unsync())
         })
+    }
+
+    fn measured(&self, path: &str) -> Option<MeasuredHandler> {
+        RegistryEndpoint::of_path(path).map(MeasuredHandler::Registry)
+    }
+
+    fn needs_health(&self) -> bool {
+        true
     }
 
     fn has_access_log(&self) -> bool {

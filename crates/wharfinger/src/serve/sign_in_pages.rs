@@ -5,6 +5,7 @@ use std::sync::Arc;
 use auth::device::DeviceLogins;
 use common::{Clock, Entropy, SystemEntropy};
 use database::{Database, DatabaseOpenError};
+use event::Observers;
 use openid::ProviderClient;
 use sign_in::{
     AccountParts, DatabaseTokenStore, GcsTokenStore, GithubProvider, GitlabProvider,
@@ -86,6 +87,7 @@ pub(super) fn pages(
     config: &Config,
     accounts: Vec<SignInAccounts>,
     device_logins: Option<Arc<DeviceLogins>>,
+    observers: Observers,
 ) -> Result<Option<Arc<SignInServer>>, Failure> {
     let Some(key) = config.token.as_ref().and_then(|token| token.keys.first()) else {
         return Ok(None);
@@ -108,6 +110,7 @@ pub(super) fn pages(
         path_prefix: config.server.path_prefix.clone(),
         hsts: config.server.hsts.clone(),
         key: PageKey::derived_from(secret.as_bytes()),
+        observers,
     }))))
 }
 

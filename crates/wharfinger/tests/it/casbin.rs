@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use peers::{Output, Server, TestCertificate, TestKeyKind, run};
+use peers::{Output, Server, TestCertificate, TestKeyKind, run, wait_until};
 use tempfile::TempDir;
 
 use crate::wire::{Answer, Connection};
@@ -131,9 +131,7 @@ fn a_bad_casbin_policy_keeps_the_old_one() {
         "model.conf",
         &MODEL.replace("g(r.account, p.account) && ", ""),
     );
-    while granted(&server, &ALICE, "repository:other/app:pull") != "pull" {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    wait_until(|| granted(&server, &ALICE, "repository:other/app:pull") == "pull");
 }
 
 #[test]

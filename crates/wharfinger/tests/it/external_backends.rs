@@ -6,21 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use data_encoding::BASE64;
 use peers::{
-    HttpStub, Output, PythonServer, Server, StubAnswer, TestCertificate, TestKeyKind,
-    run_with_input,
+    HttpStub, Output, ScriptServer, Server, StubAnswer, TestCertificate, TestKeyKind,
+    run_with_input, wait_until,
 };
 use tempfile::TempDir;
 
 use crate::wire::{Answer, Connection};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
-
-/// The pause between two looks at a condition.
-const SHORTLY: Duration = Duration::from_millis(5);
 
 /// The rules of every test: each user's own namespace, and that of each team.
 const ACL: &str = "acl:\n\
@@ -151,7 +147,7 @@ fn the_manual_s_server_checks_logins() {
         format!("import sys\n{text}"),
     )
     .unwrap();
-    let accounts = PythonServer::serve(bench.path(), "accounts.py");
+    let accounts = ScriptServer::python(bench.path(), "accounts.py");
     let http_auth = format!(
         "http_auth: {{url: \"{}\", recheck: true}}\n",
         accounts.url("/")
@@ -221,9 +217,7 @@ fn a_server_that_is_away_is_503_and_one_that_is_back_is_asked() {
     server.wait_for_log("the connection to http://");
     let _stub = HttpStub::start_at(address, |_| StubAnswer::Status(200, "{}".into()));
     // The circuit is tried again after its pause.
-    while log_in(&server, "ann", "sesame", "").status != 200 {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until(|| log_in(&server, "ann", "sesame", "").status == 200);
     server.wait_for_log("a backend answers again");
 }
 
@@ -260,16 +254,12 @@ fn a_reload_fails_no_login() {
         }
         let some_logins = || {
             let before = logins.load(Ordering::SeqCst);
-            while logins.load(Ordering::SeqCst) < before + 10 {
-                std::thread::sleep(SHORTLY);
-            }
+            wait_until(|| logins.load(Ordering::SeqCst) >= before + 10);
         };
         for round in 1..=4 {
             some_logins();
             server.hang_up();
-            while server.log().matches("configuration reloaded").count() < round {
-                std::thread::sleep(SHORTLY);
-            }
+            wait_until(|| server.log().matches("configuration reloaded").count() >= round);
         }
         // The programs of the last configuration are started by its first logins.
         some_logins();
@@ -279,9 +269,7 @@ fn a_reload_fails_no_login() {
     assert!(!children.is_empty());
     assert!(server.terminate().success());
     for child in children {
-        while is_alive(child) {
-            std::thread::sleep(SHORTLY);
-        }
+        wait_until(|| !is_alive(child));
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use data_encoding::BASE64;
-use peers::{Samba, Server, Slapd, SlapdConfig, TestCertificate, TestKeyKind};
+use peers::{Samba, Server, Slapd, SlapdConfig, TestCertificate, TestKeyKind, wait_until};
 use tempfile::TempDir;
 
 use crate::wire::{Answer, Connection};
@@ -78,13 +78,6 @@ fn refresh(server: &str, token: &str) -> Option<String> {
     );
     let answer = Connection::open(server).request("POST", "/auth", &[], Some(&body));
     (answer.status == 200).then(|| answer.json()["scope"].as_str().unwrap().to_owned())
-}
-
-/// Waits for what comes within a second or so.
-fn wait_until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
 }
 
 fn log_in(server: &str, account: &str, password: &str) -> Answer {
@@ -309,9 +302,7 @@ fn reloads_under_load_fail_no_login() {
             setup.server.hang_up();
             let expires_in =
                 || log_in(&address, "bob", Slapd::PASSWORDS.1).json()["expires_in"].as_u64();
-            while expires_in() != Some(900 + round) {
-                std::thread::sleep(std::time::Duration::from_millis(5));
-            }
+            wait_until(|| expires_in() == Some(900 + round));
         }
         stop.store(true, Ordering::Relaxed);
     });

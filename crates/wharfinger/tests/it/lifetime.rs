@@ -6,8 +6,10 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use peers::{Server, TestCertificate, TestKeyKind};
+use h2::client::ResponseFuture;
+use peers::{Server, TestCertificate, TestKeyKind, wait_until};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 use crate::wire::Connection;
 
@@ -46,16 +48,10 @@ fn tls_config(folder: &TempDir) -> String {
     config(folder, "{}").replace("server: {", &tls)
 }
 
-fn wait_for(path: &Path) {
-    while !path.exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn connections_wait_for_room() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(Path::new(PROGRAM), &config(&folder, "{connections: 2}"));
+    let mut server = Server::start(Path::new(PROGRAM), &config(&folder, "{connections: 2}"));
     let address = server.host_port();
     let mut inside = [Connection::open(&address), Connection::open(&address)];
     for connection in &mut inside {
@@ -72,6 +68,7 @@ fn connections_wait_for_room() {
         answer.recv_timeout(Duration::from_millis(300)).is_err(),
         "there is no room for a third"
     );
+    server.wait_for_log("as many connections are open as server.limits.connections allows");
     drop(inside);
     assert_eq!(answer.recv_timeout(Duration::from_secs(30)), Ok(200));
     third.join().unwrap();
@@ -86,7 +83,7 @@ fn the_end_waits_for_answers_under_way() {
     assert_eq!(idle.request("GET", "/auth", &[], None).status, 200);
     let waiting =
         std::thread::spawn(move || Connection::open(&address).request("GET", "/auth", &BOB, None));
-    wait_for(&folder.path().join("began"));
+    wait_until(|| folder.path().join("began").exists());
     server.signal_end();
     server.wait_for_log("shutting down");
     assert!(
@@ -149,6 +146,51 @@ fn a_server_that_drains_says_so_and_answers() {
     assert!(!server.log().contains("at once"), "{}", server.log());
 }
 
+/// One request over HTTP/2.
+async fn http2_status(
+    send: &mut h2::client::SendRequest<bytes::Bytes>,
+    login: bool,
+) -> ResponseFuture {
+    let mut request = http::Request::get("http://t/auth?service=s");
+    if login {
+        request = request.header(BOB[0].0, BOB[0].1);
+    }
+    *send = send.clone().ready().await.unwrap();
+    let request = request.body(()).unwrap();
+    send.send_request(request, true).unwrap().0
+}
+
+/// GOAWAY: the client opens another connection for its next request, and gets the response to the last one.
+#[tokio::test]
+async fn a_server_that_drains_ends_connections_of_http2() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = config(&folder, "{}").replace("server: {", "server: {drain: 1h, ");
+    let mut server = Server::start(Path::new(PROGRAM), &text);
+    let open = async || {
+        let stream = TcpStream::connect(server.host_port()).await.unwrap();
+        let (send, connection) = h2::client::handshake(stream).await.unwrap();
+        (send, tokio::spawn(connection))
+    };
+    let (mut send, connection) = open().await;
+    let waiting = tokio::spawn(http2_status(&mut send, true).await);
+    while !folder.path().join("began").exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.signal_end();
+    while send.clone().ready().await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (mut another, another_connection) = open().await;
+    let answer = http2_status(&mut another, false).await.await.unwrap();
+    assert_eq!(answer.status(), 200);
+    another_connection.await.unwrap().unwrap();
+    fs::write(folder.path().join("go"), "").unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
+    connection.await.unwrap().unwrap();
+    // The second signal.
+    assert!(server.terminate().success(), "{}", server.log());
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -163,7 +205,7 @@ fn a_second_signal_ends_at_once() {
         connection.send(request.as_bytes()).unwrap();
         connection.answer(false).is_err()
     });
-    wait_for(&folder.path().join("began"));
+    wait_until(|| folder.path().join("began").exists());
     server.signal_end();
     server.wait_for_log("shutting down");
     assert!(server.terminate().success(), "{}", server.log());
@@ -172,7 +214,7 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_to_its_end_keeps_nobody_from_ending() {
+fn a_configuration_that_cannot_be_read_to_its_end_does_not_hold_up_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(Path::new(PROGRAM), &config(&folder, "{}"));
     // A named pipe without a writer: opening it never ends.

@@ -42,8 +42,28 @@ fn the_commands_of_accounts() {
 }
 
 #[test]
+fn the_commands_of_tags() {
+    run_page("tags.md");
+}
+
+#[test]
 fn the_commands_of_audit() {
     run_page("audit.md");
+}
+
+#[test]
+fn the_commands_of_notifications() {
+    run_page("notifications.md");
+}
+
+#[test]
+fn the_commands_of_retention() {
+    run_page("retention.md");
+}
+
+#[test]
+fn the_commands_of_quotas() {
+    run_page("quotas.md");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use common::{Clock, Secret, SystemClock, SystemEntropy};
 use data_encoding::BASE64;
 use database::{Administrator, Database, DatabaseLocation};
 use identity::{AuthenticatorChain, PasswordVerifier, WorkerPool};
-use peers::{Server, TestCertificate, TestKeyKind, run};
+use peers::{Server, TestCertificate, TestKeyKind, run, wait_until};
 use personal_tokens::{NewToken, NewTokenHolder, PersonalTokens, TokenPolicy, parse_ceiling};
 
 use crate::wire::Connection;
@@ -115,9 +115,7 @@ fn a_thousand_users_with_rules_and_robots_have_their_own() {
     let last = USERS - 1;
     let of_user = |number: usize| format!("user{number}:sesame");
     // The rules are loaded within a second.
-    while ask(&mut connection, &of_user(last), last).1.is_empty() {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until(|| !ask(&mut connection, &of_user(last), last).1.is_empty());
     for (number, robot) in robots.iter().enumerate() {
         assert_eq!(
             ask(&mut connection, &of_user(number), number),
@@ -135,9 +133,7 @@ fn a_thousand_users_with_rules_and_robots_have_their_own() {
     let mut remove = Command::new(PROGRAM);
     let remove = remove.args(["user", "remove"]).arg(server.config());
     run(remove.arg("user500")).succeeded();
-    while ask(&mut connection, &of_user(500), 500).0 != 401 {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until(|| ask(&mut connection, &of_user(500), 500).0 == 401);
     let robot = |number: usize| format!("robot+ci{number}:{}", robots[number].expose());
     assert_eq!(ask(&mut connection, &robot(500), 500).0, 401);
     for number in [0, 499, 501, last] {

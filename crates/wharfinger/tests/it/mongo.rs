@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
 use peers::{
     FerretDb, FerretDbConfig, Output, Server, TestCertificate, TestKeyKind, run_with_input,
+    wait_until,
 };
 use tempfile::TempDir;
 
@@ -156,9 +156,7 @@ fn the_documents_of_docker_auth_with_the_server_killed_in_the_middle() {
     assert_eq!(anonymous(&server, "repository:a:pull"), pull);
     server.rewrite(&config.replace("expiration: 900", "expiration: 800"));
     server.hang_up();
-    while get(&server.host_port(), "/auth").json()["expires_in"] != 800 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until(|| get(&server.host_port(), "/auth").json()["expires_in"] == 800);
     assert_eq!(anonymous(&server, "repository:a:pull"), pull);
     assert_eq!(get(&server.host_port(), "/readyz").status, 200);
 
@@ -214,16 +212,12 @@ fn a_server_starts_without_mongodb_and_rules_are_refreshed() {
         let mended = doc! {"$set": {"match": {}}};
         acl.update_one(doc! {"seq": 1}, mended).await.unwrap();
     });
-    while anonymous(&server, scope) != (200, "repository:a:push".into()) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(|| anonymous(&server, scope) == (200, "repository:a:push".into()));
     bench.with("acl", async |acl| {
         acl.delete_many(doc! {}).await.unwrap();
     });
     server.wait_for_log("there are no rules");
-    while anonymous(&server, scope) != (200, String::new()) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(|| anonymous(&server, scope) == (200, String::new()));
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn a_provider_that_is_down_at_start_is_asked_when_it_is_there() {
 
 /// The provider, too, checks what the program sends: it knows the callback, and wants PKCE.
 #[test]
-fn a_sign_in_that_was_tampered_with_signs_nobody_in() {
+fn a_sign_in_that_was_tampered_with_signs_no_user_in() {
     let setup = Setup::new();
     let page = setup.server.url("/oidc_auth");
     let start = http::get(&format!("{page}?start=1"));

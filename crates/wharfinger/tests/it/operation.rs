@@ -7,8 +7,8 @@ use std::process::Command;
 
 use peers::{Server, http};
 
-use crate::registry::commands::World;
 use crate::registry::layout::Layout;
+use crate::registry::world::World;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use peers::{Server, TestCertificate, TestKeyKind};
+use peers::{Server, TestCertificate, TestKeyKind, wait_until};
 use tempfile::TempDir;
 
 use crate::wire::{Connection, get};
@@ -116,9 +116,7 @@ fn too_many_for_a_program_come_back_later() {
                 })
             })
             .collect();
-        while asking.iter().filter(|one| one.is_finished()).count() < 3 {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        wait_until(|| asking.iter().filter(|one| one.is_finished()).count() >= 3);
         fs::write(&go, "").unwrap();
         asking.into_iter().map(|one| one.join().unwrap()).collect()
     });

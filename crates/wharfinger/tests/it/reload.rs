@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use peers::{Server, TestCertificate, TestKeyKind};
+use peers::{Server, TestCertificate, TestKeyKind, wait_until};
 
 use crate::wire::{Connection, get};
 
@@ -60,9 +60,7 @@ fn a_hundred_reloads_under_load() {
             server.rewrite(&config(&pair, 900 + round));
             let before = answered.load(Ordering::Relaxed);
             server.hang_up();
-            while expires_in(&server) != u64::from(900 + round) {
-                std::thread::sleep(std::time::Duration::from_millis(2));
-            }
+            wait_until(|| expires_in(&server) == u64::from(900 + round));
             assert!(answered.load(Ordering::Relaxed) >= before);
         }
         stop.store(true, Ordering::Relaxed);
@@ -97,9 +95,7 @@ fn an_answer_under_way_completes_under_the_old_rules() {
             let basic = [("Authorization", "Basic Ym9iOnNlY3JldA==")];
             Connection::open(&address).request("GET", "/auth", &basic, None)
         });
-        while !began.exists() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        wait_until(|| began.exists());
         server.rewrite(&config(&pair, 901));
         server.hang_up();
         server.wait_for_log("configuration reloaded");
@@ -186,7 +182,5 @@ fn a_kubernetes_config_map_is_swapped() {
     assert_eq!(expires_in(&server), 900);
     symlink("..2", at("..new")).unwrap();
     fs::rename(at("..new"), at("..data")).unwrap();
-    while expires_in(&server) != 901 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    wait_until(|| expires_in(&server) == 901);
 }

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
-use peers::{Postgres, Server, TestCertificate, TestKeyKind, http, run};
+use peers::{Postgres, Server, TestCertificate, TestKeyKind, http, run, wait_until};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -66,17 +64,13 @@ impl Servers {
 
     /// Waits until the list is as `wanted`.
     fn wait_for(&self, wanted: impl Fn(&[(String, bool)]) -> bool) {
-        while !wanted(&self.listed()) {
-            thread::sleep(Duration::from_millis(100));
-        }
+        wait_until(|| wanted(&self.listed()));
     }
 }
 
 fn wait_until_ready(server: &Server, is_ready: bool) {
     let status = if is_ready { 200 } else { 503 };
-    while http::get(&server.url("/readyz")).status != status {
-        thread::sleep(Duration::from_millis(50));
-    }
+    wait_until(|| http::get(&server.url("/readyz")).status == status);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use peers::{Postgres, Server, TestCertificate, TestKeyKind, run};
+use peers::{Postgres, Server, TestCertificate, TestKeyKind, run, wait_until};
 use tempfile::TempDir;
 
 use crate::token_login::{anonymous, basic, log_in};
@@ -115,9 +115,7 @@ fn the_tables_of_docker_auth_in_postgres_with_the_server_killed_in_the_middle() 
     );
     server.rewrite(&config.replace("expiration: 900", "expiration: 800"));
     server.hang_up();
-    while get(&server.host_port(), "/auth").json()["expires_in"] != 800 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_until(|| get(&server.host_port(), "/auth").json()["expires_in"] == 800);
     assert_eq!(
         anonymous(&server, "repository:a:pull"),
         (200, "repository:a:pull".into())
@@ -156,14 +154,10 @@ fn rules_are_refreshed_and_a_wrong_one_changes_nothing() {
     assert!(server.log().contains("age_seconds"), "{}", server.log());
     assert_eq!(anonymous(&server, scope), (200, "repository:a:pull".into()));
     folder.run(r#"UPDATE xorm_acl_entry SET acl_entry = '{"Match": {}, "Actions": ["push"]}' WHERE seq = 1"#);
-    while anonymous(&server, scope) != (200, "repository:a:push".into()) {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_until(|| anonymous(&server, scope) == (200, "repository:a:push".into()));
     folder.run("DELETE FROM xorm_acl_entry");
     server.wait_for_log("there are no rules");
-    while anonymous(&server, scope) != (200, String::new()) {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_until(|| anonymous(&server, scope) == (200, String::new()));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use peers::{Server, TestCertificate, TestKeyKind, run};
+use peers::{Server, TestCertificate, TestKeyKind, run, wait_until};
 use tempfile::TempDir;
 
 use crate::wire::{Answer, Connection, get};
@@ -171,9 +171,7 @@ fn a_refresh_token_ends_with_its_user() {
         .server
         .rewrite(&config(&setup.folder, &repassworded, REFRESH));
     setup.server.hang_up();
-    while setup.get("/auth?service=reg", &ALICE).status == 200 {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait_until(|| setup.get("/auth?service=reg", &ALICE).status != 200);
     assert_eq!(setup.refresh(&alice, "service=reg").status, 401);
     // The command lists what the server accepts.
     let listed = setup.sessions(&["list", "--json"]);
@@ -412,9 +410,7 @@ fn each_of_several_passwords_lets_in() {
         REFRESH,
     ));
     setup.server.hang_up();
-    while setup.get("/auth?service=reg", &ALICE).status == 200 {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait_until(|| setup.get("/auth?service=reg", &ALICE).status != 200);
     assert_eq!(
         tokens.map(|token| setup.refresh(&token, "service=reg").status),
         [401, 200]

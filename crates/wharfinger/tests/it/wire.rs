@@ -37,13 +37,20 @@ impl Connection {
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             Box::new(stream)
         } else {
-            let stream = TcpStream::connect(address).unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            Box::new(stream)
+            return Self::to_server(address).unwrap();
         };
         Self {
             stream: BufReader::new(stream),
         }
+    }
+
+    /// Connects to `HOST:PORT`, if a server listens there.
+    pub(crate) fn to_server(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            stream: BufReader::new(Box::new(stream)),
+        })
     }
 
     /// Sends `bytes` as they are.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use audit::{
     AuditCursor, AuditFilter, AuditReader, AuditStore, EntryDocument, Pseudonyms, Recording,
+    known_kind,
 };
 use clap::Args;
 use client::ApiRoute;
@@ -12,11 +13,12 @@ use common::{Clock, SystemClock, escape_json, rfc3339, unix_seconds};
 use oci::{Digest, RepositoryName, Tag};
 use serde_json::{Map, Value, json};
 
+use super::what::{text, what};
 use crate::commands::managed_database::{ManagedDatabase, failed};
 use crate::commands::managed_server::{ManagedServer, ManagedServerArguments};
 use crate::commands::table::table;
 use crate::failure::Failure;
-use crate::when::When;
+use crate::when::TimeArgument;
 
 /// How many records are read at once.
 const PAGE: u32 = 1000;
@@ -25,14 +27,14 @@ const PAGE: u32 = 1000;
 #[derive(Debug, Args)]
 struct Selection {
     /// Only events of this kind, as in manifest_pulled.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = known_kind)]
     event: Option<String>,
     /// Only events since then: 2026-01-31, 2026-01-31T12:00:00Z or now-1h.
-    #[arg(long, value_name = "TIME", value_parser = When::parse)]
-    since: Option<When>,
+    #[arg(long, value_name = "TIME", value_parser = TimeArgument::parse)]
+    since: Option<TimeArgument>,
     /// Only events before then.
-    #[arg(long, value_name = "TIME", value_parser = When::parse)]
-    until: Option<When>,
+    #[arg(long, value_name = "TIME", value_parser = TimeArgument::parse)]
+    until: Option<TimeArgument>,
     /// How many events are listed.
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u32,
@@ -192,7 +194,10 @@ impl Selection {
 }
 
 /// The table of a database as an operator reads it.
-async fn reader(managed: &ManagedDatabase, filter: &AuditFilter) -> Result<AuditReader, Failure> {
+pub(super) async fn reader(
+    managed: &ManagedDatabase,
+    filter: &AuditFilter,
+) -> Result<AuditReader, Failure> {
     let store = AuditStore::new(managed.database.clone());
     let personal = managed
         .config
@@ -246,7 +251,7 @@ fn route(filter: &AuditFilter) -> ApiRoute {
         .with_some("until", date(filter.until).as_deref())
 }
 
-pub(super) fn milliseconds(when: When, now: SystemTime) -> Result<i64, Failure> {
+pub(super) fn milliseconds(when: TimeArgument, now: SystemTime) -> Result<i64, Failure> {
     let time = when.resolve(now).map(unix_seconds);
     let milliseconds = time.and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1000));
     milliseconds.ok_or_else(|| Failure::usage("the time is too far away"))
@@ -286,44 +291,6 @@ fn head(event: &Map<String, Value>) -> [String; 4] {
         account,
         text(event, "address"),
     ]
-}
-
-/// What it is about, in a few words.
-fn what(event: &Map<String, Value>) -> String {
-    let members = match text(event, "event").as_str() {
-        "token_issued" => &["granted", "rules"][..],
-        "token_refused" | "access_refused" => &["requested", "reason"],
-        "administration" => &["action", "object"],
-        "tag_moved" => &["repository", "tag", "to"],
-        "manifest_pulled" | "manifest_pushed" => &["repository", "reference", "digest"],
-        _ => &[
-            "repository",
-            "tag",
-            "digest",
-            "backend",
-            "reason",
-            "session",
-            "service",
-            "repositories",
-            "manifests",
-            "events",
-        ],
-    };
-    let shown: Vec<String> = members.iter().map(|member| text(event, member)).collect();
-    let shown: Vec<&str> = shown
-        .iter()
-        .map(String::as_str)
-        .filter(|text| !text.is_empty())
-        .collect();
-    shown.join(" ")
-}
-
-fn text(event: &Map<String, Value>, member: &str) -> String {
-    match event.get(member) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod changes;
 mod events;
 mod export;
+mod what;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! `wharfinger certs`: certificates for TLS and for a registry's `rootcertbundle`.
 
+pub(super) mod acme;
 pub(super) mod authority;
 pub(super) mod names;
 
@@ -21,7 +22,7 @@ use authority::Authority;
 /// How long before now a certificate begins, for machines whose clocks are behind.
 const HEADROOM: Duration = Duration::from_secs(3600);
 
-/// Create certificates for TLS and for signing tokens
+/// Create certificates for TLS and for signing tokens, and show those of an ACME server
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -31,6 +32,8 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     New(New),
+    #[command(subcommand)]
+    Acme(acme::Command),
 }
 
 /// Create a key and its certificate, self-signed or signed by an authority
@@ -61,7 +64,13 @@ struct New {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let Command::New(arguments) = &arguments.command;
+    match &arguments.command {
+        Command::New(arguments) => create(arguments),
+        Command::Acme(command) => acme::run(command),
+    }
+}
+
+fn create(arguments: &New) -> Result<ExitCode, Failure> {
     let names = names::Names::new(&arguments.host, &arguments.ip)?;
     let out = arguments
         .out

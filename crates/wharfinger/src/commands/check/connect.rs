@@ -1,12 +1,16 @@
 //! `check --connect`: tries what the backends of a configuration need.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
 use common::{Clock, SystemClock, SystemEntropy};
+use database::DatabaseLocation;
 use identity::WorkerPool;
+use object_content::S3OpenError;
 
 use super::database::try_database;
+use super::storage::{TriedContent, try_content};
 use super::tried_connection::TriedConnection;
 use crate::config::{Config, Location, S3Config, StorageDriver};
 use crate::failure::Failure;
@@ -20,16 +24,26 @@ use crate::serve::stored_policies::StoredPolicies;
 pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Failure> {
     let mut tried = Vec::new();
     let mut has_tables = true;
+    let mut is_usable = true;
     if let Some(location) = &config.database
         && let Some(database) = try_database(location).await
     {
         has_tables = database.has_tables;
+        is_usable = database.tried.fine;
         tried.push(database.tried);
     }
-    if let Some(registry) = &config.registry
-        && let StorageDriver::S3(bucket) = &registry.storage
-    {
-        tried.push(try_bucket(bucket).await?);
+    if let Some(registry) = &config.registry {
+        // What is wrong with the database was said once.
+        let database = config.database.as_ref().filter(|_| is_usable);
+        let database = database.map(|location| FoundDatabase {
+            location,
+            has_tables,
+        });
+        match &registry.storage {
+            StorageDriver::S3(bucket) => tried.push(try_bucket(bucket, database).await?),
+            StorageDriver::Filesystem(root) => tried.extend(try_directory(root, database).await?),
+            StorageDriver::InMemory => {}
+        }
     }
     if config.token.is_none() {
         return Ok(tried);
@@ -57,10 +71,51 @@ pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Fai
     Ok(tried)
 }
 
-/// Writes, reads and removes an object.
-async fn try_bucket(bucket: &S3Config) -> Result<TriedConnection, Failure> {
+/// A database that can be used.
+struct FoundDatabase<'a> {
+    location: &'a DatabaseLocation,
+    has_tables: bool,
+}
+
+/// Writes, reads and removes an object, and looks whose content the bucket has.
+async fn try_bucket(
+    bucket: &S3Config,
+    database: Option<FoundDatabase<'_>>,
+) -> Result<TriedConnection, Failure> {
+    const SECTION: &str = "registry.storage.s3";
     let content = content(bucket, Arc::new(SystemEntropy))?;
-    let probed = content.probe().await;
-    let found = probed.map(|()| Some("an object was written, read and removed".to_owned()));
-    Ok(TriedConnection::new("registry.storage.s3", found))
+    if let Err(error) = content.probe().await {
+        return Ok(TriedConnection::new(SECTION, Err(error)));
+    }
+    if let Some(FoundDatabase {
+        location,
+        has_tables,
+    }) = database
+        && let Err(error) = try_content(location, has_tables, TriedContent::Bucket(content)).await?
+    {
+        return Ok(TriedConnection::new(SECTION, Err(error)));
+    }
+    let found = "an object was written, read and removed".to_owned();
+    Ok(TriedConnection::new(
+        SECTION,
+        Ok::<_, S3OpenError>(Some(found)),
+    ))
+}
+
+/// What is wrong with a directory: it has the content of another database, or lacks that of this one.
+async fn try_directory(
+    root: &Path,
+    database: Option<FoundDatabase<'_>>,
+) -> Result<Option<TriedConnection>, Failure> {
+    let Some(FoundDatabase {
+        location,
+        has_tables,
+    }) = database
+    else {
+        return Ok(None);
+    };
+    let tried = try_content(location, has_tables, TriedContent::Directory(root)).await?;
+    Ok(tried
+        .err()
+        .map(|error| TriedConnection::new("registry.storage.filesystem", Err(error))))
 }

@@ -1,6 +1,6 @@
 //! `check --connect`: what PostgreSQL says of itself.
 
-use database::{DatabaseLocation, schema_version};
+use database::{DatabaseLocation, SchemaError, schema_version};
 use postgresql::{PostgresError, PostgresPool};
 
 use super::tried_connection::TriedConnection;
@@ -27,12 +27,46 @@ pub(super) async fn try_database(location: &DatabaseLocation) -> Option<TriedDat
     })
 }
 
+/// Why a server cannot use a database that answers.
+#[derive(Debug, thiserror::Error)]
+enum DatabaseProblem {
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error(
+        "the database takes no changes: it is a standby, or default_transaction_read_only is on; name all servers of the cluster in database.url, and the one that takes changes is found"
+    )]
+    ReadOnly,
+    #[error(
+        "there are no tables yet, and the role {role} may not create any: make it the owner of the database, or run `GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}`"
+    )]
+    MayNotCreate { role: String, schema: String },
+}
+
 /// A text, and whether there are tables.
-async fn describe(pool: &PostgresPool) -> Result<(String, bool), database::Error> {
+async fn describe(pool: &PostgresPool) -> Result<(String, bool), DatabaseProblem> {
     let server = facts(pool).await?;
     let schema = schema_version(pool).await?;
+    if server.is_read_only {
+        return Err(DatabaseProblem::ReadOnly);
+    }
+    if server.encoding != "UTF8" {
+        return Err(SchemaError::Encoding(server.encoding).into());
+    }
+    if let Some(schema) = schema {
+        schema.require_served()?;
+    }
     let tables = match schema {
         Some(schema) => format!("tables of version {}", schema.version),
+        None if !server.may_create => {
+            return Err(DatabaseProblem::MayNotCreate {
+                role: server.role,
+                schema: server.schema,
+            });
+        }
         None => "no tables yet: the first server that starts creates them".to_owned(),
     };
     let pooler = match pool.prepares() {
@@ -57,15 +91,30 @@ async fn describe(pool: &PostgresPool) -> Result<(String, bool), database::Error
 struct ServerFacts {
     version: String,
     has_synchronous_standby: bool,
+    encoding: String,
+    is_read_only: bool,
+    role: String,
+    /// Where tables are created. Both names are quoted where SQL wants that.
+    schema: String,
+    may_create: bool,
 }
 
 async fn facts(pool: &PostgresPool) -> Result<ServerFacts, PostgresError> {
     let sql = "SELECT current_setting('server_version'),
                       current_setting('synchronous_standby_names') <> ''
-                      AND current_setting('synchronous_commit') NOT IN ('off', 'local')";
+                      AND current_setting('synchronous_commit') NOT IN ('off', 'local'),
+                      current_setting('server_encoding'),
+                      current_setting('transaction_read_only')::boolean,
+                      quote_ident(current_user), quote_ident(coalesce(current_schema(), 'public')),
+                      coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
     let row = pool.query_one(sql, &[]).await?;
     Ok(ServerFacts {
         version: row.get(0),
         has_synchronous_standby: row.get(1),
+        encoding: row.get(2),
+        is_read_only: row.get(3),
+        role: row.get(4),
+        schema: row.get(5),
+        may_create: row.get(6),
     })
 }

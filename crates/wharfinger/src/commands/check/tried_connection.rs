@@ -3,9 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use common::with_causes;
 use serde::Serialize;
-
-use crate::failure::with_causes;
 
 /// A backend or a policy that was tried.
 #[derive(Debug, Serialize)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use common::{Clock, Entropy, Secret, SystemEntropy};
+use common::{Clock, Entropy, Secret, SystemEntropy, with_causes};
 use identity::{
     AskedBackend, AuthenticationError, BackendAnswer, Credentials, Identity, LoginSource, Proof,
     WorkerPool, is_unambiguous_name,
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::label::ShownLabel;
 use crate::config::Config;
-use crate::failure::{Failure, FailureKind, with_causes};
+use crate::failure::{Failure, FailureKind};
 use crate::serve::backends::{Backends, Revalidation};
 use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::{stored_accounts, stored_database};

@@ -7,7 +7,7 @@ use compatibility::{PredictedRejection, Prediction, RegistryVersion};
 use serde_json::{Map, Value};
 use token::Access;
 
-use super::report::{Carried, Report, Signature};
+use super::report::{HeaderKey, Report, Signature};
 use crate::when::relative;
 
 /// The whole of it.
@@ -63,7 +63,7 @@ fn members(text: &mut String, object: &Map<String, Value>, others: &[&str], repo
     }
 }
 
-fn key(text: &mut String, carried: &Carried, now: u64) {
+fn key(text: &mut String, carried: &HeaderKey, now: u64) {
     match &carried.key {
         Ok(key) => {
             let ids = key.ids();

@@ -16,7 +16,7 @@ use crate::commands::key_file;
 use crate::failure::Failure;
 use crate::files;
 use crate::output;
-use crate::when::When;
+use crate::when::TimeArgument;
 use report::Report;
 
 /// Show what a token says; with a registry's keys, predict whether registry 2.8 and 3 accept it
@@ -44,8 +44,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "VERSION")]
     registry: Vec<Version>,
     /// The time to check against: now-10s, now+1h, 2026-01-31T12:00:00Z.
-    #[arg(long, value_name = "WHEN", default_value = "now", value_parser = When::parse)]
-    at: When,
+    #[arg(long, value_name = "WHEN", default_value = "now", value_parser = TimeArgument::parse)]
+    at: TimeArgument,
     /// Print JSON.
     #[arg(long)]
     json: bool,

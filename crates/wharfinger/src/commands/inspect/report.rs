@@ -17,7 +17,7 @@ pub(super) struct Report {
     /// The claims by type, when they have the types of a token's.
     pub(super) read: Option<ReceivedClaims>,
     /// The keys that the token itself carries.
-    pub(super) carried: Vec<Carried>,
+    pub(super) carried: Vec<HeaderKey>,
     pub(super) signature: Signature,
     pub(super) verdicts: Vec<(RegistryVersion, Prediction)>,
     /// The time of the check, in seconds since 1970.
@@ -29,7 +29,7 @@ pub(super) struct Report {
 }
 
 /// A key in a token's header.
-pub(super) struct Carried {
+pub(super) struct HeaderKey {
     /// `jwk`, or `x5c`.
     pub(super) member: &'static str,
     pub(super) key: Result<PublicKey, String>,
@@ -107,7 +107,7 @@ impl Report {
             "header": self.header,
             "claims": self.claims,
             "times": times.collect::<Map<_, _>>(),
-            "keys": self.carried.iter().map(Carried::to_json).collect::<Vec<_>>(),
+            "keys": self.carried.iter().map(HeaderKey::to_json).collect::<Vec<_>>(),
             "signature": self.signature.to_json(),
             "registries": self.verdicts.iter().map(verdict_json).collect::<Vec<_>>(),
             "mismatches": self.mismatches,
@@ -116,7 +116,7 @@ impl Report {
     }
 }
 
-impl Carried {
+impl HeaderKey {
     fn to_json(&self) -> Value {
         let certificate = self.certificate.as_ref().map(|certificate| {
             json!({
@@ -176,11 +176,11 @@ fn verdict_json((registry, verdict): &(RegistryVersion, Prediction)) -> Value {
     })
 }
 
-fn carried(token: &UnverifiedToken) -> Vec<Carried> {
+fn carried(token: &UnverifiedToken) -> Vec<HeaderKey> {
     let mut carried = Vec::new();
     if let Some(jwk) = token.header().jwk() {
         let key = jwk.map(|jwk| jwk.key).map_err(|error| error.to_string());
-        carried.push(Carried {
+        carried.push(HeaderKey {
             member: "jwk",
             key,
             certificate: None,
@@ -188,7 +188,7 @@ fn carried(token: &UnverifiedToken) -> Vec<Carried> {
     }
     match token.header().chain() {
         Ok(chain) => carried.extend(chain.into_iter().map(|certificate| {
-            Carried {
+            HeaderKey {
                 member: "x5c",
                 key: certificate
                     .public_key()
@@ -197,7 +197,7 @@ fn carried(token: &UnverifiedToken) -> Vec<Carried> {
                 certificate: Some(certificate),
             }
         })),
-        Err(error) => carried.push(Carried {
+        Err(error) => carried.push(HeaderKey {
             member: "x5c",
             key: Err(error.to_string()),
             certificate: None,
@@ -208,7 +208,7 @@ fn carried(token: &UnverifiedToken) -> Vec<Carried> {
 
 fn signature(
     token: &UnverifiedToken,
-    carried: &[Carried],
+    carried: &[HeaderKey],
     trust: TokenAuthSettings<'_>,
 ) -> Signature {
     let in_bundle = trust

@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::{copy_hint, count, half_read, print};
 use crate::commands::up::installation::Installation;
 use crate::failure::Failure;
-use configuration::Copied;
+use configuration::CopiedConfiguration;
 
 /// Copy the registry as of one moment to a new directory, while the server runs
 ///
@@ -60,7 +60,7 @@ impl Arguments {
         to: &Installation,
         database: &Path,
         blobs: usize,
-        copied: &Copied,
+        copied: &CopiedConfiguration,
     ) -> Result<(), Failure> {
         let directory = self.directory.display();
         let json = json!({

@@ -260,6 +260,8 @@ impl RegistryPair {
         // Pulls are recorded all the time: what is new there is no difference.
         let recorded = self.from.database.copy_audit(&self.to.database).await;
         recorded.map_err(|error: SmallTablesError| not_complete(&error))?;
+        let history = self.from.database.copy_tag_history(&self.to.database).await;
+        history.map_err(|error: SmallTablesError| not_complete(&error))?;
         Ok(report.differences() + tables as u64)
     }
 }

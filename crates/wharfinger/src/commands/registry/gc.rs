@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use audit::{AuditRecord, AuditStore, Pseudonyms};
 use clap::Args;
-use common::print_duration;
+use common::{Clock, SystemClock, print_duration, with_causes};
+use event::{Actor, Event, EventKind};
 use serde_json::{Value, json};
 use storage::collection::{CollectionPolicy, CollectionReport, Garbage, GarbageManifest};
 
+use super::open::Opened;
 use super::progress::Progress;
 use super::{count, interrupted, open, print, size};
 use crate::failure::Failure;
@@ -68,12 +72,40 @@ impl Arguments {
                 .await
                 .map_err(failed)?;
             drop(progress);
+            record(&opened, &collected).await;
             print(self.json, &done_json(&collected), &done(&collected))?;
             if collected.manifests == 0 && collected.blobs == 0 {
                 note(format_args!("{}", kept(&opened.places.sweep)));
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Records the pass in the audit table, as a server does. The pass is over whether or not it succeeds.
+async fn record(opened: &Opened, collected: &CollectionReport) {
+    let Some(audit) = opened.places.audit else {
+        return;
+    };
+    let store = AuditStore::new(opened.database.clone());
+    // The event has no names.
+    let names = Pseudonyms::new(audit.personal, &[0; 32]);
+    let event = Event {
+        time: SystemClock.now(),
+        actor: Actor::default(),
+        kind: EventKind::Collection {
+            manifests: collected.manifests,
+            blobs: collected.blobs,
+            bytes: collected.bytes,
+            uploads: collected.uploads,
+        },
+    };
+    let records: Arc<[AuditRecord]> = [AuditRecord::of(&event, &names)].into();
+    if let Err(error) = store.insert(records).await {
+        note(format_args!(
+            "warning: the audit table has no record of this collection: {}",
+            with_causes(&error)
+        ));
     }
 }
 

@@ -10,9 +10,13 @@ mod copy;
 mod export;
 mod gc;
 mod hold;
+mod immutable;
 mod migrate;
 mod open;
 mod progress;
+mod retention;
+mod undelete;
+mod usage;
 mod verify;
 
 use std::io::ErrorKind;
@@ -26,7 +30,8 @@ use storage::ContentLocation;
 use crate::failure::{FULL_DISK, Failure};
 use crate::output;
 
-/// Collect garbage, verify, adopt, export, back up or move the registry's content, or migrate its tables
+/// Collect garbage, apply retention, show what is used, verify, adopt, export, back up or move the registry's
+/// content, migrate its tables, or manage its immutable tags
 ///
 /// All of these commands work while the server runs.
 #[derive(Debug, Args)]
@@ -38,12 +43,16 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Gc(gc::Arguments),
+    Retention(retention::Arguments),
+    Undelete(undelete::Arguments),
+    Usage(usage::Arguments),
     Verify(verify::Arguments),
     Adopt(adopt::Arguments),
     Export(export::Arguments),
     Backup(backup::Arguments),
     Copy(copy::Arguments),
     Migrate(migrate::Arguments),
+    Immutable(immutable::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -55,12 +64,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     runtime.block_on(async {
         match &arguments.command {
             Command::Gc(arguments) => arguments.run().await,
+            Command::Retention(arguments) => arguments.run().await,
+            Command::Undelete(arguments) => arguments.run().await,
+            Command::Usage(arguments) => arguments.run().await,
             Command::Verify(arguments) => arguments.run().await,
             Command::Adopt(arguments) => arguments.run().await,
             Command::Export(arguments) => arguments.run().await,
             Command::Backup(arguments) => arguments.run().await,
             Command::Copy(arguments) => arguments.run().await,
             Command::Migrate(arguments) => arguments.run().await,
+            Command::Immutable(arguments) => arguments.run().await,
         }
     })
 }
@@ -90,6 +103,12 @@ fn interrupted(message: &str, error: &storage::Error) -> Failure {
     let failure = Failure::system(message).caused_by(error);
     match error {
         storage::Error::Full => failure.hint(FULL_DISK),
+        storage::Error::ReadOnly => failure.hint(
+            "run as the user that the server runs as; while the registry is being copied to another place, wait",
+        ),
+        storage::Error::Unavailable { .. } => {
+            failure.hint("`wharfinger check --connect FILE` says whether it can be reached")
+        }
         storage::Error::Metadata(cause)
             if matches!(cause.downcast_ref(), Some(database::Error::Corrupt(_))) =>
         {
@@ -109,7 +128,7 @@ fn print(as_json: bool, json: &Value, human: &str) -> Result<(), Failure> {
 }
 
 /// `1 blob`, `2 blobs`.
-fn count(number: u64, what: &str) -> String {
+pub(super) fn count(number: u64, what: &str) -> String {
     match (number, what.strip_suffix('y')) {
         (1, _) => format!("1 {what}"),
         (_, Some(stem)) => format!("{number} {stem}ies"),
@@ -118,7 +137,7 @@ fn count(number: u64, what: &str) -> String {
 }
 
 /// A number of bytes, in the largest unit that it fills.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.into_iter().find(|(_, shift)| bytes >> shift > 0) {
         Some((unit, shift)) => {

@@ -9,13 +9,17 @@ use data_encoding::HEXLOWER;
 use database::{Database, DatabaseLocation, SqliteDatabase};
 use object_content::ObjectContent;
 use storage::collection::CollectionPolicy;
-use storage::{Retention, Storage, StorageSettings};
+use storage::tag_retention::RetentionPolicy;
+use storage::{PostgresSettings, QuotaStore, Quotas, Retention, Sqlite, Storage, StorageSettings};
 
 use super::hold::random_id;
+use super::interrupted;
 use crate::commands::configuration::load;
-use crate::config::{Config, LoadedConfig, S3Config, StorageDriver};
+use crate::config::{AuditConfig, Config, LoadedConfig, S3Config, StorageDriver};
 use crate::failure::{FULL_DISK, Failure};
+use crate::replicas::look_periods;
 use crate::serve::bucket::{content, probed_content};
+use crate::serve::retention::policy;
 use crate::serve::shared_registry::SharedRegistry;
 
 /// A registry's storage, and the configuration that says where it is.
@@ -29,12 +33,26 @@ pub(super) struct Opened {
     pub(super) files: Vec<PathBuf>,
 }
 
+/// What is counted of a registry, without its content, and the configuration that says where it is.
+pub(super) struct OpenedQuotas {
+    pub(super) store: Arc<dyn QuotaStore>,
+    pub(super) database: Database,
+    pub(super) quotas: Quotas,
+}
+
 /// Where a registry stores its data, and for how long.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     pub(super) database: DatabaseLocation,
     pub(super) content: Content,
     pub(super) sweep: CollectionPolicy,
+    pub(super) retention: RetentionPolicy,
+    /// How much may be stored below prefixes of names.
+    pub(super) quotas: Quotas,
+    /// Whether the history of tags has what is done to them.
+    pub(super) has_history: bool,
+    /// The audit table, if events are recorded.
+    pub(super) audit: Option<AuditConfig>,
     settings: StorageSettings,
 }
 
@@ -50,6 +68,31 @@ pub(super) async fn existing(file: &Path) -> Result<Opened, Failure> {
     let loaded = load(file)?;
     let places = Places::of(&loaded.config, file)?;
     beside(loaded, places).await
+}
+
+/// Opens what is counted. Who may read the database needs no right to the content.
+pub(super) async fn quotas(file: &Path) -> Result<OpenedQuotas, Failure> {
+    let loaded = load(file)?;
+    let places = Places::of(&loaded.config, file)?;
+    let (store, database): (Arc<dyn QuotaStore>, _) = match &places.database {
+        DatabaseLocation::Postgres(..) => {
+            let database = shared_database(&places).await?;
+            let shared = shared_registry(&database, &places).await?;
+            (Arc::new(shared.metadata()), database)
+        }
+        location @ DatabaseLocation::File(_) => {
+            let database = SqliteDatabase::open(location).map_err(|error| no_database(&error))?;
+            let (retention, clock) = (places.settings.retention, Arc::new(SystemClock));
+            let rows = Sqlite::for_command(database.clone(), retention, clock);
+            let rows = rows.map_err(|error| interrupted("the database cannot be read", &error))?;
+            (Arc::new(rows), Database::from(database))
+        }
+    };
+    Ok(OpenedQuotas {
+        store,
+        database,
+        quotas: places.quotas,
+    })
 }
 
 /// Where the registry of another configuration stores its content, which may have no database here.
@@ -142,9 +185,8 @@ pub(super) async fn target(file: &Path) -> Result<Opened, Failure> {
 
 /// Opens what is in PostgreSQL, beside servers that may be running. Their first one made the tables.
 async fn beside_replicas(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
-    let database = Database::open(&places.database).map_err(|error| no_database(&error))?;
-    database.ready().await.map_err(|error| not_ready(&error))?;
-    let shared = shared_registry(&database, &places)?;
+    let database = shared_database(&places).await?;
+    let shared = shared_registry(&database, &places).await?;
     let mut bucket = None;
     let storage = match &places.content {
         Content::Directory(root) => shared.open_for_command(root).await,
@@ -163,12 +205,18 @@ async fn beside_replicas(loaded: LoadedConfig, places: Places) -> Result<Opened,
     })
 }
 
+async fn shared_database(places: &Places) -> Result<Database, Failure> {
+    let database = Database::open(&places.database).map_err(|error| no_database(&error))?;
+    database.ready().await.map_err(|error| not_ready(&error))?;
+    Ok(database)
+}
+
 /// Opens what is in PostgreSQL as a server does, which makes what is missing.
 async fn as_replica(places: &Places) -> Result<(Storage, Database), Failure> {
     let database = Database::open_exclusive(&places.database);
     let database = database.map_err(|error| no_database(&error))?;
     database.ready().await.map_err(|error| not_ready(&error))?;
-    let shared = shared_registry(&database, places)?;
+    let shared = shared_registry(&database, places).await?;
     let storage = match &places.content {
         Content::Directory(root) => shared.open(root).await?,
         Content::Bucket(bucket) => shared.open_bucket(bucket).await?,
@@ -176,14 +224,24 @@ async fn as_replica(places: &Places) -> Result<(Storage, Database), Failure> {
     Ok((storage, database))
 }
 
-fn shared_registry(database: &Database, places: &Places) -> Result<SharedRegistry, Failure> {
+async fn shared_registry(database: &Database, places: &Places) -> Result<SharedRegistry, Failure> {
     let pool = database.postgres();
     let pool = pool.ok_or_else(|| Failure::system("the database is not in PostgreSQL"))?;
-    SharedRegistry::new(pool, places.settings, Arc::new(SystemEntropy))
+    let shared = SharedRegistry::new(pool, places.settings, Arc::new(SystemEntropy))?;
+    // Without an answer, a change waits for the longest period that there can be.
+    if let Ok(periods) = look_periods(pool, PostgresSettings::LOOK).await {
+        shared.metadata().set_look(periods);
+    }
+    Ok(shared)
 }
 
 fn not_ready(error: &database::Error) -> Failure {
-    Failure::system("the registry's database cannot be used").caused_by(error)
+    let failure = Failure::system("the registry cannot be opened").caused_by(error);
+    match error {
+        database::Error::Unavailable(_) => failure
+            .hint("`wharfinger check --connect FILE` says whether the database can be reached"),
+        _ => failure,
+    }
 }
 
 async fn beside(loaded: LoadedConfig, places: Places) -> Result<Opened, Failure> {
@@ -253,6 +311,10 @@ impl Places {
             database: database.clone(),
             content,
             sweep,
+            retention: policy(registry),
+            quotas: registry.quotas.clone(),
+            has_history: registry.tags.history.is_some(),
+            audit: config.audit,
             settings,
         })
     }

@@ -84,8 +84,9 @@ impl Arguments {
 }
 
 fn remedy(damaged: &[VerifyResult]) -> String {
-    const REMEDY: &str = "push the affected images again, or put the files back from a backup; until \
-                          then pulls of them fail";
+    const REMEDY: &str = "push the affected images again with `docker push` or `wharfinger push`, because \
+                          crane and regctl send nothing of an image whose manifest is there; or put the files \
+                          back from a backup; until then pulls of them fail";
     let is_there = |finding: &VerifyResult| finding.health != ContentHealth::Missing;
     match damaged.iter().any(is_there) {
         // The registry does not read a whole blob to say whether it has it.

@@ -110,16 +110,14 @@ struct Place {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let report = runtime::block_on(async {
+    runtime::print_report(async {
         match arguments.command {
             Command::Add(add) => add.run().await,
             Command::List(list) => list.run().await,
             Command::Move(r#move) => r#move.run().await,
             Command::Remove(remove) => remove.run().await,
         }
-    })??;
-    output::print(&report)?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 impl Add {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{CreatedTokenView, TokenView};
-use client::{ApiClient, ApiError, ApiRoute, Versioned};
+use client::{ApiClient, ApiError, ApiRoute, VersionedObject};
 use common::{IpNetwork, print_duration};
 use database::Precondition;
 use http::StatusCode;
@@ -121,7 +121,7 @@ impl TokenAdministration {
                 Ok(found.first().map(TokenView::from))
             }
             Self::Api(api) => match api.get(robot.route(ROBOTS_READ)).await {
-                Ok(Versioned { object, .. }) => Ok(Some(object)),
+                Ok(VersionedObject { object, .. }) => Ok(Some(object)),
                 Err(error) if error.refused() == Some(StatusCode::NOT_FOUND) => Ok(None),
                 Err(error) => Err(error.into()),
             },

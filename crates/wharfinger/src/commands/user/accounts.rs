@@ -5,7 +5,7 @@ use accounts::{
     NOTICED_WITHIN,
 };
 use api::UserView;
-use client::{ApiClient, ApiError, ApiRoute, Versioned};
+use client::{ApiClient, ApiError, ApiRoute, VersionedObject};
 use common::Secret;
 use database::Precondition;
 use http::StatusCode;
@@ -219,7 +219,7 @@ async fn read(
     api: &ApiClient,
     name: &str,
     rights: &'static [(&'static str, &'static str)],
-) -> Result<Versioned<UserView>, Failure> {
+) -> Result<VersionedObject<UserView>, Failure> {
     let found = api.get(route(name, rights)).await;
     found.map_err(|error| refused_by_api(error, name))
 }

@@ -11,7 +11,6 @@ use clap::{Args, Subcommand};
 use super::managed_server::ManagedServerArguments;
 use super::runtime;
 use crate::failure::Failure;
-use crate::output;
 
 /// Manage the accounts in the database
 ///
@@ -49,7 +48,7 @@ struct Target {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let report = runtime::block_on(async {
+    runtime::print_report(async {
         match arguments.command {
             Command::Add(add) => add.run().await,
             Command::List(list) => list.run().await,
@@ -60,7 +59,5 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             Command::Enable(enable) => enable.run().await,
             Command::Remove(remove) => remove.run().await,
         }
-    })??;
-    output::print(&report)?;
-    Ok(ExitCode::SUCCESS)
+    })
 }

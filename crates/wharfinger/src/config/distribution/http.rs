@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use acme::LETS_ENCRYPT;
 use common::{parse_duration, print_duration};
 use http::Uri;
 
@@ -43,6 +44,42 @@ pub(super) fn read_host(setting: &Setting<'_>, translator: &mut Translator) {
         setting.warn(Problem::NoEffect, message);
     }
     translator.text("server.public_url", url, setting);
+}
+
+/// Without an address there is no second port, whatever else is set.
+pub(super) fn read_debug(debug: &Setting<'_>, translator: &mut Translator) {
+    translator.section(debug, "http.debug", false, |section, translator| {
+        let something = |setting: &Setting<'_>| !setting.is_null();
+        let address = section.present("addr").filter(something);
+        let address = address.and_then(|setting| Some((setting.text()?, setting)));
+        let prometheus = section.present("prometheus").filter(something);
+        let Some((address, setting)) = address.filter(|(address, _)| !address.is_empty()) else {
+            if let Some(prometheus) = prometheus {
+                prometheus.warn(Problem::NoEffect, "no effect without http.debug.addr");
+            }
+            return;
+        };
+        translator.text("server.metrics.addr", address, &setting);
+        let mut is_enabled = false;
+        if let Some(prometheus) = prometheus {
+            translator.section(
+                &prometheus,
+                "http.debug.prometheus",
+                false,
+                |section, translator| {
+                    let enabled = section.present("enabled").filter(something);
+                    is_enabled = enabled.and_then(|enabled| enabled.flag()).unwrap_or(false);
+                    let path = section.present("path").filter(something);
+                    if let Some((path, setting)) = path.and_then(|path| Some((path.text()?, path)))
+                        && !path.is_empty()
+                    {
+                        translator.text("server.metrics.path", path, &setting);
+                    }
+                },
+            );
+        }
+        translator.word("server.metrics.enabled", &is_enabled, &setting);
+    });
 }
 
 /// Go reads a bare number as nanoseconds.
@@ -116,29 +153,39 @@ pub(super) fn refuse_client_certificates(setting: &Setting<'_>, _: &mut Translat
     }
 }
 
+/// Distribution asks for certificates if there is a `cachefile`, which is a directory since 2.8.
 pub(super) fn read_letsencrypt(setting: &Setting<'_>, translator: &mut Translator) {
     let entries = if setting.is_null() {
         Vec::new()
     } else {
         setting.entries().unwrap_or_default()
     };
-    let is_used = entries.iter().any(|(entry, value)| {
-        let matters = ["cachefile", "email", "directoryurl"].contains(&entry.key.as_str());
-        matters && !value.is_null() && value.text().is_none_or(|text| !text.is_empty())
-    });
-    if !is_used {
+    let used = |name: &str| {
+        let (_, value) = entries.iter().find(|(entry, _)| entry.key == name)?;
+        let is_used = !value.is_null() && value.text().is_none_or(|text| !text.is_empty());
+        is_used.then_some(value)
+    };
+    let Some(cache_file) = used("cachefile") else {
+        if let Some(other) = used("email").or_else(|| used("directoryurl")) {
+            other.warn(Problem::NoEffect, "no effect without cachefile");
+        }
         return;
-    }
+    };
     if translator.has("server.certificate") {
-        let message = "no effect beside http.tls.certificate";
-        setting.warn(Problem::NoEffect, message);
-    } else {
-        setting.report(
-            Problem::Unsupported,
-            "certificates from Let's Encrypt are not supported yet; use certificate and key \
-             (certbot or lego renew them, and they are read again when they change), or a proxy \
-             that does TLS",
-        );
+        let message = "set either http.tls.certificate or http.tls.letsencrypt, not both";
+        return setting.report(Problem::Conflict, message);
+    }
+    translator.whole("server.letsencrypt.cache_dir", cache_file);
+    if let Some(email) = used("email") {
+        translator.whole("server.letsencrypt.email", email);
+    }
+    let hosts = entries.iter().find(|(entry, _)| entry.key == "hosts");
+    if let Some((_, hosts)) = hosts.filter(|(_, hosts)| is_used_list(hosts)) {
+        translator.whole("server.letsencrypt.host", hosts);
+    }
+    match used("directoryurl") {
+        Some(url) => translator.whole("server.letsencrypt.directory", url),
+        None => translator.text("server.letsencrypt.directory", LETS_ENCRYPT, setting),
     }
 }
 

@@ -5,7 +5,7 @@
 //! settings, and what a key of ours is called in such a file.
 
 use super::translation::{Effect, Row, row};
-use super::{auth, http, other, storage};
+use super::{auth, http, notifications, other, storage};
 
 use Effect::{Above, By, Ineffective, Refused, Switch, Text, Whole};
 
@@ -186,35 +186,36 @@ pub(super) static ROWS: &[Row] = &[
     row("http.tls.ciphersuites", By(http::read_suites))
         .becomes("server.tls_cipher_suites")
         .with("#"),
-    row("http.tls.letsencrypt", By(http::read_letsencrypt))
-        .with("cachefile email hosts.# directoryurl"),
+    row("http.tls.letsencrypt", By(http::read_letsencrypt)),
+    row("http.tls.letsencrypt.cachefile", Above).becomes("server.letsencrypt.cache_dir"),
+    row("http.tls.letsencrypt.email", Above).becomes("server.letsencrypt.email"),
+    row("http.tls.letsencrypt.hosts", Above)
+        .becomes("server.letsencrypt.host")
+        .with("#"),
+    row("http.tls.letsencrypt.directoryurl", Above).becomes("server.letsencrypt.directory"),
     row("http.headers", Whole)
         .becomes("registry.headers")
         .with("*"),
-    row(
-        "http.debug",
-        Ineffective("there is no second port; / and /healthz answer health checks"),
-    )
-    .with("addr prometheus.enabled prometheus.path"),
+    row("http.debug", By(http::read_debug)),
+    row("http.debug.addr", Above).becomes("server.metrics.addr"),
+    row("http.debug.prometheus.enabled", Above).becomes("server.metrics.enabled"),
+    row("http.debug.prometheus.path", Above).becomes("server.metrics.path"),
     row("http.http2.disabled", By(http::read_http2)),
     row("http.h2c.enabled", By(http::read_h2c)),
     // What announces, caches and checks.
-    row("notifications.events", Above).with("includereferences"),
-    row("notifications.endpoints", By(other::refuse_endpoints)).with("#"),
+    row("notifications.events.includereferences", Switch)
+        .becomes("notifications.events.includereferences"),
+    row("notifications.endpoints", By(notifications::read_endpoints))
+        .becomes("notifications.endpoints")
+        .with("#"),
     row(
         "redis",
         Ineffective("there is no cache outside of this process"),
     )
     .with("*"),
-    row(
-        "health",
-        Ineffective("/healthz and /readyz answer health checks"),
-    )
-    .with(
-        "storagedriver.enabled storagedriver.interval storagedriver.threshold file.* http.* \
-             tcp.*",
-    )
-    .stock("{storagedriver: {enabled: true, interval: 10s, threshold: 3}}"),
+    row("health", Whole).becomes("server.health").with(
+        "storagedriver.enabled storagedriver.interval storagedriver.threshold file.# http.# tcp.#",
+    ),
     row(
         "reporting",
         Ineffective("errors are logged, and are sent nowhere"),
@@ -236,12 +237,12 @@ pub(super) static ROWS: &[Row] = &[
     row("compatibility.schema1.trustkey", Above),
     row("validation.enabled", Above),
     row("validation.disabled", By(other::read_validation_disabled)),
-    row("validation.manifests.urls", By(other::refuse_urls)).with("allow.# deny.#"),
-    row(
-        "validation.manifests.indexes",
-        Ineffective("an index is accepted with or without its images"),
-    )
-    .with("platforms platformlist.#"),
+    row("validation.manifests.urls", By(other::read_urls))
+        .with("allow.# deny.#")
+        .becomes("registry.validation.urls"),
+    row("validation.manifests.indexes", By(other::read_indexes))
+        .with("platforms platformlist.#")
+        .becomes("registry.sparse"),
     row("policy.repository.classes", By(other::refuse_classes)).with("#"),
 ];
 

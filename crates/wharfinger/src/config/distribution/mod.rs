@@ -2,23 +2,24 @@
 //! variables.
 //!
 //! A file with a `version` at its top is Distribution's; ours has none. It becomes a tree of our
-//! schema ([`translate`]) whose values keep their places and names in the file that was written, so
-//! that what our readers report about them is in that file's words. What Distribution has no key
+//! schema ([`translate`]). Its values keep the places and names that they have in the file, so what our
+//! readers report about them is in that file's words. What Distribution has no key
 //! for stands in a block `wharfinger`, in our schema, over what was translated.
 //!
-//! A setting without an equal here either only tunes Distribution, and is accepted with a warning,
-//! or matters, and is refused by name: a file that asks for notifications must not be served by a
-//! registry that sends none. A key that Distribution ignores as unknown is a warning here, too.
+//! A setting without an equal here that only tunes Distribution is accepted with a warning. One that
+//! matters is refused by name: a file that asks for a cache of another registry must not be served by a
+//! registry that keeps no cache. A key that Distribution ignores as unknown is a warning here, too.
 //!
 //! - [`keys`]: every key and what becomes of it; [`translation`]: the kinds of rows, and how they are
 //!   applied.
-//! - [`http`], [`storage`], [`auth`], [`other`]: what takes more than a row.
+//! - [`http`], [`storage`], [`auth`], [`notifications`], [`other`]: what takes more than a row.
 //! - [`environment`]: the variables.
 
 mod auth;
 pub(super) mod environment;
 mod http;
 mod keys;
+mod notifications;
 mod other;
 mod storage;
 #[cfg(test)]

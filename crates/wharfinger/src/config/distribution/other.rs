@@ -15,6 +15,9 @@ const LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
 
 const LEVEL: &str = "server.log.level";
 
+const SPARSE: &str = "registry.sparse";
+const PLATFORMS: &str = "registry.validation.platforms";
+
 pub(super) fn read_version(setting: &Setting<'_>, _: &mut Translator) {
     setting.parse(|text| match text {
         VERSION => Ok(()),
@@ -65,15 +68,6 @@ pub(super) fn read_max_entries(setting: &Setting<'_>, translator: &mut Translato
     }
     if let Some(number) = setting.integer().filter(|number| *number > 0) {
         translator.word("registry.catalog.max", &number.min(MOST_ENTRIES), setting);
-    }
-}
-
-pub(super) fn refuse_endpoints(setting: &Setting<'_>, _: &mut Translator) {
-    if has_active_item(setting) {
-        setting.report(
-            Problem::Unsupported,
-            "notifications are not supported yet, so none would be sent; remove the endpoints",
-        );
     }
 }
 
@@ -129,19 +123,55 @@ pub(super) fn read_validation_disabled(setting: &Setting<'_>, translator: &mut T
     translator.is_validation_disabled = !setting.is_null() && setting.flag() == Some(true);
 }
 
-pub(super) fn refuse_urls(setting: &Setting<'_>, translator: &mut Translator) {
+/// Which URLs layers may have. Nothing in it allows none, as there.
+pub(super) fn read_urls(setting: &Setting<'_>, translator: &mut Translator) {
+    if !setting.is_null() && !translator.is_validation_disabled {
+        translator.whole("registry.validation.urls", setting);
+    }
+}
+
+/// Whether an index needs its images, and of which platforms.
+pub(super) fn read_indexes(setting: &Setting<'_>, translator: &mut Translator) {
     if setting.is_null() || translator.is_validation_disabled {
         return;
     }
-    for (_, list) in setting.entries().unwrap_or_default() {
-        if is_used_list(&list) {
-            list.report(
-                Problem::Unsupported,
-                "URLs in manifests are kept as they are, never followed and never checked; remove \
-                 this",
-            );
+    let entries = setting.entries().unwrap_or_default();
+    let find = |name: &str| {
+        let found = entries.iter().find(|(entry, _)| entry.key == name);
+        found
+            .map(|(_, value)| value)
+            .filter(|value| !value.is_null())
+    };
+    let platforms = find("platforms");
+    let word = platforms.and_then(Setting::text).unwrap_or_default();
+    let from = platforms.unwrap_or(setting);
+    match word.to_lowercase().as_str() {
+        "" | "all" => translator.text(SPARSE, "none", from),
+        "none" => translator.text(SPARSE, "indexes", from),
+        "list" => {
+            translator.text(SPARSE, "none", from);
+            if let Some(list) = find("platformlist") {
+                translator.texts(PLATFORMS, platforms_of(list), list);
+            }
         }
+        _ => from.error("must be all, none or list"),
     }
+}
+
+/// `OS/ARCHITECTURE` of each item.
+fn platforms_of(list: &Setting<'_>) -> Vec<String> {
+    let items = list.items().unwrap_or_default();
+    let platforms = items.iter().map(|item| {
+        let entries = item.entries().unwrap_or_default();
+        let text = |name: &str| {
+            let found = entries.iter().find(|(entry, _)| entry.key == name);
+            found
+                .and_then(|(_, value)| value.text())
+                .unwrap_or_default()
+        };
+        format!("{}/{}", text("os"), text("architecture"))
+    });
+    platforms.collect()
 }
 
 /// Whether any item of the list is in use. A value that cannot be read is.

@@ -216,6 +216,21 @@ impl Translator {
         self.set(path, value, from.position(), from.name.clone());
     }
 
+    /// Sets our key `path` to a value that was made of `from`.
+    pub(super) fn value(&mut self, path: &'static str, value: Value, from: &Setting<'_>) {
+        self.set(path, value, from.position(), from.name.clone());
+    }
+
+    /// Sets our key `path` to a list of texts.
+    pub(super) fn texts(&mut self, path: &'static str, texts: Vec<String>, from: &Setting<'_>) {
+        let items = texts.into_iter().map(|text| Node {
+            value: Value::Scalar(Scalar::new(text, false)),
+            position: from.position(),
+        });
+        let value = Value::Sequence(items.collect());
+        self.set(path, value, from.position(), from.name.clone());
+    }
+
     /// Sets our key `path` to what counts in Distribution when the key `name` is not there.
     pub(super) fn default(
         &mut self,

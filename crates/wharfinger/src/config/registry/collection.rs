@@ -6,6 +6,7 @@ use common::{parse_duration, print_duration};
 
 use super::or_word;
 use crate::config::diagnostics::Problem;
+use crate::config::schema::key::Key;
 use crate::config::schema::{Kind, key};
 use crate::config::section::Section;
 
@@ -30,16 +31,9 @@ impl CollectionConfig {
     /// Declares `registry.gc.*`.
     pub(super) fn read(gc: &mut Section<'_>) -> Self {
         let every = gc.get(
-            key::parsed_as(
-                "schedule",
-                Kind::Form("`hourly`, `daily`, `weekly`, `off`, or time from 1m"),
-                schedule,
-                |every| or_word(every.map(print_duration), "off"),
-            )
-            .means("how often it runs")
-            .restart()
-            .otherwise("`daily`")
-            .default(Some(DAY)),
+            schedule("schedule")
+                .means("how often it runs; what was missed follows soon after a start")
+                .default(Some(DAY)),
         );
         let grace = gc.get(
             key::duration("grace", SECOND..=LONGEST)
@@ -69,7 +63,17 @@ impl CollectionConfig {
     }
 }
 
-fn schedule(text: &str) -> Result<Option<Duration>, String> {
+/// A key that says how often something runs; `None` is never.
+pub(super) fn schedule(name: &'static str) -> Key<Option<Duration>> {
+    let form = "`hourly`, `daily`, `weekly`, `off`, or time from 1m";
+    key::parsed_as(name, Kind::Form(form), parse_schedule, |every| {
+        or_word(every.map(print_duration), "off")
+    })
+    .restart()
+    .otherwise("`daily`")
+}
+
+fn parse_schedule(text: &str) -> Result<Option<Duration>, String> {
     match text {
         "off" | "never" => Ok(None),
         "hourly" => Ok(Some(HOUR)),

@@ -4,14 +4,19 @@ mod auth;
 mod collection;
 mod headers;
 mod limits;
+mod quotas;
 mod redirect;
+mod retention;
 mod s3;
 mod storage;
 mod store_url;
+mod tags;
+mod validation;
 
 use std::fmt::Display;
 
-use ::registry::SparseManifests;
+use ::registry::ManifestValidation;
+use ::storage::Quotas;
 use http::HeaderMap;
 
 use self::auth::RegistryAuth;
@@ -20,15 +25,17 @@ use super::address::ListenAddress;
 use super::diagnostics::Problem;
 use super::effective::Effective;
 use super::schema::Kind;
-use super::schema::key::{self, Words};
+use super::schema::key;
 use super::section::{Reported, Section};
 use super::server::path_prefix;
 
 pub(crate) use self::auth::{IssuerConfig, IssuerKeysConfig, RegistryAuth as Auth};
 pub(crate) use self::collection::CollectionConfig;
 pub(crate) use self::limits::{RegistryLimits, UploadsConfig};
+pub(crate) use self::retention::RetentionConfig;
 pub(crate) use self::s3::S3Config;
 pub(crate) use self::storage::StorageDriver;
+pub(crate) use self::tags::TagsConfig;
 
 /// The registry.
 #[derive(Clone, Debug)]
@@ -45,12 +52,17 @@ pub(crate) struct RegistryServerConfig {
     pub(crate) catalog: CatalogConfig,
     pub(crate) uploads: UploadsConfig,
     pub(crate) collection: CollectionConfig,
+    pub(crate) retention: RetentionConfig,
     pub(crate) limits: RegistryLimits,
     /// What every response carries besides its own headers.
     pub(crate) headers: HeaderMap,
     pub(crate) relative_urls: bool,
-    /// Which manifests may refer to content that is not in their repository.
-    pub(crate) sparse: SparseManifests,
+    /// What pushed manifests may say.
+    pub(crate) validation: ManifestValidation,
+    /// Which tags are immutable, and how long their history is kept.
+    pub(crate) tags: TagsConfig,
+    /// How much may be stored below prefixes of names.
+    pub(crate) quotas: Quotas,
 }
 
 /// The list of repositories.
@@ -90,6 +102,10 @@ impl RegistryServerConfig {
             key::mapping("gc").means("collection of unused content"),
             CollectionConfig::read,
         );
+        let retention = section.always(
+            key::mapping("retention").means("which tags stay, and which may go"),
+            RetentionConfig::read,
+        );
         let limits = section.always(
             key::mapping("limits").means("how much a client may send"),
             RegistryLimits::read,
@@ -100,14 +116,9 @@ impl RegistryServerConfig {
                 .means("whether `Location` is a path without a host")
                 .default(false),
         );
-        let sparse = section.get(
-            key::word("sparse")
-                .means(
-                    "which manifests may refer to content that their repository does not have; \
-                     with `all`, an image can be pushed before its blobs",
-                )
-                .default(SparseManifests::Indexes),
-        );
+        let validation = validation::read(section);
+        let tags = TagsConfig::read(section);
+        let quotas = quotas::read(section);
         let (listen, auth) = (listen.ok()?, auth?);
         if let (Some(_), RegistryAuth::Token(issuers)) = (&listen, &auth)
             && issuers.first().is_some_and(|first| first.realm.is_none())
@@ -130,10 +141,13 @@ impl RegistryServerConfig {
             catalog,
             uploads,
             collection,
+            retention,
             limits,
             headers,
             relative_urls,
-            sparse,
+            validation,
+            tags,
+            quotas,
         })
     }
 }
@@ -174,11 +188,6 @@ impl CatalogConfig {
             ),
         }
     }
-}
-
-impl Words for SparseManifests {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("indexes", Self::Indexes), ("all", Self::All)];
 }
 
 fn or_word(value: Option<impl Display>, word: &str) -> Effective {

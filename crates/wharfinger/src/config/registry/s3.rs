@@ -144,16 +144,7 @@ impl S3Config {
         );
         // Keys below are read even if this one cannot be used.
         let endpoint = match endpoint {
-            Some(endpoint) => {
-                let url = store_url(&endpoint.value, secure);
-                let url = endpoint.setting.checked(url);
-                let is_clear = |url: &String| url.starts_with("http://") && !is_this_machine(url);
-                if url.as_ref().is_some_and(is_clear) {
-                    let message = "content and signatures are sent without TLS: write https://";
-                    endpoint.setting.warn(Problem::Doubtful, message);
-                }
-                url.map(Some)
-            }
+            Some(endpoint) => checked_endpoint(&endpoint, secure).map(Some),
             None => Some(None),
         };
         let path_style = s3.find(
@@ -213,6 +204,17 @@ impl S3Config {
             redirect,
         })
     }
+}
+
+/// The URL of the store. Warns if it has no TLS.
+fn checked_endpoint(endpoint: &Located<'_, String>, secure: bool) -> Option<String> {
+    let url = store_url(&endpoint.value, secure);
+    let url = endpoint.setting.checked(url)?;
+    if url.starts_with("http://") && !is_this_machine(&url) {
+        let message = "content and signatures are sent without TLS: write https://";
+        endpoint.setting.warn(Problem::Doubtful, message);
+    }
+    Some(url)
 }
 
 fn read_credentials(s3: &mut Section<'_>) -> Option<S3Credentials> {

@@ -129,7 +129,7 @@ impl StorageConfig {
                 |maintenance| {
                     maintenance.get(
                         key::switch("readonly")
-                            .means("refuse every change")
+                            .means("refuse every change by clients, and neither collect garbage nor apply retention by schedule. Commands still change what they are told to")
                             .default(false),
                     )
                 },

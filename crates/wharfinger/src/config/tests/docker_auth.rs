@@ -156,11 +156,14 @@ fn every_key_that_is_set_is_in_effect() {
             "token.disable_legacy_key_id",
             "oidc_auth.labels_claims",
         ];
+        // In files of their own.
         let apart = [
+            "database.look",
             "registry.auth.htpasswd",
             "registry.auth.none",
             "registry.storage.redirect",
             "registry.storage.s3",
+            "server.letsencrypt",
             "server.net",
             "sql_auth",
             "acl_sql",

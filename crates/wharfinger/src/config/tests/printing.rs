@@ -57,9 +57,11 @@ registry:
   catalog: {filter: no, max: 50}
   uploads: {expire: 2d}
   gc: {schedule: off, grace: 2h, untagged: 30d}
+  retention: {schedule: off, undelete: 1d, untagged: remove, rules: [{repositories: '**', tags: 'pr-*', keep: {last_pushed: 3, tags: [a, b]}}]}
   limits: {manifest: 8MiB, blob: 10GiB, uploads_per_client: 5}
   headers: {X-One: a, X-Two: [b, "c \"d\""]}
   relative_urls: true
+  quotas: [{prefix: team/app, bytes: 1536MiB}, {prefix: '*', tags: 100, warn_at: 75}]
 "#;
 
 #[test]

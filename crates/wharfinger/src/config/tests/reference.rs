@@ -331,9 +331,14 @@ fn the_example_s_stores_load_in_each_section_and_are_not_shared() {
 }
 
 #[test]
-fn the_example_s_certificates_from_elsewhere_are_refused_by_name() {
-    let found = Fixture::new().findings(LETSENCRYPT);
-    assert!(found.contains("error: server.letsencrypt: "), "{found}");
+fn the_example_s_certificates_from_elsewhere_need_a_host() {
+    let fixture = Fixture::new();
+    let found = fixture.findings(LETSENCRYPT);
+    let missing = "error: server.letsencrypt.host is missing: ";
+    assert!(found.contains(missing), "{found}");
+    let with_host = "/data/sslcache\n    host: \"docker.example.org\"\n";
+    let found = fixture.findings(&LETSENCRYPT.replace("/data/sslcache\n", with_host));
+    assert!(!found.contains("error: "), "{found}");
 }
 
 /// All 18 rules, and the labels that the example's own sections give.

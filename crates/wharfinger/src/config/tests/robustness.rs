@@ -102,6 +102,12 @@ fn another_kind_of_file_is_refused_in_few_words() {
         found.ends_with("c.yml:21:1: error: 99980 more unknown keys begin here\n"),
         "{found}"
     );
+    let keys: String = (0..21).map(|n| format!("k{n}: {n}\n")).collect();
+    let found = Fixture::new().findings(&keys);
+    assert!(
+        found.ends_with("error: 1 more unknown key is here\n"),
+        "{found}"
+    );
     let found = Fixture::new().findings(&"a: b\n".repeat(100_000));
     assert_eq!(found.lines().count(), 21, "{found}");
     assert!(

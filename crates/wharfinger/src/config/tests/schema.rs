@@ -13,7 +13,8 @@ use crate::config::yaml::{self, Node, Plain};
 const EVERYTHING: &str = include_str!("everything.yml");
 
 /// The keys that cannot, a file each.
-const APART: [&str; 11] = [
+const APART: [&str; 12] = [
+    "@token\n@users\n@acl\nserver: {addr: \":1\", letsencrypt: {email: a@example.com, host: [a.example], cache_dir: /no/such/cache, directory: \"https://ca.example/dir\", challenge: http-01, http_addr: \":80\", eab: {key_id: k, hmac_key: AQID}, ca_certificate: \"{{dir}}/ec.pem\"}}\n",
     "@server\nregistry: {storage: {inmemory: true}, auth: {none: true}}\n",
     "server: {addr: \":1\", hsts: true, net: tcp}\nregistry: {auth: {htpasswd: {realm: R, path: \"{{dir}}/htpasswd\"}}}\n",
     "server: {addr: \":1\"}\nregistry: {auth: {none: true}}\n",
@@ -23,7 +24,7 @@ const APART: [&str; 11] = [
     "@server\n@users\nacl: [{match: {}, actions: [], comment: x}]\ntoken: {issuer_file: \"{{dir}}/issuer\", expiration: 1h, key: \"{{dir}}/ec.key\", header: [kid]}\nregistry: {auth: {token: [{realm: \"https://a.example/t\", service: s, issuer: J, jwks: \"https://a.example/k\"}]}, headers: {A: b, C: [d, e]}}\n",
     "@server\n@token\nsql_auth: {database_type: postgres, conn_string: 'host=db sslmode=verify-full', query: 'SELECT ${account}', timeout: 5s, connections: 8}\nacl_sql: {database_type: mariadb, conn_string: '@/auth', query: 'SELECT 1', timeout: 5s, connections: 8, cache_ttl: 60, max_stale: 2h}\n",
     "@server\n@token\n@acl\ngoogle_auth: {client_id: c, client_secret: s, token_db: database, redirect_url: \"https://a.example/google_auth\"}\ngithub_auth: {client_id: c, client_secret: s, token_db: database}\noidc_auth: {client_id: c, client_secret: s, token_db: database, issuer: \"https://a.example\", redirect_url: \"https://b.example/oidc_auth\"}\ngitlab_auth: {client_id: c, client_secret: s, token_db: database, redirect_uri: \"https://a.example/gitlab_auth\"}\n",
-    "@server\n@token\n@users\n@acl\ndatabase: {url: \"postgres://w@db.example/w\", password_file: \"{{dir}}/secret\", connections: 4}\n",
+    "@server\n@token\n@users\n@acl\ndatabase: {url: \"postgres://w@db.example/w\", password_file: \"{{dir}}/secret\", connections: 4, look: 20ms}\n",
     "@server\n@token\nmongo_auth: {dial_info: {uri: 'mongodb://localhost/auth'}, collection: users}\nacl_mongo: {dial_info: {addrs: [localhost], direct: true, timeout: 0, failfast: true, database: auth, source: admin, service: '', mechanism: PLAIN, username: u, password: p, password_file: '', enable_tls: yes, replica_set: r, ca_certificate: \"{{dir}}/ec.pem\"}, collection: acl}\n",
 ];
 

@@ -225,7 +225,7 @@ fn the_client_is_the_last_that_is_not_a_trusted_proxy() {
 }
 
 #[test]
-fn a_header_that_the_proxy_did_not_set_is_refused_rather_than_believed() {
+fn a_header_that_the_proxy_did_not_set_is_refused() {
     let both = |forwarded| [("x-forwarded-for", "203.0.113.5"), ("forwarded", forwarded)];
     assert_eq!(
         client(&listing(), LISTED, &both("for=203.0.113.5;proto=https")),

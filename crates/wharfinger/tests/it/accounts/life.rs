@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use peers::{Server, TestCertificate, TestKeyKind};
+use peers::{Server, TestCertificate, TestKeyKind, wait_until};
 
-use super::{Installation, PROGRAM, SCOPE, eventually};
+use super::{Installation, PROGRAM, SCOPE};
 
 #[test]
 fn an_account_lives_and_ends_by_commands_beside_the_server() {
@@ -39,8 +39,8 @@ fn an_account_lives_and_ends_by_commands_beside_the_server() {
         "",
     );
     assert_eq!(rule["match"]["labels"]["team"], "red");
-    eventually(|| installation.granted("bob", "sesame", SCOPE) == SCOPE);
-    eventually(|| installation.server.log().contains("rule#1"));
+    wait_until(|| installation.granted("bob", "sesame", SCOPE) == SCOPE);
+    wait_until(|| installation.server.log().contains("rule#1"));
     let explained = installation.run(&["explain"], &["--account", "bob", SCOPE], "");
     assert!(explained.succeeded().contains("decided by rule#1"));
 
@@ -51,7 +51,7 @@ fn an_account_lives_and_ends_by_commands_beside_the_server() {
         .run(&["user", "disable"], &["bob"], "")
         .succeeded();
     assert_eq!(installation.refresh(&session), 401);
-    eventually(|| installation.token("bob", "sesame", SCOPE).status == 401);
+    wait_until(|| installation.token("bob", "sesame", SCOPE).status == 401);
     let sessions = installation.run(&["sessions", "list"], &[], "");
     let sessions = sessions.succeeded();
     assert!(!sessions.contains("bob"), "{sessions}");
@@ -66,19 +66,19 @@ fn an_account_lives_and_ends_by_commands_beside_the_server() {
         .run(&["user", "passwd"], &["bob", "--password-stdin"], "other")
         .succeeded();
     assert_eq!(installation.refresh(&session), 401);
-    eventually(|| installation.token("bob", "sesame", SCOPE).status == 401);
+    wait_until(|| installation.token("bob", "sesame", SCOPE).status == 401);
     assert_eq!(installation.token("bob", "other", SCOPE).status, 200);
 
     installation
         .run(&["user", "label"], &["bob", "team=blue", "site=oslo"], "")
         .succeeded();
-    eventually(|| installation.granted("bob", "other", SCOPE).is_empty());
+    wait_until(|| installation.granted("bob", "other", SCOPE).is_empty());
     let session = installation.session("bob", "other");
     installation
         .run(&["user", "remove"], &["bob"], "")
         .succeeded();
     assert_eq!(installation.refresh(&session), 401);
-    eventually(|| installation.token("bob", "other", SCOPE).status == 401);
+    wait_until(|| installation.token("bob", "other", SCOPE).status == 401);
 
     let log = installation.run(&["audit", "changes"], &["--json"], "");
     let log = log.succeeded();
@@ -124,7 +124,7 @@ fn another_person_of_a_removed_account_s_name_does_not_get_its_tokens() {
         .succeeded();
     installation.add("bob", "second password");
     assert_eq!(installation.token("bob", "second password", "").status, 200);
-    eventually(|| installation.token("bob", secret, "").status == 401);
+    wait_until(|| installation.token("bob", secret, "").status == 401);
 }
 
 #[test]

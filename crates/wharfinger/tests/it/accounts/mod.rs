@@ -8,7 +8,6 @@ mod policy_diff;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use peers::{Output, Server, TestCertificate, TestKeyKind, run_with_input};
 use tempfile::TempDir;
@@ -108,11 +107,4 @@ fn command(words: &[&str], file: &Path) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(words).arg(file);
     command
-}
-
-/// Waits until `condition` holds. The server notices a change within a second.
-fn eventually(condition: impl Fn() -> bool) {
-    while !condition() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::{Installation, SCOPE, eventually};
+use peers::wait_until;
+
+use super::{Installation, SCOPE};
 
 #[test]
 fn a_change_of_rules_is_compared_over_the_requests_of_a_log() {
@@ -12,7 +14,7 @@ fn a_change_of_rules_is_compared_over_the_requests_of_a_log() {
     installation.token("bob", "sesame", SCOPE);
     installation.token("bob", "sesame", SCOPE);
     // The log is written by a thread of its own.
-    eventually(|| installation.server.log().matches("\"took_us\"").count() == 3);
+    wait_until(|| installation.server.log().matches("\"took_us\"").count() == 3);
     let log = installation.server.directory().join("requests.log");
     fs::write(&log, installation.server.log()).unwrap();
     let new = installation.server.directory().join("new.yml");

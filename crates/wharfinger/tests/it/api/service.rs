@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use peers::{Server, TestCertificate, TestKeyKind};
+use peers::{Server, TestCertificate, TestKeyKind, wait_until};
 use serde_json::{Value, json};
 
 use crate::personal_tokens::basic;
@@ -128,21 +128,21 @@ fn a_wide_rule_makes_no_administrator_and_a_reload_counts() {
     let scope = "wharfinger:users:read";
     assert_eq!(running.token(scope).1, "");
     running.reload(&format!("{WIDE}, {ADMIN}"), "");
-    crate::personal_tokens::wait_until(|| running.token(scope).1 == scope);
+    wait_until(|| running.token(scope).1 == scope);
     let (token, _) = running.token(scope);
     let list = |running: &Running| running.send("GET", "/wh/api/v1/users", &token, &Value::Null);
     assert_eq!(list(&running).status, 200);
     // The token is as it was, and its rule is gone.
     running.reload(WIDE, "");
-    crate::personal_tokens::wait_until(|| list(&running).status == 403);
+    wait_until(|| list(&running).status == 403);
     // Another service, and a low rate.
     running.reload(
         &format!("{WIDE}, {ADMIN}"),
         "api: {service: other, rate: 2/h}\n",
     );
-    crate::personal_tokens::wait_until(|| matches!(list(&running).status, 401 | 429));
+    wait_until(|| matches!(list(&running).status, 401 | 429));
     running.reload(&format!("{WIDE}, {ADMIN}"), "api: {enabled: false}\n");
-    crate::personal_tokens::wait_until(|| list(&running).status == 404);
+    wait_until(|| list(&running).status == 404);
     assert!(list(&running).header("www-authenticate").is_none());
 }
 

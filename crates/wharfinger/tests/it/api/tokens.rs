@@ -2,12 +2,12 @@
 
 use std::thread;
 
-use peers::{Docker, Image};
+use peers::{Docker, Image, wait_until};
 use serde_json::{Value, json};
 
 use crate::e2e::ours::Ours;
 use crate::e2e::world::login;
-use crate::personal_tokens::{basic, command, wait_until};
+use crate::personal_tokens::{basic, command};
 use crate::wire::{Answer, Connection};
 
 const REVOKED: &str = "the token was revoked: ask for a new one";

@@ -1,5 +1,7 @@
 //! What a crash, an end and a full disk leave of the events.
 
+use peers::wait_until;
+
 use super::{Audited, FLUSH};
 use crate::personal_tokens::basic;
 use crate::registry::transfers::disks::Disk;
@@ -100,9 +102,7 @@ fn a_full_disk_blocks_no_pull_and_its_events_are_recorded_later() {
             .map(|event| event["count"].as_u64().unwrap_or(1))
             .sum()
     };
-    while recorded() < pulls {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    wait_until(|| recorded() >= pulls);
     assert_eq!(recorded(), pulls);
     assert!(audited.events("events_lost").is_empty());
     audited.server.terminate();

@@ -6,9 +6,8 @@ use serde_json::Value;
 use super::{Audited, FLUSH};
 use crate::personal_tokens::basic;
 
-#[test]
-fn each_kind_is_recorded_with_who_caused_it() {
-    let audited = Audited::new(FLUSH);
+/// Causes an event of each kind. Returns the personal token that the last pull was made with.
+fn cause_each_kind(audited: &Audited) -> Value {
     let (host, client) = (audited.server.host_port(), crane());
     let words = [
         "auth",
@@ -70,7 +69,13 @@ fn each_kind_is_recorded_with_who_caused_it() {
     let secret = created["secret"].as_str().unwrap();
     let bearer = audited.bearer(&basic("", secret), "repository:team/app:pull");
     assert_eq!(audited.pull(&bearer, "team/app", "1"), 200);
+    created
+}
 
+#[test]
+fn each_kind_is_recorded_with_who_caused_it() {
+    let audited = Audited::new(FLUSH);
+    let created = cause_each_kind(&audited);
     for kind in [
         "token_issued",
         "token_refused",
@@ -132,6 +137,7 @@ fn each_kind_is_recorded_with_who_caused_it() {
         (&"personal_token.create".into(), &"command".into())
     );
     let all = audited.run(&["audit", "export", "FILE"]);
+    let secret = created["secret"].as_str().unwrap();
     assert!(!all.succeeded().contains(secret) && !all.succeeded().contains("badmin"));
 }
 

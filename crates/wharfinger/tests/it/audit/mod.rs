@@ -2,6 +2,7 @@
 //! what the commands and the API make of it.
 
 mod answers;
+mod commands;
 mod crashes;
 mod kinds;
 

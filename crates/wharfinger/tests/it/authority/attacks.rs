@@ -58,6 +58,32 @@ fn in_the_time_of(world: &World, time: u64) -> String {
     signer.sign(&claims).unwrap()
 }
 
+/// A token with its own key in the header.
+fn signed_by_another_key(options: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("other.key");
+    let generation = [
+        "ecparam",
+        "-name",
+        "prime256v1",
+        "-genkey",
+        "-noout",
+        "-out",
+    ];
+    run(Command::new("openssl").args(generation).arg(&file)).succeeded();
+    let mut command = Command::new(PROGRAM);
+    let command = command
+        .args(["token", "--header", "jwk", "--key"])
+        .arg(&file);
+    run(command.args(options)).succeeded().trim().to_owned()
+}
+
+fn with_hmac(key: &[u8], message: &str) -> String {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key);
+    let tag = aws_lc_rs::hmac::sign(&key, message.as_bytes());
+    format!("{message}.{}", BASE64URL_NOPAD.encode(tag.as_ref()))
+}
+
 fn encoded(value: &Value) -> String {
     BASE64URL_NOPAD.encode(value.to_string().as_bytes())
 }
@@ -92,34 +118,8 @@ fn only_its_own_tokens_open_the_api() {
         header["alg"] = algorithm.into();
         encoded(&header)
     };
-    let foreign_key = {
-        let mut command = Command::new(PROGRAM);
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("other.key");
-        run(Command::new("openssl")
-            .args([
-                "ecparam",
-                "-name",
-                "prime256v1",
-                "-genkey",
-                "-noout",
-                "-out",
-            ])
-            .arg(&file))
-        .succeeded();
-        command
-            .args(["token", "--header", "jwk", "--key"])
-            .arg(&file)
-            .args(good);
-        run(&mut command).succeeded().trim().to_owned()
-    };
     let public = fs::read(world.key_file().with_extension("pem")).unwrap();
-    let hmac = {
-        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &public);
-        let message = format!("{}.{claims}", named("HS256"));
-        let tag = aws_lc_rs::hmac::sign(&key, message.as_bytes());
-        format!("{message}.{}", BASE64URL_NOPAD.encode(tag.as_ref()))
-    };
+    let hmac = with_hmac(&public, &format!("{}.{claims}", named("HS256")));
     let other_claims = {
         let decoded = BASE64URL_NOPAD.decode(claims.as_bytes()).unwrap();
         let mut claims: Value = serde_json::from_slice(&decoded).unwrap();
@@ -137,7 +137,7 @@ fn only_its_own_tokens_open_the_api() {
         ("no account", changed("--username", "")),
         ("expired", expired),
         ("not yet valid", early),
-        ("another key", foreign_key),
+        ("another key", signed_by_another_key(&good)),
         ("no algorithm", format!("{}.{claims}.", named("none"))),
         (
             "no algorithm, signed",

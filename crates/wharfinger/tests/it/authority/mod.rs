@@ -108,6 +108,11 @@ const REGISTRY: &[Row] = &[
     row("Catalog", "GET", "/v2/_catalog"),
     row("Extensions", "GET", "/v2/_oci/ext/discover"),
     row("Tags", "GET", "/v2/ann/app/tags/list"),
+    row(
+        "TagHistory",
+        "GET",
+        "/v2/ann/app/_wharfinger/tags/history?tag=one",
+    ),
     row("Referrers", "GET", "/v2/ann/app/referrers/DIGEST"),
     row("Manifest", "GET", "/v2/ann/app/manifests/one"),
     row("Manifest", "HEAD", "/v2/ann/app/manifests/one"),

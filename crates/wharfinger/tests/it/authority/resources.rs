@@ -6,7 +6,7 @@ use std::process::Command;
 
 use common::{Clock, SystemClock, unix_seconds};
 use peers::http::{self, Answer};
-use peers::{Server, TestCertificate, TestKeyKind, run};
+use peers::{Server, TestCertificate, TestKeyKind, run, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -175,9 +175,7 @@ fn explanations_are_those_of_the_command() {
         json_of(&setup.ask("root", scope, "POST", "/explanations", &asked))
     };
     // The server has the new rule within a second.
-    while explain()[1]["granted"] != json!(["push"]) {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    wait_until(|| explain()[1]["granted"] == json!(["push"]));
     let of_command = setup.command(
         &["explain"],
         &["--account", "ann", "--json", scopes[0], scopes[1]],

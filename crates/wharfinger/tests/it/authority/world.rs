@@ -188,9 +188,17 @@ impl World {
 
     /// A token of `root` that opens the whole API.
     pub(super) fn root_token(&self) -> String {
-        let names = ["users", "robots", "tokens", "rules", "sessions"];
+        let names = [
+            "users",
+            "robots",
+            "tokens",
+            "rules",
+            "immutable-tags",
+            "sessions",
+            "notifications",
+        ];
         let scopes = names.map(|name| format!("&scope=wharfinger:{name}:read,write"));
-        let others = ["audit", "trust", "explain"];
+        let others = ["audit", "quotas", "trust", "explain"];
         let others = others.map(|name| format!("&scope=wharfinger:{name}:read"));
         let query = format!(
             "service=wharfinger-api{}{}",

@@ -21,108 +21,12 @@ fn an_image_s_life() {
         if host == ours.host() {
             user.login(ADMIN, &host).succeeded();
         }
-        let (layout, name) = (
-            format!("oci:{}", image.layout().display()),
-            format!("{host}/team/app"),
-        );
-        let full = format!("{name}:1@{}", image.digest());
-        assert_eq!(
-            user.run(&["push", "--quiet", &layout, &format!("{name}:1")])
-                .succeeded(),
-            full
-        );
-        user.run(&["tag", &format!("{name}:1"), "2", "3"])
-            .succeeded();
-        assert_eq!(user.run(&["tags", &name]).succeeded(), "1\n2\n3");
-        assert_eq!(
-            json(&user.run(&["tags", "--json", &name]))["tags"],
-            serde_json::json!(["1", "2", "3"])
-        );
+        let name = format!("{host}/team/app");
+        push_and_tag(&user, &image, &name);
         assert_eq!(user.run(&["catalog", &host]).succeeded(), "team/app");
-        assert_eq!(
-            user.run(&["digest", &format!("{name}:2")]).succeeded(),
-            image.digest()
-        );
-
-        let manifest = user.run(&["manifest", &format!("{name}:1")]);
-        let manifest: Value = serde_json::from_str(manifest.succeeded()).unwrap();
-        let layer = manifest["layers"][0]["digest"].as_str().unwrap();
-        let config = user.run(&["config", &format!("{name}:1")]);
-        assert_eq!(json(&config)["rootfs"]["diff_ids"][0], layer);
-        let file = user.path("layer.tar");
-        user.run(&["blob", &format!("{name}@{layer}"), "--output", &file])
-            .succeeded();
-        assert!(fs::read(&file).unwrap() == fs::read(image.layer()).unwrap());
-
-        fs::write(user.path("note.txt"), "hello").unwrap();
-        let attach = [
-            "attach",
-            &format!("{name}:1"),
-            "--type",
-            "test/note",
-            "note.txt:text/plain",
-            "--annotation",
-            "a=b",
-        ];
-        let attached = user.run(&attach).succeeded().to_owned();
-        let referrers = json(&user.run(&["referrers", "--json", &format!("{name}:1")]));
-        assert_eq!(referrers["referrers"][0]["digest"], attached.as_str());
-        assert_eq!(referrers["referrers"][0]["annotations"]["a"], "b");
-
-        let pulled = json(&user.run(&[
-            "pull",
-            &format!("{name}:1"),
-            "oci:out",
-            "--referrers",
-            "--json",
-        ]));
-        assert_eq!(pulled["images"][0]["digest"], image.digest());
-        assert_eq!(pulled["images"][0]["manifests"], 2);
-        user.run(&["copy", "oci:out:1", &format!("{host}/other:1")])
-            .succeeded();
-        let wrong = format!("{host}/other@sha256:{}", "0".repeat(64));
-        assert_eq!(code(&user.run(&["copy", "oci:out:1", &wrong])), 8);
-        user.run(&["copy", "--all-tags", &name, "oci:all"])
-            .succeeded();
-        assert!(user.file("all/index.json").contains(r#"ref.name":"3""#));
-        // With what is attached to it, mounted beside, and by way of an archive.
-        let beside = json(&user.run(&[
-            "copy",
-            "--json",
-            "--referrers",
-            &format!("{name}:1"),
-            &format!("{host}/team/beside:1"),
-        ]));
-        assert_eq!(beside["images"][0]["blobs"]["sent"], 0, "{beside}");
-        assert!(
-            beside["images"][0]["blobs"]["mounted"].as_u64() >= Some(2),
-            "{beside}"
-        );
-        let referrers = json(&user.run(&["referrers", "--json", &format!("{host}/team/beside:1")]));
-        assert_eq!(referrers["referrers"][0]["digest"], attached.as_str());
-        user.run(&["pull", "-q", &format!("{name}:1"), "app.tar"])
-            .succeeded();
-        user.run(&["push", "-q", "app.tar", &format!("{host}/archived:1")])
-            .succeeded();
-        assert_eq!(
-            user.run(&["digest", &format!("{host}/archived:1")])
-                .succeeded(),
-            image.digest()
-        );
-        let many = json(&user.run(&[
-            "copy",
-            "--all-tags",
-            "--json",
-            &name,
-            &format!("{host}/mirror"),
-        ]));
-        assert_eq!(
-            user.run(&["tags", &format!("{host}/mirror")])
-                .succeeded()
-                .lines()
-                .count(),
-            many["images"].as_array().unwrap().len()
-        );
+        read(&user, &image, &name);
+        let attached = attach(&user, &name);
+        copy(&user, &image, &host, &attached);
 
         let untagged = user.run(&["delete", &format!("{name}:3")]);
         match host == two.host_port() {
@@ -136,6 +40,117 @@ fn an_image_s_life() {
             .succeeded();
         assert_eq!(code(&user.run(&["digest", &format!("{name}:1")])), 6);
     }
+}
+
+fn push_and_tag(user: &User, image: &Image, name: &str) {
+    let layout = format!("oci:{}", image.layout().display());
+    let full = format!("{name}:1@{}", image.digest());
+    assert_eq!(
+        user.run(&["push", "--quiet", &layout, &format!("{name}:1")])
+            .succeeded(),
+        full
+    );
+    user.run(&["tag", &format!("{name}:1"), "2", "3"])
+        .succeeded();
+    assert_eq!(user.run(&["tags", name]).succeeded(), "1\n2\n3");
+    assert_eq!(
+        json(&user.run(&["tags", "--json", name]))["tags"],
+        serde_json::json!(["1", "2", "3"])
+    );
+    assert_eq!(
+        user.run(&["digest", &format!("{name}:2")]).succeeded(),
+        image.digest()
+    );
+}
+
+fn read(user: &User, image: &Image, name: &str) {
+    let manifest = user.run(&["manifest", &format!("{name}:1")]);
+    let manifest: Value = serde_json::from_str(manifest.succeeded()).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap();
+    let config = user.run(&["config", &format!("{name}:1")]);
+    assert_eq!(json(&config)["rootfs"]["diff_ids"][0], layer);
+    let file = user.path("layer.tar");
+    user.run(&["blob", &format!("{name}@{layer}"), "--output", &file])
+        .succeeded();
+    assert!(fs::read(&file).unwrap() == fs::read(image.layer()).unwrap());
+}
+
+/// Attaches a note to the image. Returns the note's digest.
+fn attach(user: &User, name: &str) -> String {
+    fs::write(user.path("note.txt"), "hello").unwrap();
+    let attach = [
+        "attach",
+        &format!("{name}:1"),
+        "--type",
+        "test/note",
+        "note.txt:text/plain",
+        "--annotation",
+        "a=b",
+    ];
+    let attached = user.run(&attach).succeeded().to_owned();
+    let referrers = json(&user.run(&["referrers", "--json", &format!("{name}:1")]));
+    assert_eq!(referrers["referrers"][0]["digest"], attached.as_str());
+    assert_eq!(referrers["referrers"][0]["annotations"]["a"], "b");
+    attached
+}
+
+/// Copies the image to a layout and elsewhere on its registry, with what is attached to it.
+fn copy(user: &User, image: &Image, host: &str, attached: &str) {
+    let name = format!("{host}/team/app");
+    let pulled = json(&user.run(&[
+        "pull",
+        &format!("{name}:1"),
+        "oci:out",
+        "--referrers",
+        "--json",
+    ]));
+    assert_eq!(pulled["images"][0]["digest"], image.digest());
+    assert_eq!(pulled["images"][0]["manifests"], 2);
+    user.run(&["copy", "oci:out:1", &format!("{host}/other:1")])
+        .succeeded();
+    let wrong = format!("{host}/other@sha256:{}", "0".repeat(64));
+    assert_eq!(code(&user.run(&["copy", "oci:out:1", &wrong])), 8);
+    user.run(&["copy", "--all-tags", &name, "oci:all"])
+        .succeeded();
+    assert!(user.file("all/index.json").contains(r#"ref.name":"3""#));
+    // With what is attached to it, mounted beside, and by way of an archive.
+    let beside = json(&user.run(&[
+        "copy",
+        "--json",
+        "--referrers",
+        &format!("{name}:1"),
+        &format!("{host}/team/beside:1"),
+    ]));
+    assert_eq!(beside["images"][0]["blobs"]["sent"], 0, "{beside}");
+    assert!(
+        beside["images"][0]["blobs"]["mounted"].as_u64() >= Some(2),
+        "{beside}"
+    );
+    let referrers = json(&user.run(&["referrers", "--json", &format!("{host}/team/beside:1")]));
+    assert_eq!(referrers["referrers"][0]["digest"], attached);
+    user.run(&["pull", "-q", &format!("{name}:1"), "app.tar"])
+        .succeeded();
+    user.run(&["push", "-q", "app.tar", &format!("{host}/archived:1")])
+        .succeeded();
+    assert_eq!(
+        user.run(&["digest", &format!("{host}/archived:1")])
+            .succeeded(),
+        image.digest()
+    );
+    let many = json(&user.run(&[
+        "copy",
+        "--all-tags",
+        "--json",
+        &name,
+        &format!("{host}/mirror"),
+    ]));
+    assert_eq!(
+        user.run(&["tags", &format!("{host}/mirror")])
+            .succeeded()
+            .lines()
+            .count(),
+        many["images"].as_array().unwrap().len()
+    );
 }
 
 #[test]

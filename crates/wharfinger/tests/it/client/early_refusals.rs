@@ -7,7 +7,7 @@ use peers::{Docker, Image, Output, Server, crane, skopeo};
 use super::runner::User;
 
 /// Text of this many bytes that does not compress well.
-fn noise(length: usize) -> String {
+pub(crate) fn noise(length: usize) -> String {
     let mut state = 1_u64;
     let letters = std::iter::repeat_with(|| {
         state = state

@@ -3,10 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
-use peers::{Image, RegistryConfig, Relay, registry2, registry3};
+use peers::{Image, RegistryConfig, Relay, registry2, registry3, wait_until};
 
 use super::runner::{User, code};
 
@@ -26,9 +24,7 @@ fn layout(image: &Image) -> String {
 fn interrupt(user: &User, relay: &Relay, arguments: &[&str], ready: impl Fn() -> bool) {
     let running = user.start(arguments);
     relay.wait_until_silent();
-    while !ready() {
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(&ready);
     running.interrupt();
     let (code, said) = running.end();
     assert_eq!(code, Some(130), "{said}");

@@ -56,7 +56,7 @@ fn a_login_is_tried_and_kept_where_others_look() {
 
 /// crane, regctl and skopeo, with the file that we wrote.
 fn others_use(user: &User, host: &str, name: &str, digest: &str) {
-    let (crane, regctl, skopeo) = (crane(), regctl(), skopeo());
+    let (crane, regctl, skopeo) = (crane(), regctl(host), skopeo());
     for home in [crane.home(), regctl.home()] {
         fs::create_dir_all(home.join(".docker")).unwrap();
         fs::write(
@@ -66,9 +66,6 @@ fn others_use(user: &User, host: &str, name: &str, digest: &str) {
         .unwrap();
     }
     assert_eq!(crane.run(&["digest", name]).succeeded(), digest);
-    regctl
-        .run(&["registry", "set", "--skip-check", "--tls", "disabled", host])
-        .succeeded();
     assert_eq!(regctl.run(&["image", "digest", name]).succeeded(), digest);
     fs::write(
         skopeo.home().join("auth.json"),

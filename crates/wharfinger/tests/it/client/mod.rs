@@ -4,7 +4,7 @@
 mod commands;
 mod disks;
 mod doctor;
-mod early_refusals;
+pub(crate) mod early_refusals;
 mod interrupted;
 mod layouts;
 mod logins;

@@ -12,7 +12,7 @@ use common::{Clock, SystemClock, unix_seconds};
 use peers::http::{self, Answer};
 use peers::{
     Docker, HttpStub, Image, Output, Server, StubAnswer, TestCertificate, TestKeyKind, run,
-    run_with_input,
+    run_with_input, wait_until,
 };
 use tempfile::TempDir;
 
@@ -326,26 +326,12 @@ fn a_restart_and_a_reload_forget_nothing() {
     setup
         .server
         .rewrite(&setup.config.replace("interval: 1s", "interval: 3s"));
-    let fresh = || {
-        setup
-            .post("/tokens/auth/device", "client_id=cli")
-            .body
-            .contains("\"interval\":3")
-    };
-    until(fresh);
+    let log = || setup.server.log();
+    wait_until(|| log().matches("configuration reloaded").count() == 2);
+    let begun = setup.post("/tokens/auth/device", "client_id=cli").body;
+    assert!(begun.contains("\"interval\":3"), "{begun}");
     let denied = browser.press(&decision, "deny", "");
     assert!(denied.body.contains("You denied"), "{}", denied.body);
-}
-
-/// Asks until it is so: a reload takes up to a second.
-fn until(is_so: impl Fn() -> bool) {
-    for _ in 0..600 {
-        if is_so() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    panic!("it never was so");
 }
 
 #[test]
@@ -404,7 +390,7 @@ fn a_server_without_device_logins_is_said_to_be_one() {
     setup
         .server
         .rewrite(&setup.config.replace("interval: 1s", "enabled: false"));
-    until(|| setup.post("/tokens/auth/device", "client_id=cli").status == 400);
+    wait_until(|| setup.post("/tokens/auth/device", "client_id=cli").status == 400);
     let refused = run(&mut setup.command(&["login", "--web", &setup.host()]));
     assert_eq!(refused.status.code(), Some(2), "{refused}");
     assert!(refused.stderr.contains("device login is off"), "{refused}");

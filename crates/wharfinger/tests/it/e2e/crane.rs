@@ -86,9 +86,9 @@ fn regctl_copies_lists_and_deletes(registry: &RunningRegistry) {
     let (host, image) = (registry.host_port(), Image::saying("regctl"));
     let layout = format!("ocidir://{}:latest", image.layout().display());
     let reference = format!("{host}/team/regctl:1");
-    let anonymous = regctl_for(&host);
+    let anonymous = regctl(&host);
     denied(&anonymous.run(&["image", "copy", &layout, &reference]));
-    let admin = regctl_for(&host);
+    let admin = regctl(&host);
     regctl_login(&admin, ADMIN, &host).succeeded();
     admin
         .run(&["image", "copy", &layout, &reference])
@@ -100,7 +100,7 @@ fn regctl_copies_lists_and_deletes(registry: &RunningRegistry) {
         "1"
     );
 
-    let reader = regctl_for(&host);
+    let reader = regctl(&host);
     regctl_login(&reader, (READER.0, "wrong"), &host).refused();
     regctl_login(&reader, READER, &host).succeeded();
     assert_eq!(
@@ -127,14 +127,6 @@ fn crane_login(client: &Client, (user, password): (&str, &str), host: &str) {
             password,
         )
         .succeeded();
-}
-
-fn regctl_for(host: &str) -> Client {
-    let client = regctl();
-    client
-        .run(&["registry", "set", "--skip-check", "--tls", "disabled", host])
-        .succeeded();
-    client
 }
 
 fn regctl_login(client: &Client, (user, password): (&str, &str), host: &str) -> Output {

@@ -13,5 +13,6 @@ mod docker;
 mod ed25519;
 pub(crate) mod ours;
 mod proxy;
+mod replicas;
 mod seeds;
 pub(crate) mod world;

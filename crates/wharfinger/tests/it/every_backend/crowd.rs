@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
+use peers::wait_until;
+
 use super::cases::{ACCOUNT, BackendCase};
 use super::running::{RunningBackend, basic, log_in};
 use crate::wire::Answer;
@@ -65,14 +67,10 @@ fn logins_during_reloads(running: &RunningBackend) {
         let clients: Vec<_> = (0..CLIENTS).map(client).collect();
         for reload in 1..=3 {
             let is_due = || logins.load(Ordering::SeqCst) >= reload * CLIENTS / 4;
-            while !is_due() && !clients.iter().all(ScopedJoinHandle::is_finished) {
-                std::thread::sleep(SHORTLY);
-            }
+            wait_until(|| is_due() || clients.iter().all(ScopedJoinHandle::is_finished));
             running.server.hang_up();
             let log = || running.server.log();
-            while log().matches("configuration reloaded").count() < reload {
-                std::thread::sleep(SHORTLY);
-            }
+            wait_until(|| log().matches("configuration reloaded").count() >= reload);
         }
     });
 }

@@ -98,6 +98,25 @@ pub(super) const CASES: &[Case] = &[
     (&["rule", "remove"], &["2"], ""),
     (&["rule", "remove"], &["2"], ""),
     (
+        &["registry", "immutable", "add"],
+        &["--repository", "a/**", "--tag", "v*", "--except", "*-dev"],
+        "",
+    ),
+    (
+        &["registry", "immutable", "add"],
+        &["--repository", "b", "--tag", "*", "--json"],
+        "",
+    ),
+    (
+        &["registry", "immutable", "add"],
+        &["--repository", "{b}", "--tag", "*"],
+        "",
+    ),
+    (&["registry", "immutable", "list"], &[], ""),
+    (&["registry", "immutable", "list"], &["--json"], ""),
+    (&["registry", "immutable", "remove"], &["1"], ""),
+    (&["registry", "immutable", "remove"], &["1"], ""),
+    (
         &["robot", "add"],
         &["ci", "--scope", "repository:team/*:pull", "--ttl", "2h"],
         "",
@@ -208,4 +227,10 @@ pub(super) const CASES: &[Case] = &[
     (&["audit", "list"], &["--json", "--limit", "2"], ""),
     (&["audit", "who"], &["team/app:1"], ""),
     (&["audit", "what"], &["unknown", "--since", "now-1h"], ""),
+    (&["notifications", "list"], &[], ""),
+    (&["notifications", "list"], &["--failed", "--json"], ""),
+    (&["notifications", "list"], &["--endpoint", "listener"], ""),
+    (&["notifications", "retry"], &["--endpoint", "listener"], ""),
+    (&["notifications", "retry"], &[], ""),
+    (&["notifications", "retry"], &["7", "8"], ""),
 ];

@@ -1,5 +1,6 @@
 //! The id of a personal token in the access tokens that are issued for it, and what that is for.
 
+use peers::wait_until;
 use serde_json::json;
 
 use super::{add_robot, ask, basic, command, create_token};
@@ -163,7 +164,7 @@ fn the_api_refuses_a_token_as_soon_as_it_is_revoked() {
         let answer = ours.ask("GET", url, &[("Authorization", &authorization)]);
         answer.json()["token"].as_str().unwrap().to_owned()
     };
-    super::wait_until(|| claims(&access())["access"] != json!([]));
+    wait_until(|| claims(&access())["access"] != json!([]));
     let bearer = format!("Bearer {}", access());
     let list = || ours.ask("GET", "/api/v1/users", &[("Authorization", &bearer)]);
     assert_eq!(list().status, 200, "{}", list().body);

@@ -161,12 +161,9 @@ pub(super) const CLIENTS: &[ClientCase] = &[
         refused: Some("unauthorized"),
         over_ceiling: OVER_CEILING,
         no_rule: None,
-        client: |_| regctl(),
+        client: |setup| regctl(&setup.host()),
         log_in: |setup, client, (user, secret)| {
             let host = setup.host();
-            client
-                .run(&["registry", "set", "--skip-check", "--tls=disabled", &host])
-                .succeeded();
             let words = ["registry", "login", &host, "--user", user, "--pass-stdin"];
             client.run_with_input(&words, secret).succeeded();
         },

@@ -154,10 +154,7 @@ fn crane_regctl_and_containerd_with_a_robot_and_a_personal_token() {
         crane
             .run(&["push", &layout, &format!("{host}/other/app:1")])
             .refused();
-        let regctl = regctl();
-        regctl
-            .run(&["registry", "set", "--tls=disabled", &host])
-            .succeeded();
+        let regctl = regctl(&host);
         let arguments = ["registry", "login", &host, "--user", user, "--pass-stdin"];
         regctl.run_with_input(&arguments, password).succeeded();
         assert_eq!(

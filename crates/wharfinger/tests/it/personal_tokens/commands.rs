@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use super::{add_robot, command, create_token, granted, json, printed, rejected, wait_until};
+use peers::wait_until;
+
+use super::{add_robot, command, create_token, granted, json, printed, rejected};
 use crate::e2e::ours::Ours;
 
 const APP: &str = "scope=repository:team/app:pull,push,delete&scope=repository:team/other:pull";

@@ -1,6 +1,8 @@
 //! What the token endpoint answers to secrets.
 
-use super::{add_robot, ask, basic, command, create_token, granted, rejected, wait_until};
+use peers::wait_until;
+
+use super::{add_robot, ask, basic, command, create_token, granted, rejected};
 use crate::e2e::ours::Ours;
 use crate::wire::Connection;
 

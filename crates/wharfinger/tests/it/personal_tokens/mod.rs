@@ -98,13 +98,6 @@ fn granted(ours: &Ours, secret: &str, scopes: &str) -> String {
     answer.json()["scope"].as_str().unwrap().to_owned()
 }
 
-/// Waits for what comes within a second or so.
-pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-}
-
 /// The words with which a secret is rejected.
 fn rejected(ours: &Ours, secret: &str) -> String {
     let answer = ask(ours, &basic("", secret), "scope=repository:team/app:pull");

@@ -3,12 +3,13 @@
 use peers::http;
 use peers::{
     BuildKit, Containerd, Docker, Image, Server, TestCertificate, TestKeyKind, crane, helm,
+    wait_until,
 };
 use tempfile::TempDir;
 
 use super::builders::{helm_login, push_chart};
 use super::client_cases::{CLIENTS, ClientCase, LoggedIn};
-use super::{Printed, command_of, printed_by, wait_until};
+use super::{Printed, command_of, printed_by};
 use crate::e2e::world::{ADMIN, program};
 
 const CONFIG: &str = r#"

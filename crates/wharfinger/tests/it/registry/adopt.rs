@@ -8,9 +8,9 @@ use peers::http;
 use serde_json::Value;
 use storage::hash;
 
-use super::commands::World;
 use super::layout::{BASE, Layout, data, image};
 use super::registry_2::Running;
+use super::world::World;
 
 /// As registry 2.8 still served it.
 const SCHEMA_1: &[u8] =

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use peers::{Image, Server, http};
 use serde_json::{Value, json};
 
-use super::commands::{World, pulls, push};
+use super::world::{World, pulls, push};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 

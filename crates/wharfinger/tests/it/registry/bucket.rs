@@ -33,11 +33,11 @@ fn config(gateway: &VersityGateway, proxy: &FaultProxy, directory: &TempDir) -> 
          regionendpoint: {endpoint}\n      secure: false\n      accesskey: {access}\n      \
          secretkey: {secret}\n      chunksize: 5MiB\n",
         database = directory.path().join("w.db").display(),
-        bucket = gateway.bucket(),
-        region = gateway.region(),
+        bucket = gateway.bucket().name,
+        region = gateway.bucket().region,
         endpoint = proxy.host_port(),
-        access = gateway.access_key(),
-        secret = gateway.secret_key(),
+        access = gateway.bucket().access_key,
+        secret = gateway.bucket().secret_key,
     )
 }
 
@@ -135,18 +135,7 @@ fn crane_regctl_and_docker_push_and_pull() {
     let seen = world.proxy.take_seen();
     assert_eq!(seen.len(), 2, "{seen:#?}");
 
-    let regctl = regctl();
-    let host = world.server.host_port();
-    regctl
-        .run(&[
-            "registry",
-            "set",
-            "--skip-check",
-            "--tls",
-            "disabled",
-            &host,
-        ])
-        .succeeded();
+    let regctl = regctl(&world.server.host_port());
     let copy = world.reference("team/copy:2");
     regctl
         .run(&["image", "copy", &reference, &copy])
@@ -169,7 +158,7 @@ fn crane_regctl_and_docker_push_and_pull() {
 
     world.command(&["registry", "verify"]).succeeded();
     let log = world.server.log();
-    assert!(!log.contains(world.gateway.secret_key()), "{log}");
+    assert!(!log.contains(world.gateway.bucket().secret_key), "{log}");
 }
 
 #[test]
@@ -292,7 +281,7 @@ fn check_connect_and_the_start_say_what_is_wrong_with_the_bucket() {
             text.contains("s3://missing/registry: cannot write an object: NoSuchBucket"),
             "{text}"
         );
-        assert!(!text.contains(world.gateway.secret_key()), "{text}");
+        assert!(!text.contains(world.gateway.bucket().secret_key), "{text}");
     }
 }
 

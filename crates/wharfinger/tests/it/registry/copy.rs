@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use peers::{
     Docker, Image, Output, Server, TestPostgresDatabase, VersityGateway, crane, http, run, skopeo,
+    wait_until,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -195,9 +196,7 @@ fn a_registry_moves_to_a_bucket_while_clients_push_and_nothing_acknowledged_is_l
     let moved = push(&old, "moved", "library/app:1");
 
     let pusher = Pusher::start(host.clone());
-    while pusher.count() < 3 {
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(|| pusher.count() >= 3);
     let output = copy(&old.config(), &[to.to_str().unwrap(), "--json"]);
     let report = json(&output);
     assert_eq!(
@@ -257,9 +256,7 @@ fn a_registry_moves_to_postgresql_and_back_while_clients_push() {
     let old = start(&world.files("old"));
     let kept = push(&old, "kept", "library/app:1");
     let pusher = Pusher::start(old.host_port());
-    while pusher.count() < 3 {
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(|| pusher.count() >= 3);
     let to = world.file("new", &world.postgres(&database, "new"));
     let report = json(&copy(&old.config(), &[to.to_str().unwrap(), "--json"]));
     assert_eq!(report["complete"], true);
@@ -274,9 +271,7 @@ fn a_registry_moves_to_postgresql_and_back_while_clients_push() {
     pull(&new, "library/app:1", &kept);
     // And back, from a server that runs and gets pushes.
     let pusher = Pusher::start(new.host_port());
-    while pusher.count() < 3 {
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(|| pusher.count() >= 3);
     let back = world.file("back", &world.files("back"));
     let report = json(&copy(&new.config(), &[back.to_str().unwrap(), "--json"]));
     assert_eq!(report["complete"], true);

@@ -7,9 +7,9 @@ use std::path::Path;
 use oci::Digest;
 use peers::{Image, http, program};
 
-use super::commands::{pulls, push};
 use super::layout::{Layout, image};
 use super::registry_2::Running;
+use super::world::{pulls, push};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 

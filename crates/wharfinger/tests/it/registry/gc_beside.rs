@@ -5,7 +5,7 @@ use database::{DatabaseLocation, SqliteDatabase};
 use oci::DigestAlgorithm;
 use storage::{Storage, StorageSettings, hash};
 
-use super::commands::{World, upload};
+use super::world::{World, upload};
 use crate::wire::{Answer, Connection};
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -39,10 +39,10 @@ fn config(gateway: &VersityGateway, inside: &str, endpoint: &str, directory: &Te
          s3: {{bucket: {bucket}, region: {region}, regionendpoint: '{inside}', accesskey: {access}, \
          secretkey: {secret}}}\n",
         database = directory.path().join("w.db").display(),
-        bucket = gateway.bucket(),
-        region = gateway.region(),
-        access = gateway.access_key(),
-        secret = gateway.secret_key(),
+        bucket = gateway.bucket().name,
+        region = gateway.bucket().region,
+        access = gateway.bucket().access_key,
+        secret = gateway.bucket().secret_key,
     )
 }
 

@@ -7,7 +7,7 @@ use peers::{TestCertificate, TestKeyKind};
 
 use super::world::Replicas;
 use crate::token_login::basic;
-use crate::wire::{Answer, Connection, get};
+use crate::wire::{Answer, Connection};
 
 /// bcrypt of `badmin`.
 const ADMIN: &str = "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC";
@@ -70,12 +70,7 @@ fn path(url: &str) -> String {
 fn an_upload_and_a_list_go_on_at_another_replica() {
     let folder = tempfile::tempdir().unwrap();
     let replicas = Replicas::start(2, &sections(folder.path()), "  gc: {schedule: never}\n");
-    // Until then, they answer 503.
-    for server in &replicas.servers {
-        while get(&server.host_port(), "/readyz").status != 200 {
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-    }
+    replicas.wait_until_ready();
     for name in ["a", "b", "c"] {
         let scope = format!("repository:{name}:pull,push");
         let begun = format!("/v2/{name}/blobs/uploads/");

@@ -73,7 +73,7 @@ fn nothing_is_overwritten() {
 }
 
 #[test]
-fn sizes_that_are_none() {
+fn sizes_that_are_invalid() {
     let folder = Folder::new();
     let (_, error) = folder.refused("keys new a.key --algorithm RS256 --bits 1024");
     assert!(

@@ -84,7 +84,7 @@ fn a_full_disk_is_told() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_trouble() {
+fn a_reader_that_has_seen_enough_is_no_failure() {
     let bench = Bench::new();
     for words in PRINTING {
         let (reader, writer) = std::io::pipe().unwrap();

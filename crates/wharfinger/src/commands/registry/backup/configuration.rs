@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::files::{self, FileMode};
 
 /// What became of a configuration.
-pub(super) struct Copied {
+pub(super) struct CopiedConfiguration {
     /// What in the copy still names places of the original.
     pub(super) unsettled: Vec<String>,
 }
@@ -25,7 +25,7 @@ pub(super) fn copy(
     opened: &Opened,
     to: &Installation,
     database: &Path,
-) -> Result<Copied, Failure> {
+) -> Result<CopiedConfiguration, Failure> {
     let mut text = files::read(file)?.to_string();
     let mut taken = BTreeSet::from([to.configuration(), database.to_owned(), to.content()]);
     for named in opened.files.iter().skip(1) {
@@ -55,7 +55,7 @@ pub(super) fn copy(
         }
     }
     files::write_new(&to.configuration(), text.as_bytes(), FileMode::Private)?;
-    Ok(Copied {
+    Ok(CopiedConfiguration {
         unsettled: unsettled(to, database),
     })
 }

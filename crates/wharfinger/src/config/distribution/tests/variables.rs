@@ -14,103 +14,106 @@ fn with(pairs: &[(&str, &str)]) -> (String, String) {
     translated(FILE, pairs)
 }
 
-/// As in the manuals: the image's file, and a variable that changes one setting.
+/// Variables as in the manuals, and the line that each of them changes; empty for one without a line.
+const CHANGES: [(&str, &str, &str); 20] = [
+    (
+        "REGISTRY_HTTP_ADDR",
+        "0.0.0.0:443",
+        "server.addr = \"0.0.0.0:443\"",
+    ),
+    ("REGISTRY_HTTP_NET", "unix", "server.net = \"unix\""),
+    (
+        "REGISTRY_HTTP_HOST",
+        "https://r.example",
+        "server.public_url = \"https://r.example\"",
+    ),
+    (
+        "REGISTRY_HTTP_PREFIX",
+        "/a/b/",
+        "registry.path_prefix = \"/a/b\"",
+    ),
+    (
+        "REGISTRY_HTTP_RELATIVEURLS",
+        "true",
+        "registry.relative_urls = true",
+    ),
+    (
+        "REGISTRY_HTTP_TLS_CERTIFICATE",
+        "/certs/domain.crt",
+        "server.certificate = \"/certs/domain.crt\"",
+    ),
+    (
+        "REGISTRY_HTTP_TLS_KEY",
+        "/certs/domain.key",
+        "server.key = \"/certs/domain.key\"",
+    ),
+    (
+        "REGISTRY_HTTP_TLS_MINIMUMTLS",
+        "tls1.3",
+        "server.tls_min_version = \"TLS13\"",
+    ),
+    (
+        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
+        "/data",
+        "registry.storage.filesystem.root = \"/data\"",
+    ),
+    (
+        "REGISTRY_STORAGE_DELETE_ENABLED",
+        "true",
+        "registry.storage.delete = true",
+    ),
+    (
+        "REGISTRY_STORAGE_DELETE_ENABLED",
+        "on",
+        "registry.storage.delete = true",
+    ),
+    (
+        "REGISTRY_STORAGE_MAINTENANCE_READONLY",
+        "{\"enabled\": true}",
+        "registry.storage.maintenance.readonly = true",
+    ),
+    (
+        "REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED",
+        "true",
+        "registry.storage.maintenance.readonly = true",
+    ),
+    (
+        "REGISTRY_STORAGE_MAINTENANCE_UPLOADPURGING_AGE",
+        "72h",
+        "registry.uploads.expire = \"3d\"",
+    ),
+    (
+        "REGISTRY_LOG_LEVEL",
+        "DEBUG",
+        "server.log.level = \"debug\"",
+    ),
+    (
+        "REGISTRY_LOG_FORMATTER",
+        "json",
+        "server.log.format = \"json\"",
+    ),
+    ("REGISTRY_LOGLEVEL", "warn", "server.log.level = \"warn\""),
+    (
+        "REGISTRY_CATALOG_MAXENTRIES",
+        "50",
+        "registry.catalog.max = 50",
+    ),
+    (
+        "REGISTRY_HTTP_HEADERS_Access-Control-Allow-Origin",
+        "[\"*\"]",
+        "",
+    ),
+    (
+        "REGISTRY_HTTP_HEADERS",
+        "{X-A: [b, c]}",
+        "registry.headers.X-A[1] = c",
+    ),
+];
+
+/// The image's file, and one variable.
 #[test]
 fn one_variable_changes_one_setting() {
-    for (name, value, ours) in [
-        (
-            "REGISTRY_HTTP_ADDR",
-            "0.0.0.0:443",
-            "server.addr = \"0.0.0.0:443\"",
-        ),
-        ("REGISTRY_HTTP_NET", "unix", "server.net = \"unix\""),
-        (
-            "REGISTRY_HTTP_HOST",
-            "https://r.example",
-            "server.public_url = \"https://r.example\"",
-        ),
-        (
-            "REGISTRY_HTTP_PREFIX",
-            "/a/b/",
-            "registry.path_prefix = \"/a/b\"",
-        ),
-        (
-            "REGISTRY_HTTP_RELATIVEURLS",
-            "true",
-            "registry.relative_urls = true",
-        ),
-        (
-            "REGISTRY_HTTP_TLS_CERTIFICATE",
-            "/certs/domain.crt",
-            "server.certificate = \"/certs/domain.crt\"",
-        ),
-        (
-            "REGISTRY_HTTP_TLS_KEY",
-            "/certs/domain.key",
-            "server.key = \"/certs/domain.key\"",
-        ),
-        (
-            "REGISTRY_HTTP_TLS_MINIMUMTLS",
-            "tls1.3",
-            "server.tls_min_version = \"TLS13\"",
-        ),
-        (
-            "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
-            "/data",
-            "registry.storage.filesystem.root = \"/data\"",
-        ),
-        (
-            "REGISTRY_STORAGE_DELETE_ENABLED",
-            "true",
-            "registry.storage.delete = true",
-        ),
-        (
-            "REGISTRY_STORAGE_DELETE_ENABLED",
-            "on",
-            "registry.storage.delete = true",
-        ),
-        (
-            "REGISTRY_STORAGE_MAINTENANCE_READONLY",
-            "{\"enabled\": true}",
-            "registry.storage.maintenance.readonly = true",
-        ),
-        (
-            "REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED",
-            "true",
-            "registry.storage.maintenance.readonly = true",
-        ),
-        (
-            "REGISTRY_STORAGE_MAINTENANCE_UPLOADPURGING_AGE",
-            "72h",
-            "registry.uploads.expire = \"3d\"",
-        ),
-        (
-            "REGISTRY_LOG_LEVEL",
-            "DEBUG",
-            "server.log.level = \"debug\"",
-        ),
-        (
-            "REGISTRY_LOG_FORMATTER",
-            "json",
-            "server.log.format = \"json\"",
-        ),
-        ("REGISTRY_LOGLEVEL", "warn", "server.log.level = \"warn\""),
-        (
-            "REGISTRY_CATALOG_MAXENTRIES",
-            "50",
-            "registry.catalog.max = 50",
-        ),
-        (
-            "REGISTRY_HTTP_HEADERS_Access-Control-Allow-Origin",
-            "[\"*\"]",
-            "",
-        ),
-        (
-            "REGISTRY_HTTP_HEADERS",
-            "{X-A: [b, c]}",
-            "registry.headers.X-A[1] = c",
-        ),
-    ] {
+    for (name, value, ours) in CHANGES {
         let (changed, found) = with(&[(name, value)]);
         assert!(!found.contains("error"), "{name}: {found}");
         assert!(

@@ -39,7 +39,7 @@ fn with_a_bundle_and_with_a_jwks() {
 }
 
 #[test]
-fn open_to_everybody() {
+fn open_to_every_client() {
     for made in ALL {
         let registry = made.open();
         let report = run_probes(&["--push", &format!("{}/a", registry.host_port())], "");

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use peers::{
-    Auth, Docker, Image, Php, RegistryConfig, TestCertificate, TestKeyKind, Trust, registry2,
+    Auth, Docker, Image, RegistryConfig, ScriptServer, TestCertificate, TestKeyKind, Trust,
+    registry2,
 };
 
 use crate::e2e::world::{login, program};
@@ -17,7 +18,7 @@ fn docker_pushes_with_what_a_php_script_makes_of_our_generator() {
     let pair = TestCertificate::new(TestKeyKind::Rsa, path, "cert");
     fs::write(path.join("token.php"), include_str!("token.php")).unwrap();
     symlink(program(), path.join("docker-registry-token-genarator")).unwrap();
-    let php = Php::serve(path, "token.php");
+    let php = ScriptServer::php(path, "token.php");
     let auth = Auth::Token {
         realm: php.url("/"),
         service: "registry.docker.io".to_owned(),

@@ -252,7 +252,7 @@ impl Client {
 }
 
 #[tokio::test]
-async fn a_stream_that_nobody_reads_ends_and_the_others_go_on() {
+async fn a_stream_that_is_not_read_ends_and_the_others_go_on() {
     let open = Open::start(", limits: {idle_timeout: 1s}");
     let blob = open.push(&content(4 * MIB));
     let mut client = Client::connect(&open).await;

@@ -1,21 +1,18 @@
 //! A client that keeps what was acknowledged to it.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oci::{Digest, DigestAlgorithm};
-use storage::hash;
+use oci::Digest;
 
 use super::Storm;
-use super::wire::{self, Answer};
+use crate::replicas::image::{MANIFEST, digest, manifest};
+use crate::replicas::wire::{self, Answer, BYTES, location, with_digest};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const BYTES: &str = "application/octet-stream";
 /// How long one operation may be tried, while replicas, the database and the store come and go.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// A layer that is larger than a part of the store's.
 const LARGE: usize = 6 << 20;
 
@@ -135,9 +132,7 @@ impl<'a> Client<'a> {
         if patched.status != 202 {
             return Ok(false);
         }
-        let location = self::location(&patched);
-        let between = if location.contains('?') { '&' } else { '?' };
-        let location = format!("{location}{between}digest={digest}");
+        let location = with_digest(&self::location(&patched), digest);
         let put = self.expect(&[201, 404, 416, 429], "PUT", &location, &content[half..])?;
         Ok(put.status == 201)
     }
@@ -202,14 +197,8 @@ impl<'a> Client<'a> {
     fn read(&self, path: &str, random: &mut Random) -> Result<Answer, String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let address = random.of(&self.storm.addresses);
-            let mut answer = wire::send(address, "GET", path, BYTES, b"");
-            if let Ok(redirect) = &answer
-                && redirect.status == 307
-            {
-                answer = follow(redirect);
-            }
-            match answer {
+            let address = random.one_of(&self.storm.addresses);
+            match wire::pull(address, path) {
                 Ok(answer) if answer.status < 500 => return Ok(answer),
                 answer => self.retry(answer.map_err(|error| error.to_string()), deadline)?,
             }
@@ -217,7 +206,7 @@ impl<'a> Client<'a> {
     }
 
     fn send(&mut self, method: &str, path: &str, kind: &str, body: &[u8]) -> Outcome {
-        let address = self.random.of(&self.storm.addresses);
+        let address = self.random.one_of(&self.storm.addresses);
         wire::send(address, method, path, kind, body).map_err(|error| error.to_string())
     }
 
@@ -271,45 +260,6 @@ impl<'a> Client<'a> {
 /// An answer, or why there was none.
 type Outcome = Result<Answer, String>;
 
-/// The content that a signed URL leads to.
-fn follow(redirect: &Answer) -> io::Result<Answer> {
-    let url = redirect.header("location").unwrap_or_default();
-    let url = url.strip_prefix("http://").unwrap_or(url);
-    let (address, path) = url.split_once('/').ok_or(io::ErrorKind::InvalidData)?;
-    let answer = wire::send(address, "GET", &format!("/{path}"), BYTES, b"")?;
-    match answer.status {
-        // The store is what fails here.
-        500.. => Err(io::Error::other(format!("the store: {}", answer.status))),
-        _ => Ok(answer),
-    }
-}
-
-fn location(answer: &Answer) -> String {
-    let location = answer.header("location").unwrap_or_default();
-    // It may be a URL of another replica.
-    match location.find("/v2/") {
-        Some(at) => location[at..].to_owned(),
-        None => location.to_owned(),
-    }
-}
-
-fn manifest(config: &(Digest, &Vec<u8>), layers: &[(Digest, &Vec<u8>)]) -> String {
-    let descriptor = |kind: &str, (digest, content): &(Digest, &Vec<u8>)| {
-        let size = content.len();
-        format!("{{\"mediaType\":\"{kind}\",\"digest\":\"{digest}\",\"size\":{size}}}")
-    };
-    let layer = |layer| descriptor("application/vnd.oci.image.layer.v1.tar", layer);
-    format!(
-        "{{\"schemaVersion\":2,\"mediaType\":\"{MANIFEST}\",\"config\":{},\"layers\":[{}]}}",
-        descriptor("application/vnd.oci.image.config.v1+json", config),
-        layers.iter().map(layer).collect::<Vec<_>>().join(",")
-    )
-}
-
-fn digest(content: &[u8]) -> Digest {
-    hash::digest(DigestAlgorithm::Sha256, content)
-}
-
 fn text_of(answer: &Answer) -> String {
     let body = String::from_utf8_lossy(&answer.body);
     let body: String = body.chars().take(500).collect();
@@ -328,8 +278,8 @@ impl Random {
         self.0 % bound
     }
 
-    pub(super) fn of<'t>(&mut self, texts: &'t [String]) -> &'t str {
-        let index = self.below(texts.len() as u64);
-        &texts[usize::try_from(index).unwrap_or(0)]
+    pub(super) fn one_of<'t, T>(&mut self, choices: &'t [T]) -> &'t T {
+        let index = self.below(choices.len() as u64);
+        &choices[usize::try_from(index).unwrap_or(0)]
     }
 }

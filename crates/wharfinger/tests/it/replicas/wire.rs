@@ -4,19 +4,24 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// How long a client waits for a replica, which may be paused.
-const PATIENCE: Duration = Duration::from_secs(15);
+use oci::Digest;
+
+/// The type of what is no manifest.
+pub(in crate::replicas) const BYTES: &str = "application/octet-stream";
+
+/// How long a client waits for a replica, which may be paused, or wait for the end of another one's lease of an upload (35 s).
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(in crate::replicas) struct Answer {
+    pub(in crate::replicas) status: u16,
     headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(in crate::replicas) body: Vec<u8>,
 }
 
 impl Answer {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::replicas) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         let found = headers.find(|(field, _)| field.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
@@ -25,7 +30,7 @@ impl Answer {
 
 /// Sends one request on a connection of its own. An error is an answer that did not come: whether the request
 /// was carried out is unknown.
-pub(super) fn send(
+pub(in crate::replicas) fn send(
     address: &str,
     method: &str,
     path: &str,
@@ -48,6 +53,43 @@ pub(super) fn send(
         Ok(answer) => Ok(answer),
         Err(error) => sent.and(Err(error)),
     }
+}
+
+/// The content of a blob, from this replica or from the store that it names.
+pub(in crate::replicas) fn pull(address: &str, path: &str) -> io::Result<Answer> {
+    let answer = send(address, "GET", path, BYTES, b"")?;
+    match answer.status {
+        307 => follow(&answer),
+        _ => Ok(answer),
+    }
+}
+
+/// The content that a signed URL leads to.
+fn follow(redirect: &Answer) -> io::Result<Answer> {
+    let url = redirect.header("location").unwrap_or_default();
+    let url = url.strip_prefix("http://").unwrap_or(url);
+    let (address, path) = url.split_once('/').ok_or(io::ErrorKind::InvalidData)?;
+    let answer = send(address, "GET", &format!("/{path}"), BYTES, b"")?;
+    match answer.status {
+        // The store is what fails here.
+        500.. => Err(io::Error::other(format!("the store: {}", answer.status))),
+        _ => Ok(answer),
+    }
+}
+
+/// The path of the `Location` of an answer, which may be a URL of another replica.
+pub(in crate::replicas) fn location(answer: &Answer) -> String {
+    let location = answer.header("location").unwrap_or_default();
+    match location.find("/v2/") {
+        Some(at) => location[at..].to_owned(),
+        None => location.to_owned(),
+    }
+}
+
+/// The address that ends an upload.
+pub(in crate::replicas) fn with_digest(location: &str, digest: &Digest) -> String {
+    let between = if location.contains('?') { '&' } else { '?' };
+    format!("{location}{between}digest={digest}")
 }
 
 fn read(stream: TcpStream, method: &str) -> io::Result<Answer> {

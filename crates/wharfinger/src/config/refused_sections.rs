@@ -21,13 +21,13 @@ const PLUGINS: [(&str, &str); 2] = [
 ];
 
 /// Which kinds of backends are there, though they cannot be used.
-pub(super) struct Later {
+pub(super) struct RefusedBackends {
     pub(super) logins: bool,
     pub(super) rules: bool,
 }
 
 /// Refuses each of them that is there. One with nothing in it is absent.
-pub(super) fn refuse(root: &mut Section<'_>) -> Later {
+pub(super) fn refuse(root: &mut Section<'_>) -> RefusedBackends {
     let [logins, rules] = PLUGINS.map(|(name, instead)| {
         let key = key::custom(name, Kind::Anything).later().docker_auth();
         let setting = root.setting(key.means("Go plugins, which only a Go program can load"));
@@ -37,5 +37,5 @@ pub(super) fn refuse(root: &mut Section<'_>) -> Later {
             true
         })
     });
-    Later { logins, rules }
+    RefusedBackends { logins, rules }
 }
