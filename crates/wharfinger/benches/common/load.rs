@@ -19,6 +19,11 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
+    /// The same, if the server needed so many seconds of CPU time for it.
+    pub(crate) fn at_a_cost_of(self, cpu: f64) -> Self {
+        Self { cpu, ..self }
+    }
+
     pub(crate) fn operations(self) -> f64 {
         self.operations
     }
@@ -81,10 +86,26 @@ pub(crate) fn load_over(
     is_more: impl Fn(u64, Instant) -> bool + Sync,
     work: impl Fn(&mut Connection, u64) -> u64 + Sync,
 ) -> Figure {
+    load_several(&[server], connections, is_more, work)
+}
+
+/// [`load_over`] connections to several servers in turn. The cost is that of all of them.
+pub(crate) fn load_several(
+    servers: &[&Process],
+    connections: usize,
+    is_more: impl Fn(u64, Instant) -> bool + Sync,
+    work: impl Fn(&mut Connection, u64) -> u64 + Sync,
+) -> Figure {
+    let cpu_seconds = || {
+        servers
+            .iter()
+            .map(|server| server.cpu_seconds())
+            .sum::<f64>()
+    };
     let (operations, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-    let (cpu, began) = (server.cpu_seconds(), Instant::now());
+    let (cpu, began) = (cpu_seconds(), Instant::now());
     std::thread::scope(|scope| {
-        for _ in 0..connections {
+        for server in servers.iter().cycle().take(connections) {
             scope.spawn(|| {
                 let mut connection = Connection::open(&server.address);
                 let (mut done, mut moved) = (0, 0);
@@ -100,7 +121,7 @@ pub(crate) fn load_over(
     Figure {
         operations: operations.into_inner() as f64,
         bytes: bytes.into_inner() as f64,
-        cpu: server.cpu_seconds() - cpu,
+        cpu: cpu_seconds() - cpu,
         wall: began.elapsed().as_secs_f64(),
     }
 }

@@ -2,10 +2,14 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
+pub(crate) mod content;
+pub(crate) mod features;
 pub(crate) mod http;
 pub(crate) mod load;
+pub(crate) mod transfer;
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -51,13 +55,28 @@ impl Process {
         })
     }
 
+    /// The same. Its log is written to this file.
+    pub(crate) fn start_logging(command: &mut Command, address: &str, log: File) -> Self {
+        Self::start_with(command, address, Stdio::from(log), |process| {
+            TcpStream::connect(&process.address).is_ok()
+        })
+    }
+
     fn start_until(command: &mut Command, address: &str, is_ready: impl Fn(&Self) -> bool) -> Self {
+        Self::start_with(command, address, Stdio::null(), is_ready)
+    }
+
+    fn start_with(
+        command: &mut Command,
+        address: &str,
+        log: Stdio,
+        is_ready: impl Fn(&Self) -> bool,
+    ) -> Self {
         let began = Instant::now();
-        let quiet = command
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child = quiet
+            .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut process = Self {
@@ -87,6 +106,25 @@ impl Process {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         answer.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// Waits until it answers 200 at `path`.
+    pub(crate) fn wait_for(&self, path: &str) {
+        let began = Instant::now();
+        while self.get(path, "") != Some(200) {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "{path} never answered 200"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Asks it to end (SIGTERM), and does not wait.
+    pub(crate) fn terminate(&self) {
+        let mut kill = Command::new(peers::program("kill"));
+        let sent = kill.args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
     }
 
     pub(crate) fn cpu_seconds(&self) -> f64 {
@@ -135,6 +173,31 @@ pub(crate) fn cpu_seconds(stat: &str) -> f64 {
         / 100.0
 }
 
+/// User and system time of a process with its children, of which each may have ended.
+pub(crate) fn cpu_seconds_with_children(process: u32) -> f64 {
+    let parent = process.to_string();
+    let mut ticks = 0.0;
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        // It may end meanwhile, and what is no process has no such file.
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
+        let Some((_, fields)) = stat.rsplit_once(')') else {
+            continue;
+        };
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let counted = match fields[1] == parent {
+            true => 11..13,
+            // The waited-for children, too.
+            false if entry.file_name() == *parent => 11..15,
+            false => continue,
+        };
+        let times = fields[counted].iter().map(|ticks| ticks.parse::<f64>());
+        ticks += times.map(Result::unwrap).sum::<f64>();
+    }
+    ticks / 100.0
+}
+
 /// How often `work` can be done in a second of one core, measured for three.
 pub(crate) fn rate(mut work: impl FnMut() + Send) -> f64 {
     let measured = move || {
@@ -153,4 +216,19 @@ pub(crate) fn rate(mut work: impl FnMut() + Send) -> f64 {
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
+}
+
+/// 1,234, or 12.3 if it is small.
+pub(crate) fn number(value: f64) -> String {
+    if value < 100.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap())
+        .collect();
+    groups.join(",")
 }

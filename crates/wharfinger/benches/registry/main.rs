@@ -15,9 +15,9 @@
     reason = "a benchmark measures time, and has no caller that an error could be returned to"
 )]
 
+mod before;
 #[path = "../common/mod.rs"]
 mod common;
-mod content;
 mod growth;
 mod limits;
 mod pushes;
@@ -32,7 +32,7 @@ mod tls;
 
 use std::process::Command;
 
-use common::Process;
+use common::{Process, content};
 use growth::CASES;
 use pushes::{Limit, PUSHES};
 use reads::{LOAD, READS, REPOSITORIES, Read, get};
@@ -60,6 +60,9 @@ fn main() {
     let row = std::env::args()
         .skip(1)
         .find(|argument| !argument.starts_with('-'));
+    if row.as_deref() == Some("before") {
+        return before::table();
+    }
     let is_wanted = |name: &str| row.as_ref().is_none_or(|row| row == name);
     table::heading();
     read(is_wanted);
@@ -70,8 +73,9 @@ fn main() {
     if is_wanted("access-log") {
         records::of_access_log();
     }
-    if is_wanted("audit") {
-        records::of_audit_table();
+    records::of_features(is_wanted);
+    if is_wanted("quotas") {
+        records::of_quotas();
     }
     if is_wanted("sustained") {
         sustained::table();

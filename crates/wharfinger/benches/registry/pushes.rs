@@ -35,7 +35,7 @@ enum How {
 }
 
 /// Every one. The largest are pushed once over each connection.
-pub(crate) const PUSHES: [Push; 5] = [
+pub(crate) static PUSHES: [Push; 5] = [
     Push {
         name: "push-1k",
         case: "push 1 KiB blob, per second, durable",
@@ -96,7 +96,13 @@ impl Push {
         }
     }
 
-    fn load(&self, server: &Server) -> Figure {
+    /// The case of this name.
+    pub(crate) fn named(name: &str) -> &'static Self {
+        PUSHES.iter().find(|push| push.name == name).unwrap()
+    }
+
+    /// Pushes to a server.
+    pub(crate) fn load(&self, server: &Server) -> Figure {
         let content = Content::new(self.size);
         let bearer = server.bearer("repository", REPOSITORY, "pull,push");
         load(

@@ -109,13 +109,14 @@ impl Read {
         if self.name == "referrers" && server.kind != Kind::Ours {
             return None;
         }
+        let (url, headers) = self.request(server, image);
+        Some(self.rate(get(&server.process, &url, &headers, LOAD)))
+    }
+
+    /// Its URL, and the headers that `server` needs.
+    pub(crate) fn request(&self, server: &Server, image: &Image) -> (String, String) {
         let (resource, name, actions) = self.scope;
-        Some(self.rate(get(
-            &server.process,
-            &(self.url)(image),
-            &server.bearer(resource, name, actions),
-            LOAD,
-        )))
+        ((self.url)(image), server.bearer(resource, name, actions))
     }
 
     pub(crate) fn rate(&self, figure: Figure) -> f64 {
@@ -128,7 +129,7 @@ impl Read {
 }
 
 /// Without it Distribution hides images of this type.
-const ACCEPT: &str = "Accept: application/vnd.oci.image.manifest.v1+json\r\n";
+pub(crate) const ACCEPT: &str = "Accept: application/vnd.oci.image.manifest.v1+json\r\n";
 
 /// Gets `url` again and again.
 pub(crate) fn get(server: &Process, url: &str, headers: &str, time: Duration) -> Figure {

@@ -1,7 +1,7 @@
 //! What lies in a registry before it is measured.
 //!
-//! Ours is filled through the storage that it stands on, the others by pushes and then, where
-//! thousands of the same are wanted, with the files that as many pushes would have left.
+//! Ours is filled through its storage, the others by pushes. If thousands of the same are wanted, the
+//! others get the files that as many pushes would have left.
 
 use std::fs;
 use std::path::Path;

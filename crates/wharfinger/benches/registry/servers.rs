@@ -1,10 +1,12 @@
 //! The servers, each with one core and a directory of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use peers::{TestCertificate, TestKeyKind, program};
 use tempfile::TempDir;
 
+use crate::before;
+use crate::common::features::Feature;
 use crate::common::http::Connection;
 use crate::common::{Process, free_address, pinned};
 
@@ -16,14 +18,18 @@ const CORE: &str = "0";
 pub(crate) enum Kind {
     /// Ours, with its own token server: every request bears a token.
     Ours,
+    /// The build of ours that `BEFORE` names, with tokens.
+    Before,
     /// Ours without tokens.
     OursOpen,
     /// Ours without tokens, over TLS.
     OursTls,
     /// Ours with tokens, without an access log.
     OursUnlogged,
-    /// Ours with tokens, and with a record of each event in the audit table.
-    OursAudited,
+    /// Ours with tokens, and with 10,000 quotas: of two prefixes of the repositories, and of others.
+    OursWithQuotas,
+    /// Ours with tokens, and with this feature.
+    OursWith(&'static Feature),
     /// Distribution's, open.
     Registry3,
     /// Distribution's, open.
@@ -41,11 +47,14 @@ impl Server {
     pub(crate) fn start(kind: Kind, directory: &Path) -> Self {
         let address = free_address();
         let config = match kind {
-            Kind::Ours => ours(directory, &address, "", true),
+            Kind::Ours | Kind::Before => ours(directory, &address, "", true),
             Kind::OursOpen => ours(directory, &address, "", false),
             Kind::OursTls => ours(directory, &address, &tls_keys(directory), false),
             Kind::OursUnlogged => ours(directory, &address, "log: {access: off}, ", true),
-            Kind::OursAudited => ours(directory, &address, "", true) + "audit: {}\n",
+            Kind::OursWithQuotas => with_quotas(&ours(directory, &address, "", true)),
+            Kind::OursWith(feature) => {
+                ours(directory, &address, feature.server, true) + &feature.sections()
+            }
             Kind::Registry3 | Kind::Registry2 => distribution(directory, &address),
         };
         let file = directory.join("config.yml");
@@ -55,7 +64,12 @@ impl Server {
             | Kind::OursOpen
             | Kind::OursTls
             | Kind::OursUnlogged
-            | Kind::OursAudited => (env!("CARGO_BIN_EXE_wharfinger").into(), "/healthz"),
+            | Kind::OursWithQuotas
+            | Kind::OursWith(_) => (env!("CARGO_BIN_EXE_wharfinger").into(), "/healthz"),
+            Kind::Before => (
+                PathBuf::from(std::env::var_os(before::VARIABLE).unwrap()),
+                "/healthz",
+            ),
             Kind::Registry3 => (program("registry"), "/v2/"),
             Kind::Registry2 => (program("docker-registry"), "/v2/"),
         };
@@ -75,7 +89,11 @@ impl Server {
     pub(crate) fn bearer(&self, resource: &str, name: &str, actions: &str) -> String {
         if !matches!(
             self.kind,
-            Kind::Ours | Kind::OursUnlogged | Kind::OursAudited
+            Kind::Ours
+                | Kind::Before
+                | Kind::OursUnlogged
+                | Kind::OursWithQuotas
+                | Kind::OursWith(_)
         ) {
             return String::new();
         }
@@ -159,8 +177,19 @@ fn ours(directory: &Path, address: &str, keys: &str, tokens: bool) -> String {
     )
 }
 
+/// `config` with 10,000 quotas, three of which count for `bench/push`.
+fn with_quotas(config: &str) -> String {
+    let own = ["*", "bench", "bench/push"].map(str::to_owned);
+    let others = (own.len()..10_000).map(|number| format!("team{number}/app"));
+    let quotas = own.into_iter().chain(others);
+    let quotas =
+        quotas.map(|prefix| format!("{{prefix: \"{prefix}\", bytes: 1TiB, tags: 1000000}}"));
+    let quotas = quotas.collect::<Vec<_>>().join(", ");
+    config.replace("registry: {", &format!("registry: {{quotas: [{quotas}], "))
+}
+
 /// Where ours keeps what it stores.
-pub(crate) fn ours_root(directory: &Path) -> std::path::PathBuf {
+pub(crate) fn ours_root(directory: &Path) -> PathBuf {
     directory.join("content")
 }
 
@@ -175,7 +204,7 @@ fn distribution(directory: &Path, address: &str) -> String {
 }
 
 /// Where Distribution keeps its repositories.
-pub(crate) fn distribution_root(directory: &Path) -> std::path::PathBuf {
+pub(crate) fn distribution_root(directory: &Path) -> PathBuf {
     directory.join("data")
 }
 

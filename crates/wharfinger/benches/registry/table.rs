@@ -1,5 +1,7 @@
 //! The table that is printed.
 
+use crate::common::number;
+
 /// One of its lines.
 pub(crate) struct Line {
     pub(crate) case: &'static str,
@@ -42,19 +44,4 @@ impl Line {
             ratio(limit.map(|(_, value)| value)),
         );
     }
-}
-
-/// 1,234, or 12.3 where it is small.
-fn number(value: f64) -> String {
-    if value < 100.0 {
-        return format!("{value:.1}");
-    }
-    let digits = format!("{value:.0}");
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| std::str::from_utf8(group).unwrap())
-        .collect();
-    groups.join(",")
 }

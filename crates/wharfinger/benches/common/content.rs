@@ -4,7 +4,7 @@ use oci::{Digest, DigestAlgorithm};
 use serde_json::json;
 use storage::hash::{self, ContentHasher};
 
-use crate::common::http::Connection;
+use super::http::Connection;
 
 /// Sizes of blobs, in bytes.
 pub(crate) const SMALL: usize = 1 << 10;
@@ -102,7 +102,8 @@ fn begin(to: &mut Connection, repository: &str, headers: &str) -> String {
     answer.location
 }
 
-fn with_digest(location: &str, digest: &Digest) -> String {
+/// The address that ends the upload at `location`.
+pub(crate) fn with_digest(location: &str, digest: &Digest) -> String {
     let separator = if location.contains('?') { '&' } else { '?' };
     format!("{location}{separator}digest={digest}")
 }
