@@ -112,10 +112,11 @@ fn builder(bounds: &ConnectionBounds) -> auto::Builder<StreamExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)
         .max_send_buf_size(STREAM_BUFFER);
-    // With the default of 64 KiB, an upload waits for window updates most of the time.
+    // With the default of 64 KiB, an upload waits for window updates most of the time. What a slow store
+    // has not taken waits in memory, as much as the window of its stream.
     builder
         .http2()
-        .initial_stream_window_size(4 << 20)
+        .initial_stream_window_size(2 << 20)
         .initial_connection_window_size(8 << 20)
         .max_frame_size(256 << 10);
     builder
