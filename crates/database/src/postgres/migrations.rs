@@ -57,6 +57,7 @@ const MIGRATIONS: &[MigrationStep] = &[
     first_release(include_str!(
         "../../migrations/postgresql/0014_audit_reads.sql"
     )),
+    first_release(include_str!("../../migrations/postgresql/0015_plans.sql")),
 ];
 
 const fn first_release(sql: &'static str) -> MigrationStep {
