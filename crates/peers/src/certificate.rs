@@ -1,7 +1,11 @@
 //! Keys and certificates that OpenSSL makes, so that our programs do not only read their own files.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use data_encoding::BASE64;
 
 use crate::{program, run};
 
@@ -10,7 +14,8 @@ use crate::{program, run};
 pub enum TestKeyKind {
     /// RSA with 2048 bits.
     Rsa,
-    /// ECDSA on P-256.
+    /// ECDSA on P-256. No coordinate begins with a zero byte: registry 3.1 has another ID for such a
+    /// key, and the program warns of it.
     P256,
 }
 
@@ -58,6 +63,14 @@ impl TestCertificate {
             certificate: directory.join(format!("{name}.pem")),
             key: directory.join(format!("{name}.key")),
         };
+        pair.write(kind, names, more);
+        while kind == TestKeyKind::P256 && has_zero_byte(&pair.key) {
+            pair.write(kind, names, more);
+        }
+        pair
+    }
+
+    fn write(&self, kind: TestKeyKind, names: &str, more: &[&str]) {
         let mut command = Command::new(program("openssl"));
         command.args([
             "req",
@@ -79,10 +92,23 @@ impl TestCertificate {
         };
         run(command
             .arg("-keyout")
-            .arg(&pair.key)
+            .arg(&self.key)
             .arg("-out")
-            .arg(&pair.certificate))
+            .arg(&self.certificate))
         .succeeded();
-        pair
     }
+}
+
+/// Whether a coordinate of a key on P-256 begins with a zero byte: one key in 128.
+fn has_zero_byte(key: &Path) -> bool {
+    let pem = fs::read_to_string(key).expect("the key");
+    let lines = pem.lines().filter(|line| !line.starts_with("-----"));
+    let der = BASE64
+        .decode(lines.collect::<String>().as_bytes())
+        .expect("a key in PEM");
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der);
+    let pair = pair.expect("a key on P-256");
+    // 4, and two coordinates of 32 bytes (SEC 1, 2.3.3).
+    let point = pair.public_key().as_ref();
+    point[1] == 0 || point[33] == 0
 }
