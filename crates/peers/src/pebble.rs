@@ -24,7 +24,7 @@ pub struct PebbleConfig {
     /// Hosts for which it issues no certificate.
     pub refused_hosts: Vec<&'static str>,
     /// Variables for its environment, such as `("PEBBLE_WFE_NONCEREJECT", "50")`. Without them, it
-    /// does not wait before it asks for a challenge, and reuses no authorization.
+    /// does not wait before it asks for a challenge, reuses no authorization, and rejects no nonce.
     pub environment: Vec<(&'static str, &'static str)>,
 }
 
@@ -200,6 +200,7 @@ fn command(
         .arg(config_file(directory))
         .env("PEBBLE_VA_NOSLEEP", "1")
         .env("PEBBLE_AUTHZREUSE", "0")
+        .env("PEBBLE_WFE_NONCEREJECT", "0")
         .envs(environment.iter().copied())
         .current_dir(directory);
     command
