@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use crate::{port, program, wait};
+use crate::{ReservedAddress, port, program, wait};
 
 /// How long a daemon may take to be ready. This is long, because the machine may be busy.
 const READY: Duration = Duration::from_secs(60);
@@ -74,17 +74,18 @@ impl Daemon {
     }
 
     /// Starts the program that `command` makes for an address, and waits until it listens there.
-    /// If another process took the port meanwhile, the program ends, and another port is tried.
+    /// If another process took the port meanwhile, the program ends, and another port is tried. The
+    /// address is reserved as long as the caller keeps it, also when the program has ended.
     ///
     /// # Panics
     /// If the program ends for another reason, or does not listen in time. The message has its log.
     pub(crate) fn start_on_port(
         log: &Path,
         mut command: impl FnMut(SocketAddrV4) -> Command,
-    ) -> (Self, SocketAddrV4) {
+    ) -> (Self, ReservedAddress) {
         for _ in 0..PORTS {
-            let address = port::free();
-            let mut daemon = Self::start(&mut command(address), log);
+            let address = ReservedAddress::new();
+            let mut daemon = Self::start(&mut command(address.address()), log);
             let ready = daemon
                 .until(|daemon| port::is_listened_on_by(address.port(), daemon.id()).then_some(()));
             match ready {
@@ -92,7 +93,7 @@ impl Daemon {
                 None if is_in_use(&daemon.log()) => {}
                 None => panic!(
                     "{:?} does not listen on {address}:\n{}",
-                    command(address),
+                    command(address.address()),
                     daemon.log()
                 ),
             }

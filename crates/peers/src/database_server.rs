@@ -10,7 +10,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::service_user::ServiceUser;
-use crate::{Daemon, Output, Signal, TestCertificate, TestKeyKind, port, run, wait};
+use crate::{
+    Daemon, Output, ReservedAddress, Signal, TestCertificate, TestKeyKind, port, run, wait,
+};
 
 /// How long it may take to be ready. This is long, because the machine may be busy.
 const READY: Duration = Duration::from_secs(60);
@@ -19,7 +21,7 @@ const READY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct DatabaseServer {
     daemon: Daemon,
-    address: SocketAddrV4,
+    address: ReservedAddress,
     user: ServiceUser,
     command: ServerCommand,
     certificate: PathBuf,
@@ -106,7 +108,7 @@ impl DatabaseServer {
         let (path, port) = (self.directory.path(), self.port());
         // Processes of the killed server may still hold its shared memory for a moment.
         let started = wait::until(READY, || {
-            let mut command = self.user.run((self.command)(path, self.address));
+            let mut command = self.user.run((self.command)(path, self.address.address()));
             let mut daemon = Daemon::start(&mut command, &path.join("log"));
             let listens =
                 |daemon: &Daemon| port::is_listened_on_by(port, daemon.id()).then_some(());

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Daemon, port, program};
+use crate::{Daemon, ReservedAddress, port, program};
 
 /// How a server is started.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +21,8 @@ pub struct FerretDbConfig {
 #[derive(Debug)]
 pub struct FerretDb {
     daemon: Daemon,
-    address: SocketAddrV4,
-    tls_address: SocketAddrV4,
+    address: ReservedAddress,
+    tls_address: ReservedAddress,
     config: FerretDbConfig,
     directory: TempDir,
 }
@@ -46,9 +46,8 @@ impl FerretDb {
         let log = directory.path().join("log");
         let mut tls_address = None;
         let (daemon, address) = Daemon::start_on_port(&log, |address| {
-            let tls = port::free();
-            tls_address = Some(tls);
-            command(directory.path(), address, tls, &config)
+            let tls = tls_address.insert(ReservedAddress::new());
+            command(directory.path(), address, tls.address(), &config)
         });
         let mut server = Self {
             daemon,
@@ -110,7 +109,12 @@ impl FerretDb {
     /// If it does not start.
     pub fn start_again(&mut self) {
         let directory = self.directory.path();
-        let mut command = command(directory, self.address, self.tls_address, &self.config);
+        let mut command = command(
+            directory,
+            self.address.address(),
+            self.tls_address.address(),
+            &self.config,
+        );
         self.daemon = Daemon::start(&mut command, &directory.join("log"));
         self.wait_until_ready();
     }

@@ -52,6 +52,7 @@ mod proxy;
 mod redis;
 mod registry;
 mod relay;
+mod reserved_address;
 mod samba;
 mod server;
 mod service_user;
@@ -91,6 +92,7 @@ pub use registry::{
     Auth, RegistryConfig, RunningRegistry, Trust, registry_of, registry2, registry3,
 };
 pub use relay::{ExchangeLoss, Relay};
+pub use reserved_address::ReservedAddress;
 pub use samba::Samba;
 pub use server::Server;
 pub use slapd::{Slapd, SlapdConfig};

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Daemon, Signal, http, port, program};
+use crate::{Daemon, ReservedAddress, Signal, http, port, program};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/oidc-provider/provider.mjs");
 
@@ -18,7 +18,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/oidc-provider/provide
 #[derive(Debug)]
 pub struct OidcProviderServer {
     daemon: Daemon,
-    address: SocketAddrV4,
+    address: ReservedAddress,
     redirect_uri: String,
     directory: TempDir,
 }
@@ -77,7 +77,7 @@ impl OidcProviderServer {
     /// # Panics
     /// If it does not start.
     pub fn start_again(&mut self) {
-        let mut command = command(self.address, &self.redirect_uri);
+        let mut command = command(self.address.address(), &self.redirect_uri);
         self.daemon = Daemon::start(&mut command, &self.directory.path().join("log"));
         let port = self.address.port();
         let is_ready = |daemon: &Daemon| port::is_listened_on_by(port, daemon.id()).then_some(());

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Daemon, TestCertificate, TestKeyKind, http, port, program};
+use crate::{Daemon, ReservedAddress, TestCertificate, TestKeyKind, http, port, program};
 
 /// How a [`Pebble`] behaves.
 #[derive(Clone, Debug)]
@@ -34,9 +34,9 @@ pub struct Pebble {
     /// `None` while it is stopped.
     daemon: Option<Daemon>,
     dns: Daemon,
-    dns_address: SocketAddrV4,
-    address: SocketAddrV4,
-    management: SocketAddrV4,
+    dns_address: ReservedAddress,
+    address: ReservedAddress,
+    management: ReservedAddress,
     environment: Vec<(&'static str, &'static str)>,
     certificate: TestCertificate,
     directory: TempDir,
@@ -66,10 +66,10 @@ impl Pebble {
         let path = directory.path();
         let certificate = TestCertificate::new(TestKeyKind::P256, path, "pebble");
         let (dns, dns_address) = start_dns(path);
-        let management = port::free();
+        let management = ReservedAddress::new();
         let (daemon, address) = Daemon::start_on_port(&path.join("log"), |address| {
-            config.write(path, &certificate, address, management);
-            command(path, dns_address, &config.environment)
+            config.write(path, &certificate, address, management.address());
+            command(path, dns_address.address(), &config.environment)
         });
         Self {
             daemon: Some(daemon),
@@ -111,11 +111,10 @@ impl Pebble {
     /// # Panics
     /// If it does not start.
     pub fn start_again(&mut self) {
-        let (path, address) = (self.directory.path(), self.address);
-        let mut command = command(path, self.dns_address, &self.environment);
+        let (path, port) = (self.directory.path(), self.address.port());
+        let mut command = command(path, self.dns_address.address(), &self.environment);
         let mut daemon = Daemon::start_again(&mut command, &path.join("log"));
-        let ready = daemon
-            .until(|daemon| port::is_listened_on_by(address.port(), daemon.id()).then_some(()));
+        let ready = daemon.until(|daemon| port::is_listened_on_by(port, daemon.id()).then_some(()));
         assert!(
             ready.is_some(),
             "it does not start again:\n{}",
@@ -206,8 +205,8 @@ fn command(
     command
 }
 
-fn start_dns(directory: &Path) -> (Daemon, SocketAddrV4) {
-    let management = port::free();
+fn start_dns(directory: &Path) -> (Daemon, ReservedAddress) {
+    let management = ReservedAddress::new();
     Daemon::start_on_port(&directory.join("dns.log"), |address| {
         let mut command = Command::new(program("pebble-challtestsrv"));
         command

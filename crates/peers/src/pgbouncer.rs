@@ -9,14 +9,14 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::service_user::ServiceUser;
-use crate::{Daemon, Postgres, program};
+use crate::{Daemon, Postgres, ReservedAddress, program};
 
 /// A running PgBouncer in transaction mode, with two connections for each user and database.
 /// Clients need their passwords (SCRAM).
 #[derive(Debug)]
 pub struct PgBouncer {
     daemon: Daemon,
-    address: SocketAddrV4,
+    address: ReservedAddress,
     _directory: TempDir,
 }
 

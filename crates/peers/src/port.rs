@@ -1,23 +1,10 @@
-//! A free port, and proof that the right process got it.
+//! Proof that the right process got a port.
 //!
-//! Another test may take a free port before a peer listens on it. A connection would then reach the
-//! wrong server. So a daemon is ready only if the listening socket is its own.
+//! A program that was not started by this process may have taken a port before a peer listens on it. A
+//! connection would then reach the wrong server. So a daemon is ready only if the listening socket is
+//! its own.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-
-/// A loopback address whose port is free now.
-pub(crate) fn free() -> SocketAddrV4 {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port to listen on");
-    SocketAddrV4::new(
-        Ipv4Addr::LOCALHOST,
-        listener
-            .local_addr()
-            .expect("the listener's own address")
-            .port(),
-    )
-}
 
 /// Whether the process `id` itself listens on `port`, on any IPv4 or IPv6 address.
 pub(crate) fn is_listened_on_by(port: u16, id: u32) -> bool {
@@ -60,15 +47,17 @@ fn listening_sockets(port: u16) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
     use std::process;
 
     use super::*;
+    use crate::ReservedAddress;
 
     #[test]
     fn tells_our_own_listener_from_one_that_is_not() {
-        let address = free();
+        let address = ReservedAddress::new();
         assert!(!is_listened_on_by(address.port(), process::id()));
-        let _listener = TcpListener::bind(address).unwrap();
+        let _listener = TcpListener::bind(address.address()).unwrap();
         assert!(is_listened_on_by(address.port(), process::id()));
         assert!(!is_listened_on_by(address.port(), 1));
     }

@@ -1,19 +1,18 @@
 //! Prometheus, which scrapes a server, and its tool, which checks what it scrapes.
 
 use std::fs;
-use std::net::SocketAddrV4;
 use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Daemon, Output, http, program, run, run_with_input};
+use crate::{Daemon, Output, ReservedAddress, http, program, run, run_with_input};
 
 /// A running Prometheus, which stores exemplars, too.
 #[derive(Debug)]
 pub struct Prometheus {
     _daemon: Daemon,
-    address: SocketAddrV4,
+    address: ReservedAddress,
     _directory: TempDir,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{Daemon, Output, Signal, port, program, run, wait};
+use crate::{Daemon, Output, ReservedAddress, Signal, port, program, run, wait};
 
 /// How long a cluster may take to agree on its nodes.
 const AGREED: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ enum Role {
 #[derive(Debug)]
 pub struct Redis {
     daemon: Daemon,
-    address: SocketAddrV4,
+    address: ReservedAddress,
     config: RedisConfig,
     role: Role,
     directory: TempDir,
@@ -111,7 +111,12 @@ impl Redis {
     /// # Panics
     /// If it does not start.
     pub fn start_again(&mut self) {
-        let mut command = command(self.role, &self.config, self.address, &self.directory);
+        let mut command = command(
+            self.role,
+            &self.config,
+            self.address.address(),
+            &self.directory,
+        );
         self.daemon = Daemon::start(&mut command, &self.directory.path().join("log"));
         self.wait_until_ready();
     }
@@ -284,7 +289,8 @@ fn command(
     if role == Role::ClusterNode {
         // The usual port, 10,000 above the other one, may not exist. A node that starts again keeps it.
         let file = directory.join("bus-port");
-        let bus = fs::read_to_string(&file).unwrap_or_else(|_| port::free().port().to_string());
+        let bus =
+            fs::read_to_string(&file).unwrap_or_else(|_| ReservedAddress::new().port().to_string());
         fs::write(&file, &bus).expect("a file for the port");
         command.args(["--cluster-enabled", "yes", "--cluster-port", &bus]);
         command.args(["--cluster-node-timeout", "1000"]);

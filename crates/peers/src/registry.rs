@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Daemon, program};
+use crate::{Daemon, ReservedAddress, program};
 
 /// Which clients a registry serves.
 #[derive(Clone, Debug, Default)]
@@ -151,7 +151,7 @@ impl RegistryConfig {
 #[derive(Debug)]
 pub struct RunningRegistry {
     daemon: Daemon,
-    address: SocketAddrV4,
+    address: ReservedAddress,
     scheme: &'static str,
     directory: TempDir,
 }

@@ -8,13 +8,13 @@ use std::process::{Command, ExitStatus};
 
 use tempfile::TempDir;
 
-use crate::{Daemon, Signal, http};
+use crate::{Daemon, ReservedAddress, Signal, http};
 
 /// `wharfinger serve FILE` (or another command that starts it), running.
 #[derive(Debug)]
 pub struct Server {
     daemon: Daemon,
-    address: SocketAddrV4,
+    address: ReservedAddress,
     scheme: &'static str,
     directory: TempDir,
     /// The program and its arguments, of which the configuration file is the last.
@@ -50,7 +50,7 @@ impl Server {
                     .expect("the server's configuration");
                 command(&line, directory.path())
             });
-        let scheme = scheme(&mut daemon, address);
+        let scheme = scheme(&mut daemon, address.address());
         Self {
             daemon,
             address,
@@ -85,7 +85,7 @@ impl Server {
                 line.extend(arguments.iter().map(filled));
                 command(&line, directory.path())
             });
-        let scheme = scheme(&mut daemon, address);
+        let scheme = scheme(&mut daemon, address.address());
         Self {
             daemon,
             address,

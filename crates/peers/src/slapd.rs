@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Daemon, Output, port, program, run, run_with_input};
+use crate::{Daemon, Output, ReservedAddress, port, program, run, run_with_input};
 
 /// The entries that every directory begins with. `ann` and `bob` are people; `twin` is there twice;
 /// `locked` and `nopass` cannot log in; `refer` is a referral to another server.
@@ -32,8 +32,8 @@ pub struct SlapdConfig {
 #[derive(Debug)]
 pub struct Slapd {
     daemon: Daemon,
-    address: SocketAddrV4,
-    tls_address: SocketAddrV4,
+    address: ReservedAddress,
+    tls_address: ReservedAddress,
     has_tls: bool,
     directory: TempDir,
 }
@@ -65,9 +65,8 @@ impl Slapd {
         let mut tls_address = None;
         let log = directory.path().join("log");
         let (daemon, address) = Daemon::start_on_port(&log, |address| {
-            let tls = port::free();
-            tls_address = Some(tls);
-            command(directory.path(), address, has_tls.then_some(tls))
+            let tls = tls_address.insert(ReservedAddress::new());
+            command(directory.path(), address, has_tls.then_some(tls.address()))
         });
         let tls_address = tls_address.expect("the address that was tried last");
         let mut server = Self {
@@ -154,8 +153,8 @@ impl Slapd {
     /// If it does not start.
     pub fn start_again(&mut self) {
         let directory = self.directory.path();
-        let tls = self.has_tls.then_some(self.tls_address);
-        let mut command = command(directory, self.address, tls);
+        let tls = self.has_tls.then_some(self.tls_address.address());
+        let mut command = command(directory, self.address.address(), tls);
         self.daemon = Daemon::start(&mut command, &directory.join("log"));
         self.wait_until_ready();
     }

@@ -4,13 +4,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+
+use crate::ReservedAddress;
 
 /// The server. It ends when this is dropped, with all its connections.
 pub struct HttpStub {
-    address: SocketAddr,
+    address: ReservedAddress,
     server: Arc<Stub>,
+    accepting: Option<JoinHandle<()>>,
 }
 
 /// A request that it got.
@@ -69,20 +71,19 @@ impl HttpStub {
     /// If there is no port.
     #[must_use]
     pub fn start(handler: impl Fn(&StubRequest) -> StubAnswer + Send + Sync + 'static) -> Self {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), handler)
+        Self::start_at(ReservedAddress::new(), handler)
     }
 
-    /// A server at an address that another one had.
+    /// A server at an address where nothing listens, for example that of a server that was stopped.
     ///
     /// # Panics
-    /// If the address is in use.
+    /// If another server listens there.
     #[must_use]
     pub fn start_at(
-        address: SocketAddr,
+        address: ReservedAddress,
         handler: impl Fn(&StubRequest) -> StubAnswer + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).expect("an address to listen on");
-        let address = listener.local_addr().expect("the listener's own address");
+        let listener = TcpListener::bind(address.address()).expect("an address to listen on");
         let server = Arc::new(Stub {
             handler: Box::new(handler),
             requests: Mutex::default(),
@@ -93,14 +94,24 @@ impl HttpStub {
             ended: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&server);
-        thread::spawn(move || accepting.accept(&listener));
-        Self { address, server }
+        let accepting = thread::spawn(move || accepting.accept(&listener));
+        Self {
+            address,
+            server,
+            accepting: Some(accepting),
+        }
     }
 
     /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.address().into()
+    }
+
+    /// Ends it. Connections to the address that this returns are refused.
+    #[must_use = "the address is reserved as long as this is kept"]
+    pub fn stop(self) -> ReservedAddress {
+        self.address.clone()
     }
 
     /// The URL of `path`, which begins with a slash.
@@ -135,23 +146,25 @@ impl Drop for HttpStub {
     fn drop(&mut self) {
         self.server.ended.store(true, Ordering::SeqCst);
         // The listener waits for one more connection, and sees then that this is the end.
-        let _ = TcpStream::connect(self.address);
+        let woken = TcpStream::connect(self.address.address()).is_ok();
+        if let (true, Some(accepting)) = (woken, self.accepting.take()) {
+            let _ = accepting.join();
+        }
         for connection in self.server.connections.lock().unwrap().drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
-        }
-        // Until the listener is closed, the address cannot be used again.
-        while TcpStream::connect(self.address).is_ok() {
-            thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
 impl Stub {
     fn accept(self: Arc<Self>, listener: &TcpListener) {
-        for connection in listener.incoming().flatten() {
+        for connection in listener.incoming() {
             if self.ended.load(Ordering::SeqCst) {
                 return;
             }
+            let Ok(connection) = connection else {
+                continue;
+            };
             self.accepted.fetch_add(1, Ordering::SeqCst);
             let handle = connection.try_clone().expect("a second handle of a socket");
             self.connections.lock().unwrap().push(handle);
@@ -252,9 +265,11 @@ mod tests {
             (first.method.as_str(), first.path.as_str()),
             ("POST", "/a?b")
         );
-        let address = stub.address();
-        drop(stub);
+        let url = stub.url("/");
+        let address = stub.stop();
+        assert!(http::try_request(&[&url]).is_none());
         let again = HttpStub::start_at(address, |_| StubAnswer::Status(204, String::new()));
-        assert_eq!(http::get(&again.url("/")).status, 204);
+        assert_eq!(http::get(&url).status, 204);
+        drop(again);
     }
 }

@@ -7,13 +7,13 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Daemon, program};
+use crate::{Daemon, ReservedAddress, program};
 
 /// A script that serves HTTP: in PHP, with the server that PHP has built in, or in Python.
 #[derive(Debug)]
 pub struct ScriptServer {
     daemon: Daemon,
-    address: SocketAddrV4,
+    address: ReservedAddress,
     _log: TempDir,
 }
 
@@ -75,7 +75,7 @@ impl ScriptServer {
 #[derive(Debug)]
 pub struct Nginx {
     daemon: Daemon,
-    address: SocketAddrV4,
+    address: ReservedAddress,
     _directory: TempDir,
 }
 

@@ -131,7 +131,7 @@ async fn a_server_gets_the_question_and_grants_a_part_of_it() {
 async fn a_server_that_is_gone_grants_nothing() {
     let stub = HttpStub::start(|_| StubAnswer::Close);
     let authorizer = authorizer(&stub, &Arc::default());
-    drop(stub);
+    let _nowhere = stub.stop();
     let (fault, cause) = granted(&authorizer, "a").await.unwrap_err();
     assert_eq!(fault, "unavailable");
     assert!(cause.contains("the connection to"), "{cause}");

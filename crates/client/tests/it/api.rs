@@ -6,6 +6,7 @@ use std::time::Duration;
 use client::{
     ApiClient, ApiError, ApiRoute, ErrorKind, LoginCredentials, Transport, TransportOptions,
 };
+use peers::ReservedAddress;
 use serde_json::{Value, json};
 
 use crate::stub::{Reply, Request, Stub, password};
@@ -459,11 +460,8 @@ async fn a_list_without_an_end_is_given_up() {
 
 #[tokio::test]
 async fn a_server_that_is_away_or_silent() {
-    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", nowhere.local_addr().unwrap())
-        .parse()
-        .unwrap();
-    drop(nowhere);
+    let nowhere = ReservedAddress::new();
+    let address = format!("http://{nowhere}").parse().unwrap();
     let transport = Transport::new(TransportOptions::default());
     let away = ApiClient::new(&transport, address, password("ann", "sesame"));
     let error = away.get::<Value>(route("bob", READ)).await.unwrap_err();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use identity::Authenticator;
 use ldap::{DirectoryTimeouts, LdapAuth, LdapSettings, SearchIdentity};
-use peers::{Relay, Slapd};
+use peers::{Relay, ReservedAddress, Slapd};
 
 use crate::support::{
     HeldClock, Log, Outcome, accepted, backend, log_in, own, reader, server, settings, shared,
@@ -18,12 +18,6 @@ const SHORT: DirectoryTimeouts = DirectoryTimeouts {
     connect: Duration::from_millis(300),
     operation: Duration::from_millis(300),
 };
-
-/// An address where nothing listens.
-fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
 
 #[tokio::test]
 async fn the_reader_s_new_password_counts_for_new_connections() {
@@ -147,9 +141,9 @@ async fn a_connection_that_breaks_is_an_error_that_may_pass() {
 #[tokio::test]
 async fn servers_are_tried_in_order() {
     let (log, _guard) = Log::begin();
-    let (dead, alive) = (nowhere(), shared().host_port());
+    let (dead, alive) = (ReservedAddress::new(), shared().host_port());
     let several = LdapSettings {
-        servers: vec![server(&dead), server(&alive)],
+        servers: vec![server(&dead.to_string()), server(&alive)],
         ..settings(&alive)
     };
     let several = backend(several);
@@ -157,9 +151,9 @@ async fn servers_are_tried_in_order() {
     let told =
         format!("ldap_auth: ldap://{alive} is used, because of ldap://{dead}: Connection refused");
     assert!(log.text().contains(&told), "{}", log.text());
-    let other = nowhere();
+    let other = ReservedAddress::new();
     let none = LdapSettings {
-        servers: vec![server(&dead), server(&other)],
+        servers: vec![server(&dead.to_string()), server(&other.to_string())],
         ..settings(&alive)
     };
     let told = log_in(&backend(none), "ann", "sesame").await.unavailable();
@@ -223,7 +217,8 @@ async fn a_probe_says_what_was_reached() {
         ..settings(&shared().host_port())
     };
     assert!(probe(wrong).await.is_err());
-    assert!(probe(settings(&nowhere())).await.is_err());
+    let nowhere = ReservedAddress::new();
+    assert!(probe(settings(&nowhere.to_string())).await.is_err());
 }
 
 /// A server that answers each connection with `bytes`, whatever it is asked.

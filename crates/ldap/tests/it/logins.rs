@@ -160,7 +160,7 @@ async fn connections_that_bound_before_prove_nothing() {
 /// Whatever happens, no password is logged at any level.
 #[tokio::test]
 async fn no_secret_is_logged() {
-    let slapd = own();
+    let mut slapd = own();
     let (log, _guard) = Log::begin();
     let reading = backend(settings(&slapd.host_port()));
     let wrong_reader = LdapSettings {
@@ -178,7 +178,7 @@ async fn no_secret_is_logged() {
     };
     log_in(&backend(searching), "bob", other).await;
     reading.recheck("ann").await.unwrap();
-    drop(slapd);
+    slapd.kill();
     log_in(&reading, "ann", sesame).await.unavailable();
     let text = log.text();
     assert!(text.contains("ldap_auth"), "{text}");

@@ -9,7 +9,7 @@ use notifications::{
     DeliveryFilter, DeliveryList, DeliveryState, EndpointNames, LeftDeliveries, NotificationAction,
     NotificationFilter, RetriedDeliveries,
 };
-use peers::{HttpStub, StubAnswer};
+use peers::{HttpStub, ReservedAddress, StubAnswer};
 
 use super::KIND;
 use crate::bench::{Bench, endpoint, pushed, received, tag_of, wait_for_events};
@@ -71,10 +71,8 @@ async fn what_waits_survives_and_is_sent_once_per_record() {
 #[tokio::test]
 async fn a_dead_endpoint_gets_everything_when_it_is_back_and_holds_up_no_other() {
     let alive = accepting();
-    let dead = accepting();
-    let address = dead.address();
-    let url = dead.url("/");
-    drop(dead);
+    let address = ReservedAddress::new();
+    let url = format!("http://{address}/");
     let mut bench = Bench::new(
         KIND,
         vec![endpoint("dead", &url), endpoint("alive", &alive.url("/"))],

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use identity::AuthenticationOutcome;
-use peers::{Redis, RedisCluster, RedisConfig, TestCertificate};
+use peers::{Redis, RedisCluster, RedisConfig, ReservedAddress, TestCertificate};
 use sign_in::{
     DocumentKind, HostPort, ProviderUser, RedisAddress, RedisServers, RedisSettings, RedisTls,
     RedisTokenStore, TokenStore, TokenStoreError,
@@ -464,10 +464,7 @@ async fn a_replica_takes_the_place_of_a_killed_master() {
 
 #[tokio::test]
 async fn a_cluster_that_is_away_is_unavailable() {
-    let unused = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let unused = ReservedAddress::new();
     let store = store(settings(RedisServers::Cluster {
         nodes: vec![HostPort {
             host: "127.0.0.1".to_owned(),

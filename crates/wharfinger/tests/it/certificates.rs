@@ -7,8 +7,8 @@ use std::process::Command;
 
 use peers::http::{request, try_request};
 use peers::{
-    Output, Pebble, PebbleConfig, Server, TestCertificate, TestKeyKind, TestPostgresDatabase, run,
-    wait_until,
+    Output, Pebble, PebbleConfig, ReservedAddress, Server, TestCertificate, TestKeyKind,
+    TestPostgresDatabase, run, wait_until,
 };
 use tempfile::TempDir;
 
@@ -44,11 +44,6 @@ fn port(server: &Server) -> u16 {
         .unwrap()
         .parse()
         .unwrap()
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// What a client gets that trusts the authority of `pebble` alone, and verifies the host.
@@ -119,7 +114,8 @@ fn tls_is_served_with_a_certificate_that_the_server_obtained_itself() {
 fn challenges_over_http_have_a_listener_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(Path::new(PROGRAM), &config(&folder, ""));
-    let plain = free_port();
+    let address = ReservedAddress::new();
+    let plain = address.port();
     let pebble = Pebble::start(&PebbleConfig {
         http_port: plain,
         ..PebbleConfig::default()

@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use peers::{Containerd, Docker, Image, Output, Server, crane, http, program, skopeo};
+use peers::{
+    Containerd, Docker, Image, Output, ReservedAddress, Server, crane, http, program, skopeo,
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 
@@ -367,11 +369,8 @@ fn it_prints_what_docker_needs_for_plain_http() {
 #[test]
 fn in_a_container_the_login_names_no_file() {
     let folder = tempfile::tempdir().unwrap();
-    let address = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    let reserved = ReservedAddress::new();
+    let address = reserved.to_string();
     let mut contained = Command::new("timeout");
     contained
         .args([

@@ -1,6 +1,7 @@
 //! What is between a client and a registry: addresses, redirects, plain HTTP.
 
 use client::{ProbeTarget, ProbeVerdict, TransportOptions, run_probes};
+use peers::ReservedAddress;
 
 use super::{fails, stub, target};
 use crate::stub::Reply;
@@ -110,11 +111,9 @@ async fn docker_s_list_of_insecure_registries_decides_about_this_machine() {
 #[tokio::test]
 async fn the_cause_of_a_failed_connection_is_told() {
     let stub = stub(|_| None);
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = closed.local_addr().unwrap().to_string();
-    drop(closed);
+    let closed = ReservedAddress::new();
     let target = ProbeTarget {
-        host: host.parse().unwrap(),
+        host: closed.to_string().parse().unwrap(),
         ..target(&stub)
     };
     fails(

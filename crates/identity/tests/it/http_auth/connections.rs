@@ -82,8 +82,7 @@ async fn a_server_that_was_restarted_costs_no_login() {
     ask(&backend).await.unwrap();
     ask(&backend).await.unwrap();
     assert_eq!(stub.connections(), 1, "the connection is used again");
-    let address = stub.address();
-    drop(stub);
+    let address = stub.stop();
     let _again = HttpStub::start_at(address, accept);
     ask(&backend).await.unwrap();
 }
@@ -134,8 +133,8 @@ async fn errors_of_single_logins_do_not_open_the_circuit() {
 async fn a_server_that_is_gone_is_unavailable_and_one_that_is_back_is_asked() {
     let accept = |_: &StubRequest| StubAnswer::Status(200, "{}".into());
     let stub = HttpStub::start(accept);
-    let (address, url) = (stub.address(), stub.url("/login"));
-    drop(stub);
+    let url = stub.url("/login");
+    let address = stub.stop();
     let backend = backend_at(&url);
     let (fault, text) = failure(&backend).await;
     assert_eq!(fault, BackendFault::Unavailable);

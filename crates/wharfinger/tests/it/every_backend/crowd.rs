@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use peers::wait_until;
+use peers::{ReservedAddress, wait_until};
 
 use super::cases::{ACCOUNT, BackendCase};
 use super::running::{RunningBackend, basic, log_in};
@@ -100,9 +100,8 @@ fn a_session(running: &RunningBackend) -> String {
 /// What a server logs whose backend is asked at an address where nothing listens.
 fn away(case: &BackendCase) -> Option<String> {
     let port = case.port?;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nowhere = listener.local_addr().unwrap().port();
-    drop(listener);
+    let reserved = ReservedAddress::new();
+    let nowhere = reserved.port();
     let sections = case
         .sections
         .replace(&port.to_string(), &nowhere.to_string());

@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use peers::{RegistryConfig, RunningRegistry, http, registry_of, registry3};
+use peers::{RegistryConfig, ReservedAddress, RunningRegistry, http, registry_of, registry3};
 
-use super::{EMPTY_INDEX, INDEX, PROGRAM, families, free_address, value};
+use super::{EMPTY_INDEX, INDEX, PROGRAM, families, value};
 
 /// A registry and the address of its second port.
 struct Debugged {
     registry: RunningRegistry,
-    debug: String,
+    debug: ReservedAddress,
 }
 
 impl Debugged {
     fn start(start: impl FnOnce(&RegistryConfig) -> RunningRegistry) -> Self {
-        let debug = free_address();
+        let debug = ReservedAddress::new();
         let config = RegistryConfig {
             more_http: format!("debug: {{addr: '{debug}', prometheus: {{enabled: true}}}}"),
             ..RegistryConfig::default()

@@ -4,9 +4,12 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
-use peers::{HttpStub, RegistryConfig, RunningRegistry, StubAnswer, http, registry_of, registry3};
+use peers::{
+    HttpStub, RegistryConfig, ReservedAddress, RunningRegistry, StubAnswer, http, registry_of,
+    registry3,
+};
 
-use super::{PROGRAM, free_address};
+use super::PROGRAM;
 
 /// How often the checks run in these tests.
 const INTERVAL: &str = "200ms";
@@ -14,7 +17,7 @@ const INTERVAL: &str = "200ms";
 /// A registry with these checks, and the address of its second port.
 struct Checked {
     registry: RunningRegistry,
-    debug: String,
+    debug: ReservedAddress,
 }
 
 /// What a registry says about its health.
@@ -28,7 +31,7 @@ struct Health {
 
 impl Checked {
     fn start(checks: &str, start: impl FnOnce(&RegistryConfig) -> RunningRegistry) -> Self {
-        let debug = free_address();
+        let debug = ReservedAddress::new();
         let config = RegistryConfig {
             more_http: format!("debug: {{addr: '{debug}'}}"),
             more: format!("health: {checks}\n"),
@@ -100,8 +103,8 @@ fn a_file_takes_a_registry_out() {
 
 #[test]
 fn a_server_that_refuses_connections_counts_after_the_threshold() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let address = ReservedAddress::new();
+    let listener = TcpListener::bind(address.address()).unwrap();
     let checks = format!(
         "{{tcp: [{{addr: '{address}', interval: {INTERVAL}, threshold: 3, timeout: 1s}}]}}"
     );
@@ -114,7 +117,7 @@ fn a_server_that_refuses_connections_counts_after_the_threshold() {
         let begins = format!("{{\"{address}\":\"{address}: connection failed: ");
         assert!(failed.debug.1.starts_with(&begins), "{failed:?}");
     }
-    let _again = TcpListener::bind(address).unwrap();
+    let _again = TcpListener::bind(address.address()).unwrap();
     assert_eq!(ours.with_status(200).debug.1, "{}");
 }
 

@@ -6,11 +6,13 @@ mod distribution;
 mod health;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use peers::{Prometheus, Server, TestCertificate, TestKeyKind, check_metrics, http, run};
+use peers::{
+    Prometheus, ReservedAddress, Server, TestCertificate, TestKeyKind, check_metrics, http, run,
+};
 use tempfile::TempDir;
 
 use crate::personal_tokens::basic;
@@ -110,12 +112,6 @@ impl Measured {
     }
 }
 
-/// An address that is free now.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
 /// The metrics of a scrape: their kinds, and the names of their labels, by their names. A histogram
 /// has no `le` here.
 fn families(scrape: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
@@ -198,10 +194,10 @@ fn the_address_of_operators_has_nothing_else_and_no_other_has_the_metrics() {
 /// More connections than the address has room for, all from one client and without a request.
 #[test]
 fn idle_connections_to_the_address_of_operators_shut_no_one_out() {
-    let operators = free_address();
+    let operators = ReservedAddress::new();
     let _measured = Measured::start(&format!("addr: '{operators}'"), None);
     let idle: Vec<_> = (0..80)
-        .map(|_| TcpStream::connect(&operators).unwrap())
+        .map(|_| TcpStream::connect(operators.address()).unwrap())
         .collect();
     for path in ["/livez", "/metrics", "/readyz", "/debug/health"] {
         let answer = http::get(&format!("http://{operators}{path}"));

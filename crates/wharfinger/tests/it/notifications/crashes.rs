@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use peers::{HttpStub, Server, StubAnswer, http, wait_until};
+use peers::{HttpStub, ReservedAddress, Server, StubAnswer, http, wait_until};
 
 use super::{
     NotifyingServer, PROGRAM, accepting, endpoint, events, push, pushed, wait_for,
@@ -13,10 +13,8 @@ use crate::registry::transfers::disks::Disk;
 
 #[test]
 fn a_push_that_was_acknowledged_is_told_after_a_crash() {
-    // An address without a listener.
-    let stub = accepting();
-    let (address, url) = (stub.address(), stub.url("/"));
-    drop(stub);
+    let address = ReservedAddress::new();
+    let url = format!("http://{address}/");
     let mut told = NotifyingServer::start(&endpoint("one", &url));
     let mut expected = Vec::new();
     for round in 0..4 {

@@ -1,13 +1,12 @@
 //! `registry:2`'s place: the same file and the same variables start docker-registry and this
 //! program, and a client sees no difference.
 
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use peers::{Output, TestCertificate, TestKeyKind, http, program};
+use peers::{Output, ReservedAddress, TestCertificate, TestKeyKind, http, program};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -25,6 +24,7 @@ pub(crate) struct Running {
     child: Child,
     /// Its URL, without a path.
     pub(crate) base: String,
+    _address: ReservedAddress,
     /// Its data, unless they are elsewhere, and the file that configured it.
     folder: TempDir,
 }
@@ -74,11 +74,7 @@ impl Running {
         .unwrap();
         std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
         let _files = TestCertificate::new(TestKeyKind::P256, folder.path(), "tls");
-        let address = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .to_string();
+        let address = ReservedAddress::new();
         let place = folder.path().display().to_string();
         let filled = variables
             .iter()
@@ -87,7 +83,7 @@ impl Running {
             .arg0("registry")
             .arg("serve")
             .arg(&file)
-            .env("REGISTRY_HTTP_ADDR", &address)
+            .env("REGISTRY_HTTP_ADDR", address.to_string())
             // Registry 3 would look for a collector of traces.
             .env("OTEL_TRACES_EXPORTER", "none")
             .envs(filled)
@@ -106,6 +102,7 @@ impl Running {
         let running = Self {
             child,
             base: format!("{scheme}://{address}"),
+            _address: address,
             folder,
         };
         running.wait();

@@ -1,12 +1,11 @@
 //! Distribution's `validation.manifests`, beside a registry 3 with the same file: both take and refuse
 //! the same manifests.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use oci::{DigestAlgorithm, media_type};
-use peers::{http, program};
+use peers::{ReservedAddress, http, program};
 use storage::hash;
 use tempfile::TempDir;
 
@@ -16,15 +15,14 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
 struct Running {
     child: Child,
     base: String,
+    _address: ReservedAddress,
     _folder: TempDir,
 }
 
 impl Running {
     fn start(program: &Path, validation: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = ReservedAddress::new();
         let file = folder.path().join("config.yml");
         let root = folder.path().join("data");
         let config = format!(
@@ -43,10 +41,11 @@ impl Running {
         let running = Self {
             child,
             base: format!("http://{address}"),
+            _address: address.clone(),
             _folder: folder,
         };
         for _ in 0..200 {
-            if std::net::TcpStream::connect(address).is_ok() {
+            if std::net::TcpStream::connect(address.address()).is_ok() {
                 return running;
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
