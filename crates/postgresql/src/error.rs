@@ -12,9 +12,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Why the database did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
-    /// It cannot be reached, is starting or stopping, or does not answer in time. The same request
-    /// may succeed later.
-    #[error("the database cannot answer now")]
+    /// It cannot be reached, is starting or stopping, refuses the login, or does not answer in time.
+    /// The same request may succeed later.
+    #[error("{}", unavailable(&**.0))]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
     /// Another transaction changed the same rows at the same time, and this one was rolled back.
     #[error("another transaction changed the same rows at the same time")]
@@ -52,10 +52,15 @@ pub struct PostgresServerError {
 const OWN_CLASS: &str = "WH";
 
 /// What this program finds out itself.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum PostgresFailure {
     #[error("it did not answer within {} seconds", .0.as_secs_f64())]
     TimedOut(Duration),
+    #[error(
+        "{location} did not answer within {} seconds: check that PostgreSQL listens there, and not another program",
+        .limit.as_secs_f64()
+    )]
+    NotOpened { location: String, limit: Duration },
     #[error("no connection became free within {} seconds", .0.as_secs_f64())]
     NoConnection(Duration),
     #[error(
@@ -72,6 +77,18 @@ pub(crate) enum PostgresFailure {
     Rows(usize),
     #[error("{0}")]
     NoServer(String),
+    #[error("{reasons}")]
+    LoginRefused { user: String, reasons: String },
+}
+
+/// What is wrong with a database that is not available, without the reason.
+fn unavailable(reason: &(dyn Error + Send + Sync + 'static)) -> String {
+    match reason.downcast_ref() {
+        Some(PostgresFailure::LoginRefused { user, .. }) => {
+            format!("the database refuses the login of the user {user:?}")
+        }
+        _ => "the database cannot answer now".to_owned(),
+    }
 }
 
 impl PostgresError {
@@ -113,7 +130,11 @@ impl PostgresError {
         };
         matches!(
             source.downcast_ref(),
-            Some(PostgresFailure::NoServer(_) | PostgresFailure::Closed)
+            Some(
+                PostgresFailure::NoServer(_)
+                    | PostgresFailure::LoginRefused { .. }
+                    | PostgresFailure::Closed
+            )
         )
     }
 
@@ -170,7 +191,7 @@ impl From<tokio_postgres::Error> for PostgresError {
 }
 
 impl PostgresServerError {
-    fn of(error: &tokio_postgres::Error, state: &SqlState) -> Self {
+    pub(crate) fn of(error: &tokio_postgres::Error, state: &SqlState) -> Self {
         let db = error.as_db_error();
         Self {
             code: state.code().to_owned(),

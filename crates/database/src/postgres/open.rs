@@ -74,6 +74,8 @@ async fn open(pool: PostgresPool, opening: watch::Sender<OpeningProgress>) {
                 opening.send_replace(OpeningProgress::Refused(error));
                 return;
             }
+            // The pool has logged that no server can be reached.
+            Err(_) if pool.is_away() => {}
             Err(error) => tell_once(&error, &mut told),
         }
         tokio::time::sleep(PAUSE.mul_f64(0.5 + fraction())).await;

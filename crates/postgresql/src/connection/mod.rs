@@ -61,7 +61,8 @@ impl PostgresConnection {
         location: &PostgresLocation,
         timeouts: SessionTimeouts,
     ) -> Result<Self, PostgresError> {
-        let (connection, _) = open(location, 0, timeouts, &Arc::default()).await?;
+        let opened = open(location, 0, timeouts, &Arc::default()).await;
+        let (connection, _) = opened.map_err(PostgresError::unavailable)?;
         Ok(connection)
     }
 

@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Socket};
 
 use super::process_id;
 use super::{CHECK_CONNECTION, PostgresConnection, SessionTimeouts};
-use crate::error::{PostgresError, PostgresFailure};
+use crate::error::{PostgresFailure, PostgresServerError};
 use crate::location::{PostgresHost, PostgresLocation, PostgresTls, TargetSession};
 use crate::statements::Statements;
 use crate::tls::{self, ServerTls};
@@ -62,18 +62,49 @@ pub(crate) async fn open(
     preferred: usize,
     timeouts: SessionTimeouts,
     statements: &Arc<Statements>,
-) -> Result<(PostgresConnection, usize), PostgresError> {
-    let mut reasons = Vec::new();
+) -> Result<(PostgresConnection, usize), PostgresFailure> {
+    let (mut reasons, mut is_login_refused) = (Vec::new(), false);
     let count = location.hosts.len();
     for place in (0..count).map(|offset| (preferred + offset) % count.max(1)) {
         let host = &location.hosts[place];
         match open_host(location, host, timeouts, statements).await {
             Ok(connection) => return Ok((connection, place)),
-            Err(error) => reasons.push(format!("{host}: {}", with_causes(&*error))),
+            Err(error) => {
+                let refusal = LoginRefusal::of(&*error);
+                is_login_refused |= refusal.is_some();
+                let reason = refusal.map_or_else(|| with_causes(&*error), |refusal| refusal.0);
+                reasons.push(format!("{host}: {reason}"));
+            }
         }
     }
-    let reasons = PostgresFailure::NoServer(reasons.join("; "));
-    Err(PostgresError::unavailable(reasons))
+    let reasons = reasons.join("; ");
+    Err(match is_login_refused {
+        true => PostgresFailure::LoginRefused {
+            user: location.user.clone(),
+            reasons,
+        },
+        false => PostgresFailure::NoServer(reasons),
+    })
+}
+
+/// What a server says that does not let the user in.
+struct LoginRefusal(String);
+
+impl LoginRefusal {
+    /// `None` if another thing is wrong.
+    fn of(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Self> {
+        let error: &tokio_postgres::Error = error.downcast_ref()?;
+        let source = std::error::Error::source(error).map(ToString::to_string);
+        if source.as_deref() == Some("password missing") {
+            let text = "the server wants a password, and the configuration has none";
+            return Some(Self(text.to_owned()));
+        }
+        // Class 28 is "invalid authorization specification", which a wrong password is, too.
+        let state = error
+            .code()
+            .filter(|state| state.code().starts_with("28"))?;
+        Some(Self(PostgresServerError::of(error, state).to_string()))
+    }
 }
 
 async fn open_host(

@@ -179,6 +179,12 @@ impl PostgresPool {
         }
     }
 
+    /// Whether no server can be reached, which was logged when it began.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.0.outage().is_some()
+    }
+
     /// A connection for statements of the caller's own, such as `BEGIN` and `COMMIT`. It goes back to
     /// the pool when it is dropped, if no statement was given up.
     ///

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::with_causes;
 use tokio::sync::{MutexGuard, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
@@ -25,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Outage {
     since: Instant,
     next_attempt: Instant,
-    reason: String,
+    failure: PostgresFailure,
 }
 
 /// A new connection, unless it takes longer than until `deadline`.
@@ -45,7 +44,10 @@ pub(super) async fn open_until(
         Ok(Ok(opened)) => opened,
         Ok(Err(_)) | Err(_) => Err(match pool.outage() {
             Some(outage) => outage.error(),
-            None => PostgresError::unavailable(PostgresFailure::TimedOut(pool.settings.wait)),
+            None => PostgresError::unavailable(PostgresFailure::NotOpened {
+                location: pool.location.to_string(),
+                limit: pool.settings.wait,
+            }),
         }),
     }
 }
@@ -59,18 +61,19 @@ async fn open(
         let attempt = turn(pool, deadline).await?;
         let preferred = pool.preferred.load(Ordering::Relaxed);
         let (location, timeouts) = (&pool.location, pool.settings.timeouts);
-        let error = match connection::open(location, preferred, timeouts, &pool.statements).await {
+        let failure = match connection::open(location, preferred, timeouts, &pool.statements).await
+        {
             Ok((connection, place)) => {
                 pool.preferred.store(place, Ordering::Relaxed);
                 pool.is_reached();
                 return Ok(PooledConnection::new(pool, connection, now(), permit));
             }
-            Err(error) => error,
+            Err(failure) => failure,
         };
-        pool.is_not_reached(&error);
+        pool.is_not_reached(&failure);
         drop(attempt);
         if now() >= deadline {
-            return Err(error);
+            return Err(PostgresError::unavailable(failure));
         }
     }
 }
@@ -104,7 +107,7 @@ async fn turn(
 }
 
 impl PoolState {
-    fn outage(&self) -> Option<Outage> {
+    pub(super) fn outage(&self) -> Option<Outage> {
         self.locked_outage().clone()
     }
 
@@ -121,17 +124,24 @@ impl PoolState {
         }
     }
 
-    fn is_not_reached(&self, error: &PostgresError) {
+    fn is_not_reached(&self, failure: &PostgresFailure) {
         let now = now();
         let mut outage = self.locked_outage();
-        let reason = std::error::Error::source(error).map_or_else(String::new, with_causes);
         if outage.is_none() {
-            tracing::warn!(location = %self.location, reason, "the database cannot be reached");
+            let (location, reason) = (&self.location, failure);
+            match failure {
+                PostgresFailure::LoginRefused { .. } => {
+                    tracing::error!(%location, %reason, "the database refuses the login; it is tried again");
+                }
+                _ => {
+                    tracing::warn!(%location, %reason, "the database cannot be reached; it is tried again");
+                }
+            }
         }
         *outage = Some(Outage {
             since: outage.as_ref().map_or(now, |outage| outage.since),
             next_attempt: now + jitter(LONGEST_PAUSE),
-            reason,
+            failure: failure.clone(),
         });
     }
 }
@@ -143,6 +153,6 @@ impl Outage {
     }
 
     fn error(&self) -> PostgresError {
-        PostgresError::unavailable(PostgresFailure::NoServer(self.reason.clone()))
+        PostgresError::unavailable(self.failure.clone())
     }
 }

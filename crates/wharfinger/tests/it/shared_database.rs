@@ -192,6 +192,41 @@ fn without_its_database_a_server_answers_503_and_goes_on_when_it_is_back() {
     });
 }
 
+/// The server tries again and again, and says it once.
+#[test]
+fn a_wrong_password_of_the_database_is_logged_once() {
+    let database = Postgres::start();
+    database.run("postgres", "CREATE ROLE writer LOGIN PASSWORD 'right'");
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&database, folder.path());
+    let (before, rest) = config.split_once("postgres://").unwrap();
+    let (_, after) = rest.split_once('\'').unwrap();
+    let url = format!(
+        "postgres://writer:wr0ng@127.0.0.1:{}/postgres",
+        database.port()
+    );
+    // It listens when the database was away for a while.
+    let server = Server::start(Path::new(PROGRAM), &format!("{before}{url}'{after}"));
+    let log = server.log();
+    let told = log
+        .lines()
+        .filter(|line| line.contains("password authentication failed"));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told.len(), 1, "{log}");
+    for part in [
+        "ERROR",
+        "the database refuses the login; it is tried again",
+        "postgres://writer@127.0.0.1:",
+    ] {
+        assert!(told[0].contains(part), "{part}: {log}");
+    }
+    assert!(!log.contains("wr0ng"), "{log}");
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("ERROR") || line.contains("WARN"));
+    assert_eq!(lines.count(), 1, "{log}");
+}
+
 #[test]
 fn commands_say_what_they_found_in_the_database() {
     let database = Postgres::start();
