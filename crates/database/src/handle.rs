@@ -49,6 +49,15 @@ impl Database {
         }
     }
 
+    /// Removes the SQLite file if it did not exist before this process opened it for a server. For a start
+    /// that is refused: an empty database in the place of a lost one would hide the loss. No write
+    /// succeeds any more.
+    pub fn remove_if_new(&self) {
+        if let Kind::Sqlite(database) = &self.0 {
+            database.remove_if_new();
+        }
+    }
+
     /// Runs `work` in a transaction. It returns when the changes are on the disk. After an error,
     /// nothing has changed.
     ///

@@ -19,6 +19,9 @@ use rustix::io::Errno;
 
 use crate::{DatabaseCause, Error, system_user};
 
+/// What a process may do that may not write.
+const ONLY_READ: &str = "only read";
+
 /// How a process uses a database's file.
 #[derive(Clone, Debug)]
 pub(crate) enum FileAccess {
@@ -44,6 +47,7 @@ enum RefusalReason {
         access: &'static str,
         user: u32,
         owner: u32,
+        mode: u32,
     },
 }
 
@@ -122,6 +126,7 @@ impl fmt::Display for FileRefusal {
                 access,
                 user,
                 owner,
+                ..
             } => {
                 let named = system_user(user);
                 write!(f, "{named} may {access} {path}: ")?;
@@ -130,6 +135,40 @@ impl fmt::Display for FileRefusal {
                     false => write!(f, "run as its owner, {}", system_user(owner)),
                 }
             }
+        }
+    }
+}
+
+impl FileRefusal {
+    /// For a server, which has to write: who may, and what to do.
+    pub(crate) fn of_server(&self) -> String {
+        let path = self.path.display();
+        let RefusalReason::Permissions {
+            user, owner, mode, ..
+        } = self.reason
+        else {
+            return self.to_string();
+        };
+        let (runs_as, belongs_to) = (system_user(user), system_user(owner));
+        let place = format!("{path} (owner {belongs_to}, mode {mode:04o})");
+        match user == owner {
+            true => format!(
+                "the server runs as {runs_as} and may not write to {place}: add the permission with \
+                 `chmod u+rwX {path}`"
+            ),
+            false => format!(
+                "the server runs as {runs_as} and may not write to {place}: run it as the owner, or give \
+                 the directory and its files to its user with `chown -R {user} {}`",
+                self.directory().display()
+            ),
+        }
+    }
+
+    /// The directory, if it is one, or the one of the file.
+    fn directory(&self) -> &Path {
+        match self.path.is_dir() {
+            true => &self.path,
+            false => self.path.parent().unwrap_or(&self.path),
         }
     }
 }
@@ -185,7 +224,6 @@ pub(crate) fn unreachable_directory(path: &Path) -> Option<FileRefusal> {
 /// Why this process cannot write to the database at `path`. Without the index of a running server, the
 /// directory must take one.
 fn write_refusal(path: &Path) -> Option<FileRefusal> {
-    const ONLY_READ: &str = "only read";
     let of_file = refusal_of(path, Access::WRITE_OK, ONLY_READ);
     of_file.or_else(|| {
         let directory = path.parent().filter(|_| !index(path).exists())?;
@@ -193,16 +231,38 @@ fn write_refusal(path: &Path) -> Option<FileRefusal> {
     })
 }
 
+/// What keeps a server from writing to the database at `path`, which need not exist: a directory above it,
+/// its own directory, it, or a file beside it.
+pub(crate) fn server_refusal(path: &Path) -> Option<FileRefusal> {
+    let mut above = path.ancestors().skip(1);
+    // Of an empty path, the directory is the current one.
+    let directory = above.find(|it| it.as_os_str().is_empty() || it.exists())?;
+    let directory = match directory.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => directory,
+    };
+    let files = ["", "-wal", "-shm", ".lock"].map(|end| beside(path, end));
+    let files = files.iter().map(PathBuf::as_path);
+    let mut refusals = std::iter::once(directory)
+        .chain(files)
+        .filter_map(|it| refusal_of(it, Access::WRITE_OK, ONLY_READ));
+    unreachable_directory(path).or_else(|| refusals.next())
+}
+
 /// `None` if it is allowed, or if the file cannot be examined: then SQLite's own error says more. The file
 /// is never opened here: closing it would end the locks that SQLite has on it (fcntl(2)).
 fn refusal_of(path: &Path, access: Access, verb: &'static str) -> Option<FileRefusal> {
     let reason = match rustix::fs::access(path, access) {
         Err(Errno::ROFS) => RefusalReason::FileSystem,
-        Err(Errno::ACCESS | Errno::PERM) => RefusalReason::Permissions {
-            access: verb,
-            user: rustix::process::geteuid().as_raw(),
-            owner: fs::metadata(path).ok()?.uid(),
-        },
+        Err(Errno::ACCESS | Errno::PERM) => {
+            let metadata = fs::metadata(path).ok()?;
+            RefusalReason::Permissions {
+                access: verb,
+                user: rustix::process::geteuid().as_raw(),
+                owner: metadata.uid(),
+                mode: metadata.mode() & 0o7777,
+            }
+        }
         _ => return None,
     };
     Some(FileRefusal {
@@ -239,6 +299,7 @@ mod tests {
             access: "only read",
             user,
             owner,
+            mode: 0o755,
         };
         assert_eq!(
             said(permissions(4_000_000_001, 0)),

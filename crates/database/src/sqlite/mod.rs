@@ -11,6 +11,7 @@ mod migrations;
 mod open;
 mod reader_pool;
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -130,6 +131,19 @@ impl SqliteDatabase {
         self.shared.place.check()
     }
 
+    /// Removes the file if this process has made it. No write succeeds any more.
+    pub(crate) fn remove_if_new(&self) {
+        if !self.shared.is_new || self.check_file().is_err() {
+            return;
+        }
+        for end in ["", "-wal", "-shm"] {
+            let mut path = self.path().as_os_str().to_owned();
+            path.push(end);
+            // What stays is an empty database, which does no harm.
+            let _ = fs::remove_file(path);
+        }
+    }
+
     /// What has been written since the database was opened.
     #[must_use]
     pub fn activity(&self) -> Activity {
@@ -148,6 +162,7 @@ impl SqliteDatabase {
             connection,
             access,
             lock,
+            is_new,
         } = opened;
         let started = DatabaseFile::of(&path)
             .and_then(|place| Ok((GroupCommit::start(connection, place.clone())?, place)));
@@ -159,6 +174,7 @@ impl SqliteDatabase {
                 writer,
                 place,
                 access,
+                is_new,
                 _lock: lock,
             }),
         })
@@ -171,6 +187,8 @@ struct Shared {
     writer: GroupCommit,
     place: DatabaseFile,
     access: FileAccess,
+    /// Whether this process has made the file.
+    is_new: bool,
     /// Dropped last, when nothing uses the file any more.
     _lock: Option<DataLock>,
 }

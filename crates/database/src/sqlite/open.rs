@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::access::{FileAccess, FileRefusal, UnreadableFile, unreachable_directory};
+use super::access::{
+    FileAccess, FileRefusal, UnreadableFile, server_refusal, unreachable_directory,
+};
 use super::lock::DataLock;
 use super::migrations::{self, State};
 use super::{connection, filesystem};
@@ -49,6 +51,14 @@ pub enum DatabaseOpenError {
         /// The database's file.
         path: PathBuf,
         /// Why it is not written to.
+        refusal: FileRefusal,
+    },
+    /// The server may not write it, or not into its directory.
+    #[error("the database {} cannot be written: {}", path.display(), refusal.of_server())]
+    NotWritable {
+        /// The database's file.
+        path: PathBuf,
+        /// Which file may not be written, and who may.
         refusal: FileRefusal,
     },
     /// Its file system cannot hold a database.
@@ -134,6 +144,8 @@ pub(crate) struct OpenedDatabase {
     pub(crate) connection: Connection,
     pub(crate) access: FileAccess,
     pub(crate) lock: Option<DataLock>,
+    /// Whether this process has made it.
+    pub(crate) is_new: bool,
 }
 
 /// Returns the magic number of the file system of a path.
@@ -198,6 +210,7 @@ fn beside_on(
             connection,
             access,
             lock: None,
+            is_new: false,
         }),
         State::Empty | State::Behind => Err(DatabaseOpenError::Older(path)),
         State::Newer(found) => Err(DatabaseOpenError::Newer {
@@ -214,20 +227,38 @@ fn exclusively_on(
     on: FileSystem,
 ) -> Result<OpenedDatabase, DatabaseOpenError> {
     let path = file(location)?;
+    create_or_open(path, on).map_err(|error| match error {
+        // The system and SQLite do not say who may write.
+        DatabaseOpenError::Unreachable { .. } | DatabaseOpenError::Database { .. } => {
+            match server_refusal(path) {
+                Some(refusal) => DatabaseOpenError::NotWritable {
+                    path: path.to_owned(),
+                    refusal,
+                },
+                None => error,
+            }
+        }
+        other => other,
+    })
+}
+
+fn create_or_open(path: &Path, on: FileSystem) -> Result<OpenedDatabase, DatabaseOpenError> {
     let place = |source| DatabaseOpenError::Unreachable {
         path: path.to_owned(),
         source,
     };
     // Before a file is created, and again for the target of a symbolic link.
     check_filesystem(&create_directory(path).map_err(place)?, on)?;
-    let path = create_file(path).map_err(place)?;
+    let (path, is_created) = create_file(path).map_err(place)?;
     check_filesystem(&path, on)?;
     let Some(lock) = DataLock::take(&path).map_err(place)? else {
         return Err(DatabaseOpenError::InUse(path));
     };
     let at = |source| DatabaseOpenError::of(&path, source);
     let connection = connection::writer(&path).map_err(at)?;
-    let is_current = match migrations::state(&connection).map_err(at)? {
+    let state = migrations::state(&connection).map_err(at)?;
+    let is_new = is_created && matches!(state, State::Empty);
+    let is_current = match state {
         State::Current => true,
         State::Empty | State::Behind => false,
         State::Newer(found) => {
@@ -254,6 +285,7 @@ fn exclusively_on(
         connection,
         access: FileAccess::Write,
         lock: Some(lock),
+        is_new,
     })
 }
 
@@ -281,15 +313,21 @@ fn create_directory(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Creates a missing file, which only its owner can read. SQLite gives its log the same permissions.
-/// Returns the path without symbolic links, so that every path of a file leads to the same lock.
-fn create_file(path: &Path) -> io::Result<PathBuf> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
-    fs::canonicalize(path)
+/// Returns the path without symbolic links, so that every path of a file leads to the same lock; and
+/// whether the file was missing.
+fn create_file(path: &Path) -> io::Result<(PathBuf, bool)> {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    let is_created = match options.clone().create_new(true).open(path) {
+        Ok(_) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Also the missing target of a symbolic link.
+            options.create(true).truncate(false).open(path)?;
+            false
+        }
+        Err(error) => return Err(error),
+    };
+    Ok((fs::canonicalize(path)?, is_created))
 }
 
 fn check_filesystem(path: &Path, on: FileSystem) -> Result<(), DatabaseOpenError> {

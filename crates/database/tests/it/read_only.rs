@@ -143,3 +143,57 @@ async fn a_user_who_may_not_write_reads_beside_a_server_and_without_one() {
     fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
     as_other_user("other_user_is_refused", &path);
 }
+
+#[tokio::test]
+#[ignore = "another test starts it as a process"]
+async fn other_user_is_no_server() {
+    let Some(location) = parents_database() else {
+        return;
+    };
+    let error = SqliteDatabase::open_exclusive(&location).unwrap_err();
+    assert!(
+        matches!(error, DatabaseOpenError::NotWritable { .. }),
+        "{error:?}"
+    );
+    let text = error.to_string();
+    let directory = location.path().unwrap().parent().unwrap().display();
+    for part in [
+        "the server runs as root (uid 0) and may not write to /".to_owned(),
+        format!("(owner {}, mode 0", system_user(OWNER)),
+        format!("`chown -R 0 {directory}`"),
+    ] {
+        assert!(text.contains(&part), "{part}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_may_not_write_is_told_who_may_and_what_to_do() {
+    // Neither the directory nor the file may be written; there is no file; only the file may be; only the
+    // directory may be.
+    for (has_file, mode_of_directory, mode_of_file) in [
+        (true, 0o755, 0o644),
+        (false, 0o755, 0),
+        (true, 0o755, 0o666),
+        (true, 0o777, 0o644),
+    ] {
+        let bench = Bench::new().await;
+        let path = bench.location().path().unwrap().to_owned();
+        let Bench {
+            database,
+            directory,
+        } = bench;
+        drop(database);
+        if !has_file {
+            for name in names(directory.path()) {
+                fs::remove_file(directory.path().join(name)).unwrap();
+            }
+        }
+        give_away(directory.path());
+        if has_file {
+            fs::set_permissions(&path, Permissions::from_mode(mode_of_file)).unwrap();
+        }
+        let mode = Permissions::from_mode(mode_of_directory);
+        fs::set_permissions(directory.path(), mode).unwrap();
+        as_other_user("other_user_is_no_server", &path);
+    }
+}

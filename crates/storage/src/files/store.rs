@@ -114,13 +114,22 @@ impl Files {
 
     /// Whether any blob of our own has content.
     pub(crate) fn has_blobs(&self) -> io::Result<bool> {
-        let blobs = self.root.join("blobs");
-        for directory in subdirectories(&blobs, 2)? {
-            if fs::read_dir(directory)?.next().is_some() {
-                return Ok(true);
-            }
+        has_blobs(&self.root)
+    }
+
+    /// Requires that there is no blob of our own at `root`: a database that does not exist has a row of
+    /// none. Nothing is created.
+    ///
+    /// # Errors
+    /// [`StorageOpenError::NoRows`] if there is one.
+    pub fn require_no_blobs(root: &Path) -> Result<(), StorageOpenError> {
+        let path = root.to_owned();
+        match has_blobs(root) {
+            Ok(true) => Err(StorageOpenError::NoRows(path)),
+            Ok(false) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(StorageOpenError::Unreachable { path, source }),
         }
-        Ok(false)
     }
 
     /// Whether no blob of our own was ever stored here.
@@ -326,4 +335,13 @@ fn hash_file(path: &Path, length: u64, algorithm: DigestAlgorithm) -> io::Result
     } else {
         Err(ErrorKind::UnexpectedEof.into())
     }
+}
+
+fn has_blobs(root: &Path) -> io::Result<bool> {
+    for directory in subdirectories(&root.join("blobs"), 2)? {
+        if fs::read_dir(directory)?.next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

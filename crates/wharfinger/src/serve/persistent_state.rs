@@ -85,6 +85,19 @@ impl PersistentState {
         let location = scratch.as_ref().map(|scratch| &scratch.database);
         let location = location.or(config.database.as_ref());
         let database = location.map(open).transpose()?;
+        let opened = Self::of_database(config, acme, scratch, database.clone()).await;
+        if let (Err(_), Some(database)) = (&opened, &database) {
+            database.remove_if_new();
+        }
+        opened
+    }
+
+    async fn of_database(
+        config: &Config,
+        acme: Arc<AcmeCertificates>,
+        scratch: Option<ScratchDirectory>,
+        database: Option<Database>,
+    ) -> Result<Self, Failure> {
         let mut secret = None;
         if let Some(database) = &database {
             secret = shared_secret(database).await?;
@@ -200,7 +213,9 @@ fn cannot_open(error: &DatabaseOpenError) -> Failure {
             "stop the other server; `wharfinger registry` and `wharfinger sessions` work while it runs",
         ),
         // The message says what to do.
-        DatabaseOpenError::Damaged { .. } | DatabaseOpenError::Newer { .. } => failure,
+        DatabaseOpenError::Damaged { .. }
+        | DatabaseOpenError::Newer { .. }
+        | DatabaseOpenError::NotWritable { .. } => failure,
         _ if error.is_full() => failure.hint(FULL_DISK),
         _ => failure.hint("the path is database.url (in a file of registry:2: wharfinger.database.url)"),
     }

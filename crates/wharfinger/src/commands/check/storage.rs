@@ -7,7 +7,7 @@ use common::{SystemClock, SystemEntropy};
 use database::{DatabaseLocation, SqliteDatabase};
 use object_content::ObjectContent;
 use postgresql::PostgresPool;
-use storage::{ContentIdentity, Storage, StorageOpenError, StorageSettings};
+use storage::{ContentIdentity, Files, Storage, StorageOpenError, StorageSettings};
 
 use crate::failure::Failure;
 use crate::serve::shared_registry::SharedRegistry;
@@ -37,8 +37,8 @@ pub(super) async fn try_content(
         (DatabaseLocation::File(path), TriedContent::Bucket(content)) if !path.exists() => {
             return Ok(without_database(&content).await);
         }
-        (DatabaseLocation::File(path), TriedContent::Directory(_)) if !path.exists() => {
-            return Ok(Ok(()));
+        (DatabaseLocation::File(path), TriedContent::Directory(root)) if !path.exists() => {
+            return Ok(Files::require_no_blobs(root));
         }
         (DatabaseLocation::Postgres(server, pool), content) => {
             let pool = PostgresPool::new((**server).clone(), *pool);
