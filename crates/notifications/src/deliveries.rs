@@ -90,6 +90,14 @@ impl EndpointNames {
         Self::Configured(endpoints.map(|endpoint| endpoint.name.clone()).collect())
     }
 
+    /// Those that are known.
+    pub(crate) fn names(&self) -> &[String] {
+        match self {
+            Self::Configured(names) => names,
+            Self::Elsewhere => &[],
+        }
+    }
+
     /// Whether there is one of this name.
     #[must_use]
     pub fn have(&self, name: &str) -> bool {
@@ -122,6 +130,10 @@ pub struct RetriedDeliveries {
     pub retried: usize,
     /// Those that were selected and are not, because their endpoints are not configured, by endpoint.
     pub left: Vec<LeftDeliveries>,
+    /// The numbers that were asked for and that wait for their delivery already.
+    pub waiting: Vec<i64>,
+    /// The numbers that were asked for and that no notification has, or none for the endpoint.
+    pub unknown: Vec<i64>,
 }
 
 /// Notifications for an endpoint that is not configured.

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use common::nearest;
 use database::{Administrator, Error};
 
 use crate::{DeliveryEntry, DeliveryFilter, DeliveryStore, EndpointNames, RetriedDeliveries};
@@ -16,13 +17,18 @@ pub struct DeliveryList {
 /// Why notifications are neither listed nor sent again. Commands and the API say it in the same words.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryListError {
-    /// No endpoint has this name, and no notification was ever for it.
-    #[error("no endpoint has the name {name:?}: {endpoints}")]
+    /// No endpoint has this name, and no notification is listed for it.
+    #[error(
+        "no endpoint has the name {name:?}: {endpoints}{}{}",
+        listed(.removed), meant(.name, .endpoints, .removed)
+    )]
     UnknownEndpoint {
         /// The name.
         name: String,
         /// Those that there are.
         endpoints: EndpointNames,
+        /// Others for which notifications are listed.
+        removed: Vec<String>,
     },
     /// It was removed from the configuration, so what is queued for it would wait for ever.
     #[error("the endpoint {name:?} is not configured, so nothing can be sent to it: {endpoints}")]
@@ -95,12 +101,33 @@ impl DeliveryList {
             endpoint: Some(name.clone()),
             ..DeliveryFilter::default()
         };
-        match self.store.list(of_endpoint, None, 1).await?.is_empty() {
-            false => Ok(()),
-            true => Err(DeliveryListError::UnknownEndpoint {
-                name: name.clone(),
-                endpoints: self.endpoints.clone(),
-            }),
+        if !self.store.list(of_endpoint, None, 1).await?.is_empty() {
+            return Ok(());
         }
+        let listed = self.store.listed_endpoints().await?.into_iter();
+        Err(DeliveryListError::UnknownEndpoint {
+            name: name.clone(),
+            endpoints: self.endpoints.clone(),
+            removed: listed.filter(|name| !self.endpoints.have(name)).collect(),
+        })
+    }
+}
+
+/// `; did you mean "listener"?` if a name is alike.
+fn meant(name: &str, endpoints: &EndpointNames, removed: &[String]) -> String {
+    let all = endpoints.names().iter().chain(removed).map(String::as_str);
+    match nearest(name, all) {
+        Some(known) => format!("; did you mean {known:?}?"),
+        None => String::new(),
+    }
+}
+
+fn listed(removed: &[String]) -> String {
+    match removed.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; there are also notifications for {}, not configured any more",
+            removed.join(", ")
+        ),
     }
 }

@@ -1,5 +1,6 @@
 //! The table of notifications: on their way, delivered, and set aside.
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use database::{
@@ -19,6 +20,9 @@ use crate::{
 pub struct DeliveryStore {
     database: Database,
 }
+
+/// How many endpoints a message names.
+const MOST_ENDPOINTS: i64 = 50;
 
 /// How many rows one statement removes. Other writes wait for that.
 const REMOVED_AT_ONCE: i64 = 1000;
@@ -258,6 +262,16 @@ impl DeliveryStore {
         .await
     }
 
+    /// The endpoints for which there are notifications, of which some are listed.
+    pub(crate) async fn listed_endpoints(&self) -> Result<Vec<String>, Error> {
+        self.read(|connection| {
+            let sql =
+                "SELECT DISTINCT endpoint FROM notification_deliveries ORDER BY endpoint LIMIT ?1";
+            connection.query(sql, params![MOST_ENDPOINTS], |row| row.get("endpoint"))
+        })
+        .await
+    }
+
     /// Queues the notifications that `filter` selects and that are done once more, in the name of `by`, if
     /// they are for one of `endpoints`: no other would ever be sent.
     pub(crate) async fn retry(
@@ -271,12 +285,22 @@ impl DeliveryStore {
         let now = milliseconds(now);
         self.write(move |connection| {
             let (mut conditions, mut values) = filter.conditions();
+            let mut outcome = RetriedDeliveries::default();
+            if !filter.ids.is_empty() {
+                let found = states(connection, &conditions, &values)?;
+                for id in &filter.ids {
+                    match found.get(id).map(String::as_str) {
+                        None => outcome.unknown.push(*id),
+                        Some("pending") => outcome.waiting.push(*id),
+                        Some(_) => {}
+                    }
+                }
+            }
             conditions.push("state <> 'pending'".to_owned());
-            let mut left = Vec::new();
             if let Some(configured) = endpoints.condition(&mut values) {
                 let mut others = conditions.clone();
                 others.push(format!("NOT ({configured})"));
-                left = count_by_endpoint(connection, &others, &values)?;
+                outcome.left = count_by_endpoint(connection, &others, &values)?;
                 conditions.push(configured);
             }
             values.push(now.to_value());
@@ -287,6 +311,7 @@ impl DeliveryStore {
                 where_clause(&conditions)
             );
             let retried = connection.execute(&sql, &values)?;
+            outcome.retried = retried;
             if retried > 0 {
                 let change = AdministrativeChange {
                     action: "notifications.retry",
@@ -295,7 +320,7 @@ impl DeliveryStore {
                 };
                 log_change(connection, &by, time, change)?;
             }
-            Ok(RetriedDeliveries { retried, left })
+            Ok(outcome)
         })
         .await
     }
@@ -422,6 +447,18 @@ fn count(
 ) -> Result<i64, Error> {
     let sql = "SELECT count(*) FROM notification_deliveries WHERE endpoint = ?1 AND state = ?2";
     connection.query_one(sql, params![endpoint, state.word()], |row| row.get(0))
+}
+
+/// The states of the notifications that fit, by their numbers.
+fn states(
+    connection: &DatabaseConnection<'_>,
+    conditions: &[String],
+    values: &[DatabaseValue<'_>],
+) -> Result<HashMap<i64, String>, Error> {
+    let clause = where_clause(conditions);
+    let sql = format!("SELECT id, state FROM notification_deliveries{clause}");
+    let found = connection.query(&sql, values, |row| Ok((row.get("id")?, row.get("state")?)))?;
+    Ok(found.into_iter().collect())
 }
 
 fn count_by_endpoint(

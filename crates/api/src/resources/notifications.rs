@@ -56,6 +56,29 @@ pub struct RetriedNotificationsView {
     /// Those that were left, because their endpoints are not configured.
     #[serde(default)]
     pub left: Vec<LeftDeliveries>,
+    /// The numbers that wait already.
+    #[serde(default)]
+    pub waiting: Vec<i64>,
+    /// The numbers that no notification has, or none for the endpoint.
+    #[serde(default)]
+    pub unknown: Vec<i64>,
+}
+
+impl From<RetriedDeliveries> for RetriedNotificationsView {
+    fn from(retried: RetriedDeliveries) -> Self {
+        let RetriedDeliveries {
+            retried,
+            left,
+            waiting,
+            unknown,
+        } = retried;
+        Self {
+            retried,
+            left,
+            waiting,
+            unknown,
+        }
+    }
 }
 
 /// The latest notification first.
@@ -105,9 +128,8 @@ pub(crate) async fn retry(
         .await;
     let in_body = |detail: String| ApiProblem::invalid_value("/endpoint", detail);
     let retried = retried.map_err(|error| refused(error, in_body))?;
-    let RetriedDeliveries { retried, left } = retried;
     Ok(Shown {
-        value: RetriedNotificationsView { retried, left },
+        value: retried.into(),
         tag: None,
     })
 }

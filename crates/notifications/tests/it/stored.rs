@@ -250,6 +250,7 @@ async fn what_waits_for_an_endpoint_that_is_gone_is_set_aside() {
     let expected = RetriedDeliveries {
         retried: 0,
         left: vec![left],
+        ..RetriedDeliveries::default()
     };
     assert_eq!(retried.unwrap(), expected);
     assert_eq!(bench.tags(DeliveryState::Failed).await, ["1"]);

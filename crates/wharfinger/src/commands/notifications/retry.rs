@@ -4,7 +4,7 @@ use api::RetriedNotificationsView;
 use clap::Args;
 use client::ApiRoute;
 use common::{Clock, SystemClock, escape_line};
-use notifications::{DeliveryFilter, DeliveryState, LeftDeliveries, RetriedDeliveries};
+use notifications::{DeliveryFilter, DeliveryState, LeftDeliveries};
 use serde_json::json;
 
 use super::{deliveries, refused};
@@ -33,26 +33,37 @@ pub(super) struct Retry {
 impl Retry {
     pub(super) async fn run(self) -> Result<String, Failure> {
         let has_numbers = !self.ids.is_empty();
-        let RetriedNotificationsView { retried, left } = self.retried().await?;
-        let left = left_text(&left);
+        let for_endpoint = self.endpoint.as_deref().map(escape_line);
+        let for_endpoint = for_endpoint.map(|name| format!(" for {name}"));
+        let for_endpoint = for_endpoint.unwrap_or_default();
+        let RetriedNotificationsView {
+            retried,
+            left,
+            waiting,
+            unknown,
+        } = self.retried().await?;
+        let others: Vec<String> = [
+            left_text(&left),
+            numbers(&waiting).map(|numbers| format!("waiting already: {numbers}")),
+            numbers(&unknown)
+                .map(|numbers| format!("there is no notification{for_endpoint}: {numbers}")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         let count = match retried {
             0 if has_numbers => {
-                let message = match left {
-                    None => {
-                        "no notification with such a number was delivered or set aside".to_owned()
-                    }
-                    Some(left) => format!("no notification is sent again: {left}"),
-                };
+                let message = format!("no notification is sent again: {}", others.join("; "));
                 let hint = "`wharfinger notifications list` shows their numbers and endpoints";
                 return Err(Failure::negative(message).hint(hint));
             }
-            0 if left.is_some() => "no notification is sent again\n".to_owned(),
+            0 if !others.is_empty() => "no notification is sent again\n".to_owned(),
             0 => "no notification was set aside, so none is sent again\n".to_owned(),
             1 => "1 notification is sent again\n".to_owned(),
             count => format!("{count} notifications are sent again\n"),
         };
-        let left = left.map(|left| format!("{left}\n"));
-        Ok(count + &left.unwrap_or_default())
+        let others = others.iter().map(|other| format!("{other}\n"));
+        Ok(count + &others.collect::<String>())
     }
 
     async fn retried(self) -> Result<RetriedNotificationsView, Failure> {
@@ -67,9 +78,8 @@ impl Retry {
                 let by = administrator();
                 let deliveries = deliveries(&config, database);
                 let retried = deliveries.retry(&by, filter, SystemClock.now());
-                let RetriedDeliveries { retried, left } =
-                    retried.await.map_err(|error| refused(&error))?;
-                Ok(RetriedNotificationsView { retried, left })
+                let retried = retried.await.map_err(|error| refused(&error))?;
+                Ok(retried.into())
             }
             ManagedServer::Remote(api) => {
                 let route =
@@ -78,6 +88,16 @@ impl Retry {
                 Ok(api.ask(route, &chosen).await?)
             }
         }
+    }
+}
+
+/// `number 7`, `numbers 7, 8`; `None` if there are none.
+fn numbers(ids: &[i64]) -> Option<String> {
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    match ids.len() {
+        0 => None,
+        1 => Some(format!("number {}", ids[0])),
+        _ => Some(format!("numbers {}", ids.join(", "))),
     }
 }
 

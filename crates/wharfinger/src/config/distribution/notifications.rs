@@ -47,7 +47,7 @@ fn endpoint(item: &Setting<'_>) -> Node {
             key => {
                 let hint = match nearest(key, KEYS) {
                     Some(known) => format!("; did you mean `{known}`?"),
-                    None => String::new(),
+                    None => format!("; known keys: {}", KEYS.join(", ")),
                 };
                 let message = format!("unknown key `{key}` in `{ENDPOINTS}`{hint}");
                 let name = format!("{ENDPOINTS}.{key}");

@@ -80,10 +80,22 @@ fn what_was_set_aside_is_listed_and_sent_again() {
     assert_eq!(all[0]["status"], 200);
     assert_eq!(all[0]["event"]["target"]["tag"], "3");
     told.restart(&endpoint("new", &stub.url("/")));
-    let retried = told.run(&["retry", "FILE", &id]);
-    assert_eq!(retried.succeeded(), "1 notification is sent again");
+    let retried = told.run(&["retry", "FILE", &id, "999998", "999999"]);
+    assert_eq!(
+        retried.succeeded(),
+        "1 notification is sent again\nthere is no notification: numbers 999998, 999999"
+    );
     wait_for(&stub, 4);
     assert_eq!(pushed(&stub)[3], "team/app:3");
+    // The list has endpoints that were removed, and a message that names endpoints has them, too.
+    let unknown = told.run(&["list", "FILE", "--endpoint", "odl"]);
+    assert!(
+        unknown.stderr.contains(
+            "no endpoint has the name \"odl\": the configuration has new; there are also notifications for old, \
+             not configured any more; did you mean \"old\"?"
+        ),
+        "{unknown}"
+    );
 }
 
 /// A script may send again what was set aside, whether there is something or not.
@@ -107,11 +119,16 @@ fn only_a_name_or_a_number_that_is_wrong_is_an_error() {
         assert!(
             unknown
                 .stderr
-                .contains("no endpoint has the name \"listner\": the configuration has listener"),
+                .contains("no endpoint has the name \"listner\": the configuration has listener; did you mean \"listener\"?"),
             "{unknown}"
         );
     }
     let unknown = told.run(&["retry", "FILE", "999"]);
     assert_eq!(unknown.status.code(), Some(1), "{unknown}");
-    assert!(unknown.stderr.contains("with such a number"), "{unknown}");
+    assert!(
+        unknown
+            .stderr
+            .contains("no notification is sent again: there is no notification: number 999"),
+        "{unknown}"
+    );
 }

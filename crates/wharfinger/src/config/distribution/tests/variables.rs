@@ -230,3 +230,21 @@ fn every_known_variable_is_asked_for() {
     }
     assert!(number > 80, "{number}");
 }
+
+#[test]
+fn an_unknown_key_of_an_endpoint_is_named_with_the_known_ones() {
+    let endpoint = |key: &str| {
+        let text = format!(
+            "version: 0.1\nstorage: {{inmemory: {{}}}}\nnotifications: {{endpoints: [{{name: a, url: 'https://a', {key}: 1h}}]}}\n"
+        );
+        translated(&text, Variables::new()).1
+    };
+    for (key, hint) in [
+        ("give_up", "; known keys: name, disabled, url, "),
+        ("backof", "; did you mean `backoff`?"),
+    ] {
+        let expected = format!("unknown key `{key}` in `notifications.endpoints`{hint}");
+        let found = endpoint(key);
+        assert!(found.contains(&expected), "{found}");
+    }
+}
