@@ -41,13 +41,7 @@ impl Upload {
             hash: written.hasher.as_ref().map(ContentHasher::state),
             objects: written.objects,
         };
-        let recorded = self
-            .shared
-            .metadata
-            .uploads
-            .record(self.id, fence, checkpoint)
-            .await;
-        match self.or_overtaken(recorded).await {
+        match self.record(fence, checkpoint).await {
             Ok(_) => {
                 self.received = written.length;
                 self.release().await?;

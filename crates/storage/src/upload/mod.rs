@@ -185,15 +185,16 @@ impl Upload {
             hash: self.hasher.as_ref().map(ContentHasher::state),
             objects: Some(objects.clone()),
         };
-        let recorded = self
-            .shared
-            .metadata
-            .uploads
-            .record(self.id, fence, checkpoint)
-            .await;
-        self.fence = Some(self.or_overtaken(recorded).await?);
+        self.fence = Some(self.record(fence, checkpoint).await?);
         self.objects = Some(objects);
         Ok(())
+    }
+
+    /// Writes into the row how far the upload is. Returns the fence of the next step.
+    async fn record(&mut self, fence: i64, checkpoint: Checkpoint) -> Result<i64, Error> {
+        let uploads = &self.shared.metadata.uploads;
+        let recorded = uploads.record(self.id, fence, checkpoint).await;
+        self.or_overtaken(recorded).await
     }
 
     /// The outcome of a step that the upload's fence decides. If another server has taken the upload

@@ -3,23 +3,16 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
-use common::{Clock, SystemClock, client_network};
+use common::client_network;
 
-/// How often the log has a line about refused connections.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+use super::throttled_warning::ThrottledWarning;
 
 /// Counts the open connections of each address.
 pub(super) struct ConnectionLimit {
     limit: usize,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    open: HashMap<IpAddr, usize>,
-    last_warning: Option<SystemTime>,
+    open: Mutex<HashMap<IpAddr, usize>>,
+    refused: ThrottledWarning,
 }
 
 /// The place of one connection, given back when it is dropped.
@@ -29,7 +22,8 @@ impl ConnectionLimit {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
-            state: Mutex::default(),
+            open: Mutex::default(),
+            refused: ThrottledWarning::default(),
         }
     }
 
@@ -39,19 +33,14 @@ impl ConnectionLimit {
         let Some(address) = address.map(client_network) else {
             return Some(CountedConnection(None));
         };
-        let mut state = this.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = state.open.entry(address).or_default();
-        if *open < this.limit {
-            *open += 1;
+        let mut open = this.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(address).or_default();
+        if *count < this.limit {
+            *count += 1;
             return Some(CountedConnection(Some((Arc::clone(this), address))));
         }
-        let now = SystemClock.now();
-        let is_due = state
-            .last_warning
-            .is_none_or(|last| now >= last + WARNING_INTERVAL);
-        if is_due {
-            state.last_warning = Some(now);
-            drop(state);
+        drop(open);
+        if this.refused.is_due() {
             tracing::warn!(
                 %address,
                 limit = this.limit,
@@ -68,11 +57,11 @@ impl Drop for CountedConnection {
         let Some((limit, address)) = self.0.take() else {
             return;
         };
-        let mut state = limit.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = state.open.get_mut(&address) {
-            *open -= 1;
-            if *open == 0 {
-                state.open.remove(&address);
+        let mut open = limit.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&address);
             }
         }
     }
@@ -98,7 +87,7 @@ mod tests {
         drop(first);
         assert!(admit("192.0.2.1").is_some(), "a closed one makes room");
         drop(second);
-        let state = limit.state.lock().unwrap();
-        assert!(state.open.is_empty(), "{:?}", state.open);
+        let open = limit.open.lock().unwrap();
+        assert!(open.is_empty(), "{open:?}");
     }
 }

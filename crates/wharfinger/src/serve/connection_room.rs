@@ -4,26 +4,24 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use common::{Clock, SystemClock, client_network};
+use common::client_network;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use super::request_activity::RequestActivity;
+use super::throttled_warning::ThrottledWarning;
 
 /// How soon another idle connection makes room, if the first one did not.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// How often the log has a line about a full server.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The room of a listener, which it may share with others.
 #[derive(Clone)]
 pub(super) struct ConnectionRoom {
     permits: Arc<Semaphore>,
-    warned_at: Arc<Mutex<Option<SystemTime>>>,
+    full: Arc<ThrottledWarning>,
     /// Those that make room for new ones when they are idle.
     evictable: Option<Arc<EvictableConnections>>,
 }
@@ -43,7 +41,7 @@ impl ConnectionRoom {
     pub(super) fn waiting(permits: Arc<Semaphore>) -> Self {
         Self {
             permits,
-            warned_at: Arc::default(),
+            full: Arc::default(),
             evictable: None,
         }
     }
@@ -53,7 +51,7 @@ impl ConnectionRoom {
     pub(super) fn evicting(limit: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limit)),
-            warned_at: Arc::default(),
+            full: Arc::default(),
             evictable: Some(Arc::default()),
         }
     }
@@ -77,14 +75,7 @@ impl ConnectionRoom {
     }
 
     fn warn_of_no_room(&self) {
-        let now = SystemClock.now();
-        let mut warned_at = self
-            .warned_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if warned_at.is_none_or(|last| now >= last + WARNING_INTERVAL) {
-            *warned_at = Some(now);
-            drop(warned_at);
+        if self.full.is_due() {
             tracing::warn!(
                 "as many connections are open as server.limits.connections allows: the next one waits until one of \
                  them ends"

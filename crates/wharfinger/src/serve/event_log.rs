@@ -7,6 +7,7 @@
 use event::{
     AccessRefusal, Actor, Event, EventKind, ManifestEvent, Observer, QuotaEvent, TokenDecision,
 };
+use oci::{Digest, RepositoryName};
 
 /// Writes a line for each decision, each change and each refusal.
 pub(super) struct EventLog;
@@ -128,20 +129,12 @@ fn write_change(event: &Event<'_>) {
             digest = digest.to_string(),
             reference = *reference
         ),
-        EventKind::ManifestDeleted { repository, digest } => write_line!(
-            info,
-            actor,
-            "manifest deleted",
-            repository = repository.as_str(),
-            digest = digest.to_string()
-        ),
-        EventKind::BlobDeleted { repository, digest } => write_line!(
-            info,
-            actor,
-            "blob deleted",
-            repository = repository.as_str(),
-            digest = digest.to_string()
-        ),
+        EventKind::ManifestDeleted { repository, digest } => {
+            write_deletion(actor, "manifest deleted", repository, digest);
+        }
+        EventKind::BlobDeleted { repository, digest } => {
+            write_deletion(actor, "blob deleted", repository, digest);
+        }
         EventKind::QuotaExceeded { quota, requested } => {
             write_quota(actor, quota, Some(*requested));
         }
@@ -184,6 +177,17 @@ fn write_change(event: &Event<'_>) {
         ),
         _ => write_tag(event),
     }
+}
+
+/// The line of content that a repository does not have any more.
+fn write_deletion(actor: &Actor<'_>, message: &str, repository: &RepositoryName, digest: &Digest) {
+    write_line!(
+        info,
+        actor,
+        "{message}",
+        repository = repository.as_str(),
+        digest = digest.to_string()
+    );
 }
 
 /// The line of what happened to a tag.

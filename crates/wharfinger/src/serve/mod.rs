@@ -71,6 +71,7 @@ pub(crate) mod stored_policies;
 mod tags;
 #[cfg(test)]
 mod test_storage;
+mod throttled_warning;
 mod token_services;
 mod waiting;
 mod work_schedule;
