@@ -103,13 +103,33 @@ impl AcmeHttpClient {
             Err(never) => match never {},
         };
         let url = head.uri.to_string();
-        let sent = self
-            .client
-            .request(head.method, url.as_str())
-            .headers(head.headers)
-            .body(body)
-            .send();
-        let mut response = sent.await.map_err(AcmeHttpError::Request)?;
+        let request = self.client.request(head.method, url.as_str());
+        let response = self.send(request.headers(head.headers).body(body)).await?;
+        // A redirect is not followed: requests are signed for their URL (RFC 8555 §6.4).
+        let status = response.status();
+        if !status.is_success() && !is_problem(response.body()) {
+            return Err(AcmeHttpError::Status { url, status });
+        }
+        Ok(BytesResponse::from(response.map(Full::new)))
+    }
+
+    /// The page at `url`, which needs no account.
+    pub(crate) async fn get(&self, url: &str) -> Result<Bytes, AcmeHttpError> {
+        let response = self.send(self.client.get(url)).await?;
+        match response.status() {
+            status if status.is_success() => Ok(response.into_body()),
+            status => Err(AcmeHttpError::Status {
+                url: url.to_owned(),
+                status,
+            }),
+        }
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Response<Bytes>, AcmeHttpError> {
+        let mut response = request.send().await.map_err(AcmeHttpError::Request)?;
         let status = response.status();
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(AcmeHttpError::Request)? {
@@ -123,14 +143,10 @@ impl AcmeHttpClient {
         if status.is_client_error() || status.is_server_error() {
             self.retry_after.store(wait.unwrap_or(0), Ordering::Relaxed);
         }
-        // A redirect is not followed: requests are signed for their URL (RFC 8555 §6.4).
-        if !status.is_success() && !is_problem(&body) {
-            return Err(AcmeHttpError::Status { url, status });
-        }
-        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
-        Ok(BytesResponse::from(response))
+        Ok(response)
     }
 }
 

@@ -38,6 +38,7 @@ mod account;
 mod answers;
 mod attempt;
 mod certificate;
+mod directory;
 mod error;
 mod handshake;
 mod host;
@@ -52,6 +53,7 @@ mod store;
 
 pub use attempt::{AttemptRecord, RetryPauses};
 pub use certificate::{CertificateFileError, HostCertificate};
+pub use directory::{DirectoryProblem, probe_directory};
 pub use error::AcmeError;
 pub use handshake::accept;
 pub use host::{CertificateHost, CertificateHostError};

@@ -32,9 +32,9 @@ pub use authorize::{
     CASBIN_VALUES, CasbinAuthorizer, CeilingReport, CeilingScopeReport, DecidedBy, Decision,
     ExplainedAction, ExplainedDecision, ExplainedRequest, ExplainedToken, Explainer,
     ExplanationEnd, ExternalPolicy, MAX_STORED_RULES, MaxStale, OWN_NAME, PassedRule,
-    PassedRuleReport, RuleDocumentError, RuleSet, RuleSetExplanation, RuleStore, RuleStoreError,
-    ScopeReport, StoredRule, StoredRules, StoredRulesSettings, TokenExplanation, explain,
-    explain_by_asking, explain_ceiling, read_rule,
+    PassedRuleReport, ProbedRules, RuleDocumentError, RuleSet, RuleSetExplanation, RuleStore,
+    RuleStoreError, ScopeReport, StoredRule, StoredRules, StoredRulesSettings, TokenExplanation,
+    explain, explain_by_asking, explain_ceiling, read_rule,
 };
 pub use body::{BodyLimits, BodyReadError};
 pub use issue::{MIN_EXPIRATION_SECONDS, ServiceSettings};

@@ -1,7 +1,7 @@
 //! One collection, whose client is made when it is first needed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
@@ -25,12 +25,14 @@ pub(crate) struct MongoCollection {
     settings: MongoSettings,
     key: &'static str,
     client: Mutex<Option<Arc<ConnectedClient>>>,
+    /// Whether nothing is changed, not even the index.
+    only_reads: AtomicBool,
 }
 
 /// A client of the driver, with the task that makes the index.
 struct ConnectedClient {
     client: Client,
-    indexing: AbortHandle,
+    indexing: Option<AbortHandle>,
     /// How many operations it has completed.
     completed: AtomicU64,
 }
@@ -43,7 +45,13 @@ impl MongoCollection {
             settings,
             key,
             client: Mutex::default(),
+            only_reads: AtomicBool::new(false),
         }
+    }
+
+    /// From now on, a new client makes no index.
+    pub(crate) fn only_read(&self) {
+        self.only_reads.store(true, Ordering::Relaxed);
     }
 
     /// The documents that `filter` finds, `limit` at most.
@@ -81,10 +89,13 @@ impl MongoCollection {
         }
         let options = self.settings.options().await?;
         let client = Client::with_options(options)?;
-        let indexing = make_index(self.section, self.collection(&client), self.key);
+        let indexing = (!self.only_reads.load(Ordering::Relaxed)).then(|| {
+            let indexing = make_index(self.section, self.collection(&client), self.key);
+            tokio::spawn(indexing).abort_handle()
+        });
         let client = Arc::new(ConnectedClient {
             client,
-            indexing: tokio::spawn(indexing).abort_handle(),
+            indexing,
             completed: AtomicU64::default(),
         });
         Ok(Arc::clone(slot.insert(client)))
@@ -111,7 +122,9 @@ impl MongoCollection {
 
 impl Drop for ConnectedClient {
     fn drop(&mut self) {
-        self.indexing.abort();
+        if let Some(indexing) = &self.indexing {
+            indexing.abort();
+        }
     }
 }
 

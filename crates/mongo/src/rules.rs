@@ -1,6 +1,6 @@
 //! Rules in MongoDB: `{"seq": 10, "match": {…}, "actions": [...], "comment": "…"}`.
 
-use auth::{MAX_STORED_RULES, RuleStore, RuleStoreError, StoredRule};
+use auth::{MAX_STORED_RULES, ProbedRules, RuleStore, RuleStoreError, StoredRule};
 use common::BoxFuture;
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
@@ -50,6 +50,13 @@ impl RuleStore for MongoRules {
 
     fn read(&self) -> BoxFuture<'_, Result<Vec<StoredRule>, RuleStoreError>> {
         Box::pin(self.read_all())
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<ProbedRules, RuleStoreError>> {
+        Box::pin(async {
+            self.collection.only_read();
+            self.read_all().await.map(ProbedRules::Rules)
+        })
     }
 }
 

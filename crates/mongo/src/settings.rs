@@ -41,7 +41,8 @@ impl MongoSettings {
     /// The options of a client. Records of `mongodb+srv` are looked up.
     pub(crate) async fn options(&self) -> Result<ClientOptions, Error> {
         let selection = match self.selection {
-            ServerSelection::Patient => self.timeout,
+            // Before the time of the whole operation is up: the driver knows why no server was found.
+            ServerSelection::Patient => self.timeout.mul_f64(0.9),
             ServerSelection::FailFast => self.timeout.min(Duration::from_secs(1)),
         };
         let mut connection = self.address.connection().clone();

@@ -220,6 +220,7 @@ impl Authenticator for MongoUsers {
 
     fn probe(&self) -> BoxFuture<'_, Result<Option<String>, BackendError>> {
         Box::pin(async {
+            self.collection.only_read();
             let any = self.collection.find(doc! {}, 1).await;
             let any = any.map_err(|error| self.failed(error))?;
             if any.is_empty() {

@@ -56,6 +56,8 @@ pub(crate) struct StoreFailure {
     message: String,
     is_missing: bool,
     is_unreachable: bool,
+    /// Whether the answer is not one of S3.
+    is_foreign: bool,
     /// Whether the object is another one than the request named.
     is_changed: bool,
     /// Whether another request may succeed in a moment.
@@ -77,8 +79,11 @@ impl StoreFailure {
                 let store = origin(&text).unwrap_or("the store");
                 first_of(&format!("{store} cannot be reached: {why}"))
             }
-            // What happened is at the end.
-            _ => last_of(&text),
+            _ => match foreign_answer(&text) {
+                Some(answer) => first_of(&answer),
+                // What happened is at the end.
+                None => last_of(&text),
+            },
         };
         let message = match time {
             Some(time) => format!("{message} The store's clock says {}", first_of(time)),
@@ -86,6 +91,7 @@ impl StoreFailure {
         };
         Self {
             is_unreachable: code.is_none() && connection.is_some(),
+            is_foreign: code.is_none() && connection.is_none() && foreign_answer(&text).is_some(),
             status: status(&text),
             message: common::escape_line(&message).into_owned(),
             is_changed: matches!(error, object_store::Error::Precondition { .. }),
@@ -203,6 +209,9 @@ impl StoreFailure {
             Some("InvalidStorageClass") => "correct `storageclass`",
             _ if self.is_unreachable => "correct `regionendpoint`, or check that the store runs",
             _ if self.status == Some(403) => "check the key, its permissions, and the clock",
+            _ if self.is_foreign => {
+                "look at what listens there: it does not answer as S3 does; correct `regionendpoint`"
+            }
             _ => return None,
         })
     }
@@ -270,6 +279,23 @@ fn failed_connection(error: &object_store::Error) -> Option<String> {
     }
 }
 
+/// What answered, if it is no error of S3, which has its word for it in XML: a web page, another API,
+/// another protocol.
+fn foreign_answer(text: &str) -> Option<String> {
+    const STATUS: &str = "status code: ";
+    const NO_HTTP: &str = "client error (SendRequest): ";
+    let store = origin(text).unwrap_or("the store");
+    if let Some((_, answer)) = text.split_once(STATUS) {
+        let status = answer.split(':').next().unwrap_or_default().trim();
+        return Some(format!("{store} answered {status}"));
+    }
+    if let Some((_, reason)) = text.rsplit_once(NO_HTTP) {
+        return Some(format!("{store} gave no answer in HTTP: {reason}"));
+    }
+    let is_without_tag = text.contains("ETag Header missing");
+    is_without_tag.then(|| format!("{store} answered without an ETag"))
+}
+
 /// Scheme, host and port of the first URL in a text.
 fn origin(text: &str) -> Option<&str> {
     let url = text
@@ -327,6 +353,38 @@ mod tests {
         assert!(failure("<Code>InvalidPart</Code>").is_mismatch());
         assert!(failure("status code: 416 Range").is_short());
         assert!(failure("status code: 501 x").is_unsupported());
+        let put = "Error performing PUT http://127.0.0.1:8080/b/blobs/a in 2ms";
+        for (text, answer) in [
+            (
+                format!(
+                    "{put} - Server returned non-2xx status code: 404 Not Found: <html>: {}",
+                    "x".repeat(600)
+                ),
+                "http://127.0.0.1:8080 answered 404 Not Found",
+            ),
+            (
+                format!(
+                    "{put} - HTTP error: error sending request: client error (SendRequest): invalid HTTP version parsed"
+                ),
+                "http://127.0.0.1:8080 gave no answer in HTTP: invalid HTTP version parsed",
+            ),
+            (
+                "Unable to extract metadata from headers: ETag Header missing from response"
+                    .to_owned(),
+                "the store answered without an ETag",
+            ),
+        ] {
+            let refused = failure(&text)
+                .refused("s3://b", "write an object")
+                .to_string();
+            assert_eq!(
+                refused,
+                format!(
+                    "s3://b: cannot write an object: {answer} (look at what listens there: it does not answer as S3 does; \
+                     correct `regionendpoint`)"
+                )
+            );
+        }
         assert_eq!(failure("connection refused").hint(), None);
         let long = failure(&format!("{} the cause", "x".repeat(2 * MESSAGE)));
         assert!(long.message.ends_with(" the cause"), "{}", long.message);

@@ -8,7 +8,7 @@ use common::Clock;
 use tokio::sync::Semaphore;
 
 use crate::connection::{Connection, QueryRun};
-use crate::dsn::{ConnectionString, Target};
+use crate::dsn::{ConnectionString, SqliteMode, Target};
 use crate::error::SqlError;
 use crate::row::Cell;
 
@@ -27,6 +27,13 @@ pub struct SqlDatabase {
     permits: Semaphore,
     idle: Mutex<Vec<IdleConnection>>,
     clock: Arc<dyn Clock>,
+}
+
+/// What a query finds that changes nothing.
+pub(crate) enum ProbedRows {
+    Rows(Vec<Vec<Cell>>),
+    /// What is missing, and that a server adds it.
+    Missing(String),
 }
 
 struct IdleConnection {
@@ -57,6 +64,34 @@ impl SqlDatabase {
     pub(crate) async fn fetch(&self, run: QueryRun<'_>) -> Result<Vec<Vec<Cell>>, SqlError> {
         let fetched = tokio::time::timeout(self.limit, self.fetch_unlimited(run)).await;
         fetched.unwrap_or(Err(SqlError::TimedOut(self.limit)))
+    }
+
+    /// The rows of a query, for which neither a file is made nor a table completed.
+    pub(crate) async fn probe(&self, run: QueryRun<'_>) -> Result<ProbedRows, SqlError> {
+        if let Target::Sqlite(target) = &self.target
+            && target.mode == SqliteMode::Create
+            && !target.path.exists()
+        {
+            return Ok(ProbedRows::Missing(format!(
+                "the file {} does not exist yet: the server makes it",
+                target.path.display()
+            )));
+        }
+        let query = run.query.changing_nothing();
+        let fetched = self.fetch(QueryRun {
+            query: &query,
+            ..run
+        });
+        match fetched.await {
+            Ok(rows) => Ok(ProbedRows::Rows(rows)),
+            Err(error) => match run.query.gap(&error) {
+                Some(gap) => Ok(ProbedRows::Missing(format!(
+                    "{} yet: the server adds it with `{}`",
+                    gap.description, gap.statement
+                ))),
+                None => Err(error),
+            },
+        }
     }
 
     async fn fetch_unlimited(&self, run: QueryRun<'_>) -> Result<Vec<Vec<Cell>>, SqlError> {

@@ -6,8 +6,10 @@ use std::time::Duration;
 /// Why a query has no rows to give.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SqlError {
-    #[error("cannot connect to the database{hint}")]
+    #[error("cannot connect to the database{place}{hint}")]
     Connect {
+        /// ` at 127.0.0.1:3306`; empty if the source says it.
+        place: String,
         hint: &'static str,
         source: Box<dyn Error + Send + Sync>,
     },

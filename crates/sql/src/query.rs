@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::dsn::DatabaseType;
-use crate::table::Table;
+use crate::error::SqlError;
+use crate::table::{SchemaGap, Table};
 
 /// What stands for the account's name in a query of the operator's own.
 pub const ACCOUNT: &str = "${account}";
@@ -49,6 +50,19 @@ impl SqlQuery {
             parameters: 1,
             table: Some(Table::users(database)),
         }
+    }
+
+    /// The same query, without adding what its table lacks.
+    pub(crate) fn changing_nothing(&self) -> Self {
+        Self {
+            table: None,
+            ..self.clone()
+        }
+    }
+
+    /// What its table lacks if it failed with `error`; `None` if it failed for another reason.
+    pub(crate) fn gap(&self, error: &SqlError) -> Option<SchemaGap> {
+        self.table.as_ref()?.gap(error)
     }
 
     /// Users whose hash may cost too much, ten at most; `None` if `self` is a query of the operator's

@@ -1,10 +1,10 @@
 //! Rules in a database.
 
-use auth::{RuleStore, RuleStoreError, StoredRule};
+use auth::{ProbedRules, RuleStore, RuleStoreError, StoredRule};
 use common::BoxFuture;
 
 use crate::connection::QueryRun;
-use crate::database::SqlDatabase;
+use crate::database::{ProbedRows, SqlDatabase};
 use crate::error::SqlError;
 use crate::query::SqlQuery;
 use crate::row::{Cell, WantedColumn};
@@ -32,24 +32,40 @@ impl SqlRules {
         }
     }
 
-    async fn read_all(&self) -> Result<Vec<StoredRule>, RuleStoreError> {
-        let run = QueryRun {
+    fn query_run(&self) -> QueryRun<'_> {
+        QueryRun {
             query: &self.query,
             account: "",
             columns: COLUMNS,
-        };
-        let rows = self.database.fetch(run).await.map_err(failed)?;
-        let (mut rules, mut wrong) = (Vec::with_capacity(rows.len()), Vec::new());
-        for row in rows {
-            match rule(row) {
-                Ok(rule) => rules.push(rule),
-                Err(error) => wrong.push(error),
-            }
         }
-        match wrong.is_empty() {
-            true => Ok(rules),
-            false => Err(RuleStoreError::Rules(wrong)),
+    }
+
+    async fn read_all(&self) -> Result<Vec<StoredRule>, RuleStoreError> {
+        let rows = self.database.fetch(self.query_run()).await;
+        rules(rows.map_err(failed)?)
+    }
+
+    async fn try_all(&self) -> Result<ProbedRules, RuleStoreError> {
+        let probed = self.database.probe(self.query_run()).await;
+        match probed.map_err(failed)? {
+            ProbedRows::Rows(rows) => rules(rows).map(ProbedRules::Rules),
+            ProbedRows::Missing(what) => Ok(ProbedRules::Missing(what)),
         }
+    }
+}
+
+/// The rules of all rows, or what is wrong with them.
+fn rules(rows: Vec<Vec<Cell>>) -> Result<Vec<StoredRule>, RuleStoreError> {
+    let (mut rules, mut wrong) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match rule(row) {
+            Ok(rule) => rules.push(rule),
+            Err(error) => wrong.push(error),
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(rules),
+        false => Err(RuleStoreError::Rules(wrong)),
     }
 }
 
@@ -60,6 +76,10 @@ impl RuleStore for SqlRules {
 
     fn read(&self) -> BoxFuture<'_, Result<Vec<StoredRule>, RuleStoreError>> {
         Box::pin(self.read_all())
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<ProbedRules, RuleStoreError>> {
+        Box::pin(self.try_all())
     }
 }
 

@@ -11,7 +11,7 @@ use identity::{
 use policy::Subject;
 
 use crate::connection::QueryRun;
-use crate::database::SqlDatabase;
+use crate::database::{ProbedRows, SqlDatabase};
 use crate::error::SqlError;
 use crate::labels::{self, LabelsError};
 use crate::query::SqlQuery;
@@ -104,16 +104,20 @@ impl SqlUsers {
         if account.is_empty() || !can_be_looked_up(account) {
             return Ok(None);
         }
-        let run = QueryRun {
+        let rows = self.database.fetch(self.query_run(account)).await;
+        self.only_user(rows.map_err(|error| self.failed(error))?)
+    }
+
+    fn query_run<'a>(&'a self, account: &'a str) -> QueryRun<'a> {
+        QueryRun {
             query: &self.query,
             account,
             columns: COLUMNS,
-        };
-        let rows = self
-            .database
-            .fetch(run)
-            .await
-            .map_err(|error| self.failed(error))?;
+        }
+    }
+
+    /// The user of the rows that were found for one account.
+    fn only_user(&self, rows: Vec<Vec<Cell>>) -> Result<Option<User>, BackendError> {
         if rows.len() > 1 {
             return Err(self.broken(UserError::Several(rows.len())));
         }
@@ -243,7 +247,11 @@ impl Authenticator for SqlUsers {
         Box::pin(async {
             // No user has this name: it has more characters than the column of docker_auth.
             let unknown = "-".repeat(200);
-            self.find(&unknown).await?;
+            let probed = self.database.probe(self.query_run(&unknown)).await;
+            match probed.map_err(|error| self.failed(error))? {
+                ProbedRows::Rows(rows) => self.only_user(rows)?,
+                ProbedRows::Missing(what) => return Ok(Some(what)),
+            };
             let found = "the query for users works";
             Ok(Some(match costly_hashes(&self.costly_users().await?) {
                 Some(costly) => format!("{found}; {costly}"),

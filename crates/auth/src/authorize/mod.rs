@@ -41,8 +41,8 @@ pub use external_policy::ExternalPolicy;
 pub use own_rights::OWN_NAME;
 pub use report::{ActionReport, PassedRuleReport, ScopeReport};
 pub use stored_rules::{
-    MAX_STORED_RULES, MaxStale, RuleDocumentError, RuleStore, RuleStoreError, StoredRule,
-    StoredRules, StoredRulesSettings, read_rule,
+    MAX_STORED_RULES, MaxStale, ProbedRules, RuleDocumentError, RuleStore, RuleStoreError,
+    StoredRule, StoredRules, StoredRulesSettings, read_rule,
 };
 
 /// A policy: rules of the configuration, a program, a database.

@@ -18,6 +18,7 @@ const ENCRYPTED_PASSWORD: &str = ": the server wants the password encrypted (cac
                                   account mysql_native_password";
 
 pub(super) async fn open(target: &MySqlTarget) -> Result<MySqlConnection, SqlError> {
+    let place = format!(" at {}", target.address);
     let connected = options(target).connect().await;
     let mut connection = connected.map_err(|error| SqlError::Connect {
         hint: match &error {
@@ -26,14 +27,16 @@ pub(super) async fn open(target: &MySqlTarget) -> Result<MySqlConnection, SqlErr
             }
             _ => "",
         },
-        source: error.into(),
+        place: place.clone(),
+        source: source(error),
     })?;
     for statement in &target.session {
         let statement = sqlx::raw_sql(AssertSqlSafe(statement.as_str()));
         let set = statement.execute(&mut connection).await;
         set.map_err(|error| SqlError::Connect {
+            place: place.clone(),
             hint: ": a variable of conn_string cannot be set",
-            source: error.into(),
+            source: source(error),
         })?;
     }
     Ok(connection)
@@ -115,22 +118,32 @@ pub(super) async fn execute(
 fn query_error(error: sqlx::Error) -> SqlError {
     match &error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => {
-            SqlError::Lost(error.into())
+            SqlError::Lost(source(error))
         }
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default().into_owned();
             match code.as_str() {
                 // Undefined table.
-                "42S02" => SqlError::NoTable(error.into()),
+                "42S02" => SqlError::NoTable(source(error)),
                 // Undefined column.
-                "42S22" => SqlError::UnknownColumn(error.into()),
+                "42S22" => SqlError::UnknownColumn(source(error)),
                 // Connection exceptions, among them too many connections; a deadlock; a query that
                 // was interrupted.
-                code if code.starts_with("08") => SqlError::Busy(error.into()),
-                "40001" | "70100" => SqlError::Busy(error.into()),
-                _ => SqlError::Query(error.into()),
+                code if code.starts_with("08") => SqlError::Busy(source(error)),
+                "40001" | "70100" => SqlError::Busy(source(error)),
+                _ => SqlError::Query(source(error)),
             }
         }
-        _ => SqlError::Query(error.into()),
+        _ => SqlError::Query(source(error)),
+    }
+}
+
+/// The error itself: sqlx's own text repeats it.
+fn source(error: sqlx::Error) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
+        sqlx::Error::Io(error) => error.into(),
+        sqlx::Error::Tls(error) | sqlx::Error::Configuration(error) => error,
+        sqlx::Error::Database(error) => error.into_error(),
+        other => other.into(),
     }
 }

@@ -17,6 +17,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) async fn open(target: &PostgresTarget) -> Result<PostgresConnection, SqlError> {
     let opened = PostgresConnection::open(&location(target), SessionTimeouts::default()).await;
     opened.map_err(|error| SqlError::Connect {
+        place: String::new(),
         hint: "",
         source: match error {
             PostgresError::Unavailable(reason) => reason,

@@ -20,10 +20,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct SqliteConnection(Arc<Mutex<rusqlite::Connection>>);
 
 pub(super) async fn open(target: &SqliteTarget) -> Result<SqliteConnection, SqlError> {
-    let target = target.clone();
+    let (target, path) = (target.clone(), target.path.clone());
     let opened = spawn_blocking(move || open_file(&target)).await;
-    let connection = opened.map_err(|error| connect_error(error.into()))?;
-    let connection = connection.map_err(|error| connect_error(error.into()))?;
+    let connection = opened.map_err(|error| connect_error(&path, error.into()))?;
+    let connection = connection.map_err(|error| connect_error(&path, error.to_string().into()))?;
     Ok(SqliteConnection(Arc::new(Mutex::new(connection))))
 }
 
@@ -52,8 +52,12 @@ fn immutable_uri(path: &Path) -> String {
     format!("file:{path}?immutable=1")
 }
 
-fn connect_error(source: Box<dyn std::error::Error + Send + Sync>) -> SqlError {
-    SqlError::Connect { hint: "", source }
+fn connect_error(path: &Path, source: Box<dyn std::error::Error + Send + Sync>) -> SqlError {
+    SqlError::Connect {
+        place: format!(" {}", path.display()),
+        hint: "",
+        source,
+    }
 }
 
 impl SqliteConnection {

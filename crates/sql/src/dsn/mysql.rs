@@ -1,6 +1,7 @@
 //! `[user[:password]@][net[(address)]]/database[?key=value&…]`, as go-sql-driver/mysql reads it. It
 //! is not a URL: nothing before the `?` is decoded.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use common::Secret;
@@ -28,6 +29,16 @@ pub(crate) struct MySqlTarget {
 pub(crate) enum MySqlAddress {
     Tcp { host: String, port: u16 },
     Unix(PathBuf),
+}
+
+impl fmt::Display for MySqlAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// How the connection is protected.

@@ -21,8 +21,9 @@ use crate::output;
 /// All errors are printed at once, as FILE:LINE:COLUMN: error: KEY: …, and the exit code is 1.
 /// Warnings and notes are printed, too, and do not fail.
 ///
-/// With --connect, a configuration that is right is also tried: each server and program that logins
-/// and rules need is asked once, and the exit code is 1 if one fails.
+/// With --connect, a configuration that is right is also tried: the database, the bucket, the ACME
+/// server, and each server and program that logins and rules need are asked once. Nothing in them is
+/// changed, but an object is written to the bucket and removed. The exit code is 1 if one fails.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration's file
@@ -93,7 +94,9 @@ fn lines<'a>(findings: impl Iterator<Item = &'a Diagnostic>) -> String {
 /// A line for each backend that was tried.
 fn connections(tried: &[TriedConnection]) -> String {
     if tried.is_empty() {
-        return "there is no token server, so there is no backend to connect to\n".to_owned();
+        return "nothing to connect to: there is no token server, and the database and the content are \
+                files of this machine\n"
+            .to_owned();
     }
     tried.iter().map(|tried| format!("{tried}\n")).collect()
 }

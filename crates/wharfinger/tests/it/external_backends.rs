@@ -356,8 +356,7 @@ fn check_connect_says_what_each_backend_answers() {
     let nowhere = stub.stop();
     let wrong = bench.run(&["check", "--connect", file], "");
     assert_eq!(wrong.status.code(), Some(1));
-    let expected =
-        format!("\nhttp_auth: error: http_auth failed: the connection to {url} failed: ");
+    let expected = format!("\nhttp_auth: error: the connection to {url} failed: ");
     assert!(wrong.stdout.contains(&expected), "{}", wrong.stdout);
     drop(nowhere);
     let everyone = HttpStub::start(|_| StubAnswer::Status(200, "{}".into()));

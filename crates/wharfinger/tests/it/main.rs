@@ -14,6 +14,7 @@ mod bad_input;
 mod bounds;
 mod casbin;
 mod certificates;
+mod check_connect;
 mod client;
 mod credentials;
 mod deploy;

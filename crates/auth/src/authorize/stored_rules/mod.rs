@@ -36,6 +36,24 @@ pub trait RuleStore: Send + Sync {
     /// # Errors
     /// When the store cannot be read, or what it has is not rules.
     fn read(&self) -> BoxFuture<'_, Result<Vec<StoredRule>, RuleStoreError>>;
+
+    /// What `read` would find, for `check --connect`. Nothing in the store is changed, so a store whose
+    /// `read` adds what is missing has a method of its own.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn probe(&self) -> BoxFuture<'_, Result<ProbedRules, RuleStoreError>> {
+        Box::pin(async { self.read().await.map(ProbedRules::Rules) })
+    }
+}
+
+/// What a store has, found out without changing it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbedRules {
+    /// The rules.
+    Rules(Vec<StoredRule>),
+    /// There is no place for them yet. The text says what is missing, and what the server does about it.
+    Missing(String),
 }
 
 /// A rule in its store.
@@ -228,25 +246,44 @@ impl Authorizer for StoredRules {
     fn load(&self) -> BoxFuture<'_, Result<(), AuthorizeError>> {
         Box::pin(async {
             let policy = self.name();
-            self.shared.load().await.map_err(|error| match error {
-                RuleStoreError::Unavailable(_) => AuthorizeError::Unavailable {
-                    policy,
-                    source: error.into(),
-                },
-                RuleStoreError::Broken(_) | RuleStoreError::Rules(_) => AuthorizeError::Policy {
-                    policy,
-                    source: error.into(),
-                },
-            })
+            self.shared
+                .load()
+                .await
+                .map_err(|error| failed(policy, error))
         })
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<Option<String>, AuthorizeError>> {
         Box::pin(async {
-            self.load().await?;
-            Ok(self.count().map(|count| format!("{count} rules")))
+            let probed = self.shared.probe().await;
+            probed.map(Some).map_err(|error| failed(self.name(), error))
         })
     }
+}
+
+fn failed(policy: &'static str, error: RuleStoreError) -> AuthorizeError {
+    match error {
+        RuleStoreError::Unavailable(_) => AuthorizeError::Unavailable {
+            policy,
+            source: error.into(),
+        },
+        RuleStoreError::Broken(_) | RuleStoreError::Rules(_) => AuthorizeError::Policy {
+            policy,
+            source: error.into(),
+        },
+    }
+}
+
+/// The rules in the order in which they are asked, if there are not too many.
+fn in_order(mut stored: Vec<StoredRule>) -> Result<Vec<StoredRule>, RuleStoreError> {
+    if stored.len() > MAX_STORED_RULES {
+        let found = stored.len();
+        return Err(RuleStoreError::Broken(
+            format!("{found} rules: at most {MAX_STORED_RULES} are supported").into(),
+        ));
+    }
+    stored.sort_by_key(|rule| rule.seq);
+    Ok(stored)
 }
 
 impl Shared {
@@ -272,14 +309,7 @@ impl Shared {
     async fn load(&self) -> Result<(), RuleStoreError> {
         let _loading = self.loading.lock().await;
         let at = self.clock.now();
-        let mut stored = self.store.read().await?;
-        if stored.len() > MAX_STORED_RULES {
-            let found = stored.len();
-            return Err(RuleStoreError::Broken(
-                format!("{found} rules: at most {MAX_STORED_RULES} are supported").into(),
-            ));
-        }
-        stored.sort_by_key(|rule| rule.seq);
+        let stored = in_order(self.store.read().await?)?;
         let before = self.loaded.load_full();
         let unchanged = before.filter(|before| *before.stored == *stored);
         if let Some(before) = unchanged {
@@ -294,6 +324,17 @@ impl Shared {
         self.loaded.store(Some(Arc::clone(&loaded)));
         self.log_change(&loaded.stored, &loaded.rules.acl);
         Ok(())
+    }
+
+    /// What the rules are, which decide nothing after this.
+    async fn probe(&self) -> Result<String, RuleStoreError> {
+        let stored = match self.store.probe().await? {
+            ProbedRules::Rules(stored) => in_order(stored)?,
+            ProbedRules::Missing(what) => return Ok(what),
+        };
+        let count = stored.len();
+        self.compile(stored.into(), self.clock.now()).await?;
+        Ok(format!("{count} rules"))
     }
 
     /// Compiles rules on another thread, because thousands of patterns take a while.

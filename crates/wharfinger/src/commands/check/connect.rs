@@ -20,9 +20,14 @@ use crate::serve::managed_accounts::ManagedAccounts;
 use crate::serve::sign_in_pages::stored_accounts;
 use crate::serve::stored_policies::StoredPolicies;
 
-/// Tries every backend of logins, then every policy, in their order.
+/// Tries the ACME server, the database and the content, then every backend of logins and every policy
+/// in their order.
 pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Failure> {
     let mut tried = Vec::new();
+    if let Some(letsencrypt) = &config.server.letsencrypt {
+        let found = acme::probe_directory(&letsencrypt.settings, Arc::new(SystemClock)).await;
+        tried.push(TriedConnection::new("server.letsencrypt", found.map(Some)));
+    }
     let mut has_tables = true;
     let mut is_usable = true;
     if let Some(location) = &config.database
@@ -63,10 +68,12 @@ pub(super) async fn try_all(config: &Config) -> Result<Vec<TriedConnection>, Fai
     let stored = StoredPolicies::new(config, &clock);
     let authorizers = authorizers(config, &clock, &stored, managed, Location::to_string)?;
     for backend in chain.backends() {
-        tried.push(TriedConnection::new(backend.name(), backend.probe().await));
+        let found = backend.probe().await;
+        tried.push(TriedConnection::of_backend(backend.name(), found));
     }
     for policy in &authorizers {
-        tried.push(TriedConnection::new(policy.name(), policy.probe().await));
+        let found = policy.probe().await;
+        tried.push(TriedConnection::of_backend(policy.name(), found));
     }
     Ok(tried)
 }

@@ -18,11 +18,24 @@ pub(super) struct TriedConnection {
 
 impl TriedConnection {
     pub(super) fn new(section: &'static str, outcome: Result<Option<String>, impl Error>) -> Self {
+        Self::of_text(section, outcome.map_err(|error| with_causes(&error)))
+    }
+
+    /// The same for an error that says first that its section failed, and then why.
+    pub(super) fn of_backend(
+        section: &'static str,
+        outcome: Result<Option<String>, impl Error>,
+    ) -> Self {
+        let reason = |error: &dyn Error| with_causes(error.source().unwrap_or(error));
+        Self::of_text(section, outcome.map_err(|error| reason(&error)))
+    }
+
+    fn of_text(section: &'static str, outcome: Result<Option<String>, String>) -> Self {
         let fine = outcome.is_ok();
         let found = match outcome {
             Ok(Some(found)) => found,
             Ok(None) => "nothing to connect to".to_owned(),
-            Err(error) => with_causes(&error),
+            Err(reason) => reason,
         };
         Self {
             section,
