@@ -216,7 +216,8 @@ impl FileState {
 
 /// What keeps this process from reaching a file that is there: a directory above it.
 pub(crate) fn unreachable_directory(path: &Path) -> Option<FileRefusal> {
-    let above = path.ancestors().skip(1);
+    // A file in the place of a directory is another error.
+    let above = path.ancestors().skip(1).filter(|it| it.is_dir());
     let mut refusals = above.filter_map(|it| refusal_of(it, Access::EXEC_OK, "not enter"));
     refusals.next()
 }
@@ -236,7 +237,7 @@ fn write_refusal(path: &Path) -> Option<FileRefusal> {
 pub(crate) fn server_refusal(path: &Path) -> Option<FileRefusal> {
     let mut above = path.ancestors().skip(1);
     // Of an empty path, the directory is the current one.
-    let directory = above.find(|it| it.as_os_str().is_empty() || it.exists())?;
+    let directory = above.find(|it| it.as_os_str().is_empty() || it.is_dir())?;
     let directory = match directory.as_os_str().is_empty() {
         true => Path::new("."),
         false => directory,
