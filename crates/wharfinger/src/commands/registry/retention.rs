@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use common::{SystemClock, escape_json, print_duration, rfc3339};
 use immutable_tags::ImmutableTagList;
 use oci::RepositoryName;
@@ -67,16 +67,10 @@ struct Scope {
     file: PathBuf,
     /// Only this repository.
     repository: Option<RepositoryName>,
-    /// How the results are printed. With json, each line is an object: one for each tag, {repository,
-    /// tag, digest, action, reason, pushed_at, pulled_at, size}, and at last {total: {…}}.
-    #[arg(long, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
-    format: OutputFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OutputFormat {
-    Text,
-    Json,
+    /// Print a JSON object on each line: one for each tag, {repository, tag, digest, action, reason,
+    /// pushed_at, pulled_at, size}, and at last {total: {…}}
+    #[arg(long)]
+    json: bool,
 }
 
 /// What a plan says in sum.
@@ -154,9 +148,9 @@ impl Plan {
                     for planned in &page.tags {
                         let released = plan.released_size(planned).await.map_err(failed)?;
                         total.add(planned, released);
-                        lines += &match self.scope.format {
-                            OutputFormat::Text => planned_text(repository, planned, released),
-                            OutputFormat::Json => planned_json(repository, planned, released),
+                        lines += &match self.scope.json {
+                            false => planned_text(repository, planned, released),
+                            true => planned_json(repository, planned, released),
                         };
                     }
                     output::print(&lines)?;
@@ -181,7 +175,7 @@ impl Run {
                 &opened.database,
             )
             .await?,
-            format: self.scope.format,
+            json: self.scope.json,
             printed: Mutex::new(Ok(())),
         };
         self.scope.check_repository(&opened).await?;
@@ -221,9 +215,9 @@ impl Scope {
     }
 
     fn print(&self, json: &Value, text: &str) -> Result<(), Failure> {
-        match self.format {
-            OutputFormat::Text => output::print(text),
-            OutputFormat::Json => output::print(&json_line(json)),
+        match self.json {
+            false => output::print(text),
+            true => output::print(&json_line(json)),
         }
     }
 }
@@ -250,7 +244,7 @@ impl RetentionPolicySource for PolicyWithStoredRules<'_> {
 /// Prints each removal, besides what is recorded of it.
 struct RemovalPrinter {
     events: RetentionEvents,
-    format: OutputFormat,
+    json: bool,
     printed: Mutex<Result<(), Failure>>,
 }
 
@@ -273,9 +267,9 @@ impl RetentionObserver for RemovalPrinter {
             TagRemovalOutcome::Removed => ("removed", reason.to_string()),
             outcome => ("skipped", skipped(outcome).to_owned()),
         };
-        let line = match self.format {
-            OutputFormat::Text => format!("{action} {repository}:{}: {reason}\n", state.tag),
-            OutputFormat::Json => json_line(&entry(repository, state, action, &reason)),
+        let line = match self.json {
+            false => format!("{action} {repository}:{}: {reason}\n", state.tag),
+            true => json_line(&entry(repository, state, action, &reason)),
         };
         let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
         if printed.is_ok() {

@@ -71,7 +71,7 @@ impl Retained {
 
     /// The lines of a command that prints JSON, and the last of them.
     fn lines(&self, words: &[&str]) -> (Vec<Value>, Value) {
-        let words = [&["registry", "retention"], words, &["--format", "json"]].concat();
+        let words = [&["registry", "retention"], words, &["--json"]].concat();
         let printed = self.run(&words);
         let lines = printed.succeeded().lines();
         let mut lines: Vec<Value> = lines
