@@ -27,10 +27,13 @@ pub struct AuditFilter {
 /// The kinds of records that are no events: the database writes the first, the recorder the second.
 const OTHER_KINDS: [&str; 2] = ["administration", "events_lost"];
 
+/// The events of which there are no records: a client only asked whether something exists.
+const UNRECORDED_KINDS: [&str; 2] = ["manifest_checked", "blob_checked"];
+
 /// With how many digests of a tag a record is compared.
 const MOST_COMPARED: usize = 200;
 
-/// A kind of records that does not exist.
+/// A kind of which there are no records.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no event `{0}`: use {kinds}", kinds = known_kinds())]
 pub struct UnknownKind(pub String);
@@ -40,18 +43,21 @@ pub struct UnknownKind(pub String);
 /// # Errors
 /// [`UnknownKind`], with all kinds.
 pub fn known_kind(name: &str) -> Result<String, UnknownKind> {
-    match EventKind::NAMES.contains(&name) || OTHER_KINDS.contains(&name) {
+    match recorded_events().any(|event| event == name) || OTHER_KINDS.contains(&name) {
         true => Ok(name.to_owned()),
         false => Err(UnknownKind(name.to_owned())),
     }
 }
 
+fn recorded_events() -> impl Iterator<Item = &'static str> {
+    let events = EventKind::NAMES.into_iter();
+    events.filter(|name| !UNRECORDED_KINDS.contains(name))
+}
+
 fn known_kinds() -> String {
+    let events: Vec<_> = recorded_events().collect();
     let [administration, lost] = OTHER_KINDS;
-    format!(
-        "{}, {administration} or {lost}",
-        EventKind::NAMES.join(", ")
-    )
+    format!("{}, {administration} or {lost}", events.join(", "))
 }
 
 /// The kinds of which there are most. The table has an index for all others, in which these would be
