@@ -216,11 +216,13 @@ fn escaped(text: &str) -> String {
 fn repository(path: &str) -> Option<&str> {
     // A prefix may stand before it.
     let (_, name) = path.split_once("/v2/")?;
-    ["/manifests/", "/blobs/", "/tags/", "/referrers/"]
+    let end = ["/manifests/", "/blobs/", "/tags/", "/referrers/"]
         .iter()
         .filter_map(|part| name.rfind(part))
-        .max()
-        .map(|end| &name[..end])
+        .max()?;
+    let name = &name[..end];
+    // `/v2/<name>/_wharfinger/tags/history`. No component of a name begins with an underscore.
+    Some(name.strip_suffix("/_wharfinger").unwrap_or(name))
 }
 
 /// The beginning of a text that a client chose.
@@ -245,6 +247,7 @@ mod tests {
             ("/v2/blobs/tags/list", Some("blobs")),
             ("/v2/a/tags/b/manifests/x", Some("a/tags/b")),
             ("/v2/a/referrers/sha256:00", Some("a")),
+            ("/v2/a/b/_wharfinger/tags/history", Some("a/b")),
             ("/registry/v2/a/manifests/latest", Some("a")),
             ("/v2/", None),
             ("/v2/_catalog", None),
