@@ -229,7 +229,7 @@ fn read_endpoint(section: &mut Section<'_>) -> Option<EndpointSettings> {
     let url = section.locate(
         key::parsed("url", "URL", key::from_str::<EndpointUrl>)
             .restart()
-            .means("what gets a `POST` for each event: `https` or `http`; a user name and a password in it are sent as `Authorization: Basic`"),
+            .means("what gets a `POST` with one or more events: `https` or `http`; a user name and a password in it are sent as `Authorization: Basic`"),
     );
     let headers = read_headers(section);
     let timeout = section.get(

@@ -456,8 +456,8 @@ fn require_backends(root: &Section<'_>, refused: &RefusedBackends, has_accounts:
         root.error(
             Problem::Missing,
             "no one can log in: set users, users_htpasswd, ext_auth, http_auth, ldap_auth, \
-             mongo_auth, xorm_auth or trust (users: {\"\": {}} lets everyone in without a name), or \
-             accounts: {} for accounts in the database",
+             mongo_auth, xorm_auth, oidc_auth or another sign-in by a page, or trust (users: {\"\": {}} \
+             lets everyone in without a name), or accounts: {} for accounts in the database",
         );
     }
     if !has(&RULE_SECTIONS) && !refused.rules && !has_accounts {

@@ -309,7 +309,7 @@ async fn a_stream_that_stops_or_drips_is_told_and_its_upload_kept() {
 }
 
 /// As much as the server may have to keep: what it lets a stream send before it has read it.
-const WINDOW: usize = 4 * MIB;
+const WINDOW: usize = 2 * MIB;
 
 #[tokio::test]
 async fn what_cannot_be_written_yet_is_not_taken_in() {
