@@ -1,6 +1,5 @@
--- A push costs PostgreSQL most of what it costs at all, and half of that was planning: a function in SQL is planned for each call,
--- and one in PL/pgSQL as well while a plan for its values seems better than one for all values. These functions find their rows by
--- keys, so one plan fits all values.
+-- A push costs PostgreSQL most of what it costs at all, and much of that is planning. A function in SQL is planned for each call; one in
+-- PL/pgSQL keeps its plans.
 
 CREATE OR REPLACE FUNCTION write_outbox_1(p_at timestamptz, p_repository text, p_kinds text[], p_payloads bytea[]) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -36,13 +35,3 @@ BEGIN
     WHERE d.repository = p_repository AND d.expires_at <= coalesce(p_at, now()) AND m.id = d.manifest
         AND (NOT d.releases OR m.leased_at >= d.removed_at OR EXISTS (SELECT 1 FROM tags t WHERE t.manifest = d.manifest));
 END $$;
-
--- The setting holds for the functions that these call, too.
-ALTER FUNCTION begin_upload_1 SET plan_cache_mode = force_generic_plan;
-ALTER FUNCTION lease_upload_1 SET plan_cache_mode = force_generic_plan;
-ALTER FUNCTION record_upload_1 SET plan_cache_mode = force_generic_plan;
-ALTER FUNCTION end_upload_1 SET plan_cache_mode = force_generic_plan;
-ALTER FUNCTION reserve_blob_1 SET plan_cache_mode = force_generic_plan;
-ALTER FUNCTION commit_blob_1 SET plan_cache_mode = force_generic_plan;
-ALTER FUNCTION lease_blob_1 SET plan_cache_mode = force_generic_plan;
-ALTER FUNCTION push_with_tags_1 SET plan_cache_mode = force_generic_plan;
