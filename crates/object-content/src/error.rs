@@ -71,6 +71,10 @@ impl StoreFailure {
         let text = full_text(error);
         let code = element(&text, "Code").map(str::to_owned);
         let connection = failed_connection(error);
+        let foreign = match (&code, &connection) {
+            (None, None) => foreign_answer(&text),
+            _ => None,
+        };
         let time = element(&text, "ServerTime").filter(|_| code.as_deref() == Some(SKEWED));
         let message = match (element(&text, "Message"), &code, &connection) {
             (Some(message), Some(code), _) => first_of(&format!("{code}: {message}")),
@@ -79,8 +83,8 @@ impl StoreFailure {
                 let store = origin(&text).unwrap_or("the store");
                 first_of(&format!("{store} cannot be reached: {why}"))
             }
-            _ => match foreign_answer(&text) {
-                Some(answer) => first_of(&answer),
+            (_, None, None) => match &foreign {
+                Some(answer) => first_of(answer),
                 // What happened is at the end.
                 None => last_of(&text),
             },
@@ -91,7 +95,7 @@ impl StoreFailure {
         };
         Self {
             is_unreachable: code.is_none() && connection.is_some(),
-            is_foreign: code.is_none() && connection.is_none() && foreign_answer(&text).is_some(),
+            is_foreign: foreign.is_some(),
             status: status(&text),
             message: common::escape_line(&message).into_owned(),
             is_changed: matches!(error, object_store::Error::Precondition { .. }),
