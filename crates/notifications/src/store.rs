@@ -289,9 +289,11 @@ impl DeliveryStore {
             if !filter.ids.is_empty() {
                 let found = states(connection, &conditions, &values)?;
                 for id in &filter.ids {
-                    match found.get(id).map(String::as_str) {
+                    match found.get(id) {
                         None => outcome.unknown.push(*id),
-                        Some("pending") => outcome.waiting.push(*id),
+                        Some(state) if state == DeliveryState::Pending.word() => {
+                            outcome.waiting.push(*id);
+                        }
                         Some(_) => {}
                     }
                 }
