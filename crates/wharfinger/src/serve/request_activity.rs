@@ -18,7 +18,7 @@ pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// Marks a connection as closed, in the number of its requests.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
-/// How many requests of a connection are in progress, and since when there is none.
+/// How many requests of a connection are in progress. Without any, it also knows since when.
 pub(super) struct RequestActivity {
     began: Instant,
     /// How many requests are in progress, and [`CLOSED`]. In one number, so that a connection is closed

@@ -81,7 +81,7 @@ fn number(event: &Map<String, Value>, member: &str) -> u64 {
         .unwrap_or_default()
 }
 
-/// The text of a member; empty if there is none.
+/// The text of a member; empty if the event lacks it.
 pub(super) fn text(event: &Map<String, Value>, member: &str) -> String {
     match event.get(member) {
         Some(Value::String(text)) => text.clone(),

@@ -121,7 +121,7 @@ fn read(addresses: &[String], known: &[Known; TAGS], reader: u64, reads: u64) ->
             200 => number_of(&body) < acknowledged,
             404 => {
                 let sent = known[tag].sent.load(Ordering::SeqCst);
-                // Before the first image, there is none.
+                // Until the first image was pushed, and after each removal, the tag is missing.
                 acknowledged > 0 && !(acknowledged..=sent).any(|number| number % REMOVAL == 0)
             }
             // On a busy machine, no connection to the database becomes free in time.

@@ -35,7 +35,7 @@ fn killed_before_a_manifest_is_committed() {
 #[test]
 fn killed_when_a_manifest_is_committed_and_the_client_does_not_know() {
     let (mut scene, image) = with_blobs();
-    // The other replica remembers that there is none.
+    // From now on, the other replica remembers that the manifest is missing.
     assert_eq!(scene.ask(OTHER, "GET", PATH, b"").status, 404);
     let held = scene.database.hold_answer("push_with_tags_1");
     let sent = scene.ask_later(VICTIM, "PUT", PATH, image.as_bytes());
