@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::deploy::deploy;
-use crate::e2e::world::ADMIN;
+use crate::e2e::world::{ADMIN, crane_login};
 use crate::platform::{Platform, documented};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wharfinger");
@@ -94,15 +94,7 @@ impl Setup {
         let (crane, image) = (crane(), Image::saying("platform files"));
         let reference = format!("{}/{PROJECT}:1", self.host());
         let host = self.host();
-        let words = [
-            "auth",
-            "login",
-            &host,
-            "--username",
-            ADMIN.0,
-            "--password-stdin",
-        ];
-        crane.run_with_input(&words, ADMIN.1).succeeded();
+        crane_login(&crane, ADMIN, &host);
         let layout = image.layout().display().to_string();
         crane.run(&["push", &layout, &reference]).succeeded();
         reference

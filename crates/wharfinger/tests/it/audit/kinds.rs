@@ -4,20 +4,13 @@ use peers::{Image, crane};
 use serde_json::Value;
 
 use super::{Audited, FLUSH};
+use crate::e2e::world::crane_login;
 use crate::personal_tokens::basic;
 
 /// Causes an event of each kind. Returns the personal token that the last pull was made with.
 fn cause_each_kind(audited: &Audited) -> Value {
     let (host, client) = (audited.server.host_port(), crane());
-    let words = [
-        "auth",
-        "login",
-        &host,
-        "--username",
-        "admin",
-        "--password-stdin",
-    ];
-    client.run_with_input(&words, "badmin").succeeded();
+    crane_login(&client, ("admin", "badmin"), &host);
     let image = Image::saying("audited");
     let tar = audited.folder.path().join("pulled.tar");
     let folder = image.layout();

@@ -6,7 +6,7 @@ use peers::{Client, Docker, Image, TestKeyKind, crane, podman, regctl, skopeo};
 
 use super::runner::{User, code};
 use crate::e2e::ours::Ours;
-use crate::e2e::world::{ADMIN, Memory, READER, World};
+use crate::e2e::world::{ADMIN, Memory, READER, World, crane_login};
 
 #[test]
 fn a_login_is_tried_and_kept_where_others_look() {
@@ -162,19 +162,7 @@ fn what_others_keep_is_used() {
     // A caller with the right sees an empty list, others are denied.
     assert_eq!(code(&catalog(&[("REGISTRY_AUTH_FILE", &auth)])), 6);
     assert_eq!(code(&catalog(&[])), 5);
-    crane
-        .run_with_input(
-            &[
-                "auth",
-                "login",
-                &host,
-                "--username",
-                READER.0,
-                "--password-stdin",
-            ],
-            READER.1,
-        )
-        .succeeded();
+    crane_login(&crane, READER, &host);
     let docker = crane.home().join(".docker").display().to_string();
     assert_eq!(code(&catalog(&[("DOCKER_CONFIG", &docker)])), 6);
 }

@@ -2,7 +2,7 @@
 
 use peers::{Client, Image, Output, RunningRegistry, TestKeyKind, crane, regctl};
 
-use super::world::{ADMIN, Memory, READER, World};
+use super::world::{ADMIN, Memory, READER, World, crane_login};
 
 #[test]
 fn crane_and_regctl_with_an_rsa_key() {
@@ -110,22 +110,6 @@ fn regctl_copies_lists_and_deletes(registry: &RunningRegistry) {
     denied(&reader.run(&["manifest", "delete", "--force-tag-dereference", &reference]));
     admin
         .run(&["manifest", "delete", "--force-tag-dereference", &reference])
-        .succeeded();
-}
-
-fn crane_login(client: &Client, (user, password): (&str, &str), host: &str) {
-    client
-        .run_with_input(
-            &[
-                "auth",
-                "login",
-                host,
-                "--username",
-                user,
-                "--password-stdin",
-            ],
-            password,
-        )
         .succeeded();
 }
 

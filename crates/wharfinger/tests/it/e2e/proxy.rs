@@ -7,7 +7,7 @@ use peers::{
     registry2, skopeo,
 };
 
-use super::world::{DENIED, login, serve, with_pair};
+use super::world::{DENIED, crane_login, login, serve, with_pair};
 
 /// What nginx says the clients' address is; `proxy.yml` lets no other address push.
 const CLIENT: &str = "192.0.2.7";
@@ -50,15 +50,7 @@ fn one_origin_behind_nginx() {
 
     let crane = crane();
     let layer = image.layer().display().to_string();
-    let options = [
-        "auth",
-        "login",
-        "--username",
-        "user",
-        "--password-stdin",
-        &host,
-    ];
-    crane.run_with_input(&options, "password").succeeded();
+    crane_login(&crane, ("user", "password"), &host);
     let tag = format!("{host}/team/crane:1");
     crane
         .run(&[

@@ -135,6 +135,23 @@ pub(crate) fn login(
     client.run_with_input(&arguments, password)
 }
 
+/// Logs crane in.
+pub(crate) fn crane_login(client: &Client, (user, password): (&str, &str), host: &str) {
+    client
+        .run_with_input(
+            &[
+                "auth",
+                "login",
+                host,
+                "--username",
+                user,
+                "--password-stdin",
+            ],
+            password,
+        )
+        .succeeded();
+}
+
 fn config_of(server: &Server, service: &str, trust: Trust) -> RegistryConfig {
     let auth = Auth::Token {
         realm: server.realm("/auth"),

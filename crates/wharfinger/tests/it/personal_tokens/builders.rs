@@ -7,20 +7,12 @@ use peers::{BuildKit, Client, Docker, Image, Output, crane, helm};
 
 use super::{add_robot, create_token};
 use crate::e2e::ours::Ours;
-use crate::e2e::world::{ADMIN, READER, login};
+use crate::e2e::world::{ADMIN, READER, crane_login, login};
 
 /// A registry with an image in `team/app` and one in `secret/app`.
 fn with_images(ours: Ours) -> Ours {
     let (crane, image, host) = (crane(), Image::saying("builders"), ours.host());
-    let words = [
-        "auth",
-        "login",
-        &host,
-        "--username",
-        ADMIN.0,
-        "--password-stdin",
-    ];
-    crane.run_with_input(&words, ADMIN.1).succeeded();
+    crane_login(&crane, ADMIN, &host);
     let layout = image.layout().display().to_string();
     for name in ["team/app", "secret/app"] {
         crane

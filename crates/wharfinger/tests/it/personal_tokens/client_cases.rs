@@ -4,7 +4,7 @@ use peers::{Client, Output, buildah, crane, helm, podman, regctl, skopeo};
 
 use super::builders::{helm_login, keep_login, pull_chart};
 use super::refusals::{Reason, Setup};
-use crate::e2e::world::login;
+use crate::e2e::world::{crane_login, login};
 
 /// A client that has logged in.
 pub(super) struct LoggedIn {
@@ -144,15 +144,7 @@ pub(super) const CLIENTS: &[ClientCase] = &[
         client: |_| crane(),
         log_in: |setup, client, (user, secret)| {
             let host = setup.host();
-            let words = [
-                "auth",
-                "login",
-                &host,
-                "--username",
-                user,
-                "--password-stdin",
-            ];
-            client.run_with_input(&words, secret).succeeded();
+            crane_login(client, (user, secret), &host);
         },
         pull: |setup, it, name| it.client.run(&["manifest", &setup.reference(name)]),
     },

@@ -4,7 +4,7 @@ use peers::{Client, Containerd, Docker, Image, buildah, crane, podman, regctl, s
 
 use super::{Printed, add_robot, command, create_token};
 use crate::e2e::ours::Ours;
-use crate::e2e::world::login;
+use crate::e2e::world::{crane_login, login};
 
 const PLAIN: &str = "--tls-verify=false";
 const REVOKED: &str = "the token was revoked: ask for a new one";
@@ -137,15 +137,7 @@ fn crane_regctl_and_containerd_with_a_robot_and_a_personal_token() {
         let (user, password) = (secret.account.as_str(), secret.secret.as_str());
         let reference = format!("{host}/team/app{number}:1");
         let crane = crane();
-        let arguments = [
-            "auth",
-            "login",
-            &host,
-            "--username",
-            user,
-            "--password-stdin",
-        ];
-        crane.run_with_input(&arguments, password).succeeded();
+        crane_login(&crane, (user, password), &host);
         crane.run(&["push", &layout, &reference]).succeeded();
         assert_eq!(
             crane.run(&["digest", &reference]).succeeded(),

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::builders::{helm_login, push_chart};
 use super::client_cases::{CLIENTS, ClientCase, LoggedIn};
 use super::{Printed, command_of, printed_by};
-use crate::e2e::world::{ADMIN, program};
+use crate::e2e::world::{ADMIN, crane_login, program};
 
 const CONFIG: &str = r#"
 server: {addr: "@addr@"}
@@ -147,15 +147,7 @@ impl Setup {
     /// Images and charts.
     fn push(&self) {
         let (crane, helm, host) = (crane(), helm(), self.host());
-        let words = [
-            "auth",
-            "login",
-            &host,
-            "--username",
-            "admin",
-            "--password-stdin",
-        ];
-        crane.run_with_input(&words, ADMIN.1).succeeded();
+        crane_login(&crane, ("admin", ADMIN.1), &host);
         helm_login(&helm, ADMIN, &host).succeeded();
         let image = Image::saying("refusals");
         let layout = image.layout().display().to_string();

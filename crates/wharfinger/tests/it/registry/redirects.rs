@@ -12,7 +12,7 @@ use peers::{
 use storage::hash;
 use tempfile::TempDir;
 
-use crate::e2e::world::{ADMIN, READER, login, program, serve, with_pair};
+use crate::e2e::world::{ADMIN, READER, crane_login, login, program, serve, with_pair};
 
 /// A registry with its token server, and its bucket. Server and clients reach the bucket through
 /// proxies of their own.
@@ -84,8 +84,7 @@ impl World {
         let crane = crane();
         let host = self.server.host_port();
         let (user, password) = account;
-        let login = ["auth", "login", &host, "-u", user, "--password-stdin"];
-        crane.run_with_input(&login, password).succeeded();
+        crane_login(&crane, (user, password), &host);
         crane
     }
 

@@ -10,7 +10,7 @@ use std::thread;
 use peers::{Client, Image, Server, TestCertificate, TestKeyKind, crane, run};
 use tempfile::TempDir;
 
-use crate::e2e::world::{ADMIN, READER, login, program, serve, with_pair};
+use crate::e2e::world::{ADMIN, READER, crane_login, login, program, serve, with_pair};
 use crate::wire::{Answer, Connection};
 
 /// One process with both servers.
@@ -199,15 +199,7 @@ fn each_user_has_a_catalog_of_their_own() {
 
 fn crane_for(ours: &Ours, (user, password): (&str, &str)) -> Client {
     let crane = crane();
-    let login = [
-        "auth",
-        "login",
-        &ours.host(),
-        "--username",
-        user,
-        "--password-stdin",
-    ];
-    crane.run_with_input(&login, password).succeeded();
+    crane_login(&crane, (user, password), &ours.host());
     crane
 }
 

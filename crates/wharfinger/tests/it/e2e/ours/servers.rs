@@ -6,7 +6,7 @@ use std::thread;
 use peers::{Docker, Image, Nginx, TestCertificate, TestKeyKind, crane};
 
 use super::{ADMIN_BASIC, Ours, PLAIN, crane_for, layout, logged_in};
-use crate::e2e::world::{ADMIN, DENIED, login, serve, with_pair};
+use crate::e2e::world::{ADMIN, DENIED, crane_login, login, serve, with_pair};
 use crate::registry::memory::{peak, resident};
 use crate::wire::Connection;
 
@@ -66,15 +66,7 @@ fn passwords_and_nothing_else() {
     let reference = format!("{host}/team/app:1");
     let crane = crane();
     crane.run(&["push", &layout(&image), &reference]).refused();
-    let login = [
-        "auth",
-        "login",
-        &host,
-        "--username",
-        ADMIN.0,
-        "--password-stdin",
-    ];
-    crane.run_with_input(&login, ADMIN.1).succeeded();
+    crane_login(&crane, ADMIN, &host);
     crane
         .run(&["push", &layout(&image), &reference])
         .succeeded();
@@ -170,15 +162,7 @@ fn behind_nginx_with_tls() {
         nginx.log()
     );
     let crane = crane();
-    let options = [
-        "auth",
-        "login",
-        "--username",
-        ADMIN.0,
-        "--password-stdin",
-        &host,
-    ];
-    crane.run_with_input(&options, ADMIN.1).succeeded();
+    crane_login(&crane, ADMIN, &host);
     let tag = format!("{host}/team/crane:1");
     let layer = image.layer().display().to_string();
     crane
@@ -238,15 +222,7 @@ fn two_processes_and_two_addresses() {
         let reference = format!("{host}/team/app:1");
         let crane = crane();
         crane.run(&["push", &layout(&image), &reference]).refused();
-        let login = [
-            "auth",
-            "login",
-            &host,
-            "--username",
-            ADMIN.0,
-            "--password-stdin",
-        ];
-        crane.run_with_input(&login, ADMIN.1).succeeded();
+        crane_login(&crane, ADMIN, &host);
         crane
             .run(&["push", &layout(&image), &reference])
             .succeeded();

@@ -3,7 +3,7 @@
 use peers::{crane as crane_client, regctl as regctl_client};
 
 use super::{Cluster, image_of, mounts_into};
-use crate::e2e::world::ADMIN;
+use crate::e2e::world::{ADMIN, crane_login};
 
 pub(super) fn crane(cluster: &Cluster) {
     let (host, crane) = (cluster.host(), crane_client());
@@ -11,8 +11,7 @@ pub(super) fn crane(cluster: &Cluster) {
     let image = image_of("crane");
     let layout = image.layout().display().to_string();
     crane.run(&["push", &layout, &reference("app:1")]).refused();
-    let login = ["auth", "login", &host, "-u", ADMIN.0, "--password-stdin"];
-    crane.run_with_input(&login, ADMIN.1).succeeded();
+    crane_login(&crane, ADMIN, &host);
     for tag in ["app:1", "app:2", "app:3"] {
         crane.run(&["push", &layout, &reference(tag)]).succeeded();
     }
